@@ -1,0 +1,96 @@
+//! `orrery agent`.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use orrery_flags::{FlagError, Flags, tables};
+use orrery_model::attributes;
+use orrery_net_agent::{Options, start};
+use tracing::info;
+
+use crate::daemon::{self, Stop};
+use crate::failure::Failure;
+use crate::invocation::Invocation;
+use crate::{host, logging, master};
+
+/// Runs an agent until a signal stops it; its tasks are killed then.
+pub fn run(invocation: &Invocation) -> Result<ExitCode, Failure> {
+    let Some(flags) = invocation.flags("Runs an agent.", &tables::agent())? else {
+        return Ok(ExitCode::SUCCESS);
+    };
+    logging::start(&flags)?;
+    let options = options(&flags)?;
+    daemon::run(async {
+        let mut stop = Stop::listen()?;
+        let runtime = orrery_runtime_real::runtime();
+        let mut running = start(runtime, options).await.map_err(Failure::because)?;
+        tokio::select! {
+            biased;
+            signal = stop.asked() => info!(signal, "stopping"),
+            ended = running.ended() => return Err(Failure::because(ended)),
+        }
+        stop.unless_asked_again(running.stop()).await;
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+/// An agent's settings from its flags.
+///
+/// # Errors
+/// A flag is missing, or its value is not of the form that only an agent can judge.
+pub fn options(flags: &Flags) -> Result<Options, FlagError> {
+    let work_dir = flags
+        .get::<PathBuf>("work_dir")
+        .map(master::absolute)
+        .ok_or_else(|| FlagError::required("work_dir", "a folder for sandboxes"))?;
+    let master = flags
+        .get("master")
+        .ok_or_else(|| FlagError::required("master", "a master's address"))?;
+    let resources = host::resources(flags, &work_dir)?;
+    let program = executor_program()?;
+    let ip = host::ip(flags);
+    let mut options =
+        Options::new(ip, flags.value("port"), master, work_dir, resources, program);
+    options.advertise_ip = flags.get("advertise_ip");
+    options.advertise_port = flags.get("advertise_port");
+    options.hostname = host::hostname(flags);
+    options.attributes = agent_attributes(flags)?;
+    options.executor_environment.extend(executor_environment(flags)?);
+    options.switch_user = flags.is_set("switch_user");
+    options.registration_backoff_factor = flags.value("registration_backoff_factor");
+    options.executor_registration_timeout = flags.value("executor_registration_timeout");
+    options.executor_shutdown_grace_period = flags.value("executor_shutdown_grace_period");
+    options.max_completed_executors_per_framework =
+        flags.value("max_completed_executors_per_framework");
+    options.flags = flags.effective();
+    Ok(options)
+}
+
+/// This very program: called `mesos-executor`, it is the command executor.
+fn executor_program() -> Result<PathBuf, FlagError> {
+    std::env::current_exe().map_err(|error| FlagError::File {
+        flag: "--launcher_dir".to_owned(),
+        value: "/proc/self/exe".to_owned(),
+        error: error.to_string(),
+    })
+}
+
+fn agent_attributes(flags: &Flags) -> Result<Vec<orrery_api::v1::Attribute>, FlagError> {
+    let text: String = flags.value("attributes");
+    attributes::parse(&text).map_err(|error| FlagError::Invalid {
+        flag: "--attributes".to_owned(),
+        value: text.clone(),
+        expected: format!("attributes such as rack:r1;level:[1-3]: {error}"),
+    })
+}
+
+fn executor_environment(flags: &Flags) -> Result<BTreeMap<String, String>, FlagError> {
+    let name = "executor_environment_variables";
+    let Some(text) = flags.get::<String>(name) else { return Ok(BTreeMap::new()) };
+    serde_json::from_str(&text).map_err(|error| FlagError::Invalid {
+        flag: format!("--{name}"),
+        value: text.clone(),
+        expected: format!("a JSON object of texts: {error}"),
+    })
+}

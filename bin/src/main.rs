@@ -1,0 +1,46 @@
+//! The one executable: `orrery master`, `agent`, `local`, `execute`, and the command executor.
+//!
+//! Called through a link with one of Mesos' names (`mesos-master`, `mesos-agent`, …) it behaves as
+//! that program. This crate wires flags, environment, logging and signals to the crates that do
+//! the work; one file for each command.
+
+#![forbid(unsafe_code)]
+
+mod agent;
+mod daemon;
+mod execute;
+mod executor;
+mod failure;
+mod host;
+mod invocation;
+mod local;
+mod logging;
+mod master;
+
+use std::process::ExitCode;
+
+use invocation::{Invocation, Program};
+
+fn main() -> ExitCode {
+    match Invocation::of_this_process() {
+        Ok(invocation) => match invocation.program {
+            Program::Master => failure::report(&invocation, master::run(&invocation)),
+            Program::Agent => failure::report(&invocation, agent::run(&invocation)),
+            Program::Local => failure::report(&invocation, local::run(&invocation)),
+            Program::Execute => failure::report(&invocation, execute::run(&invocation)),
+            Program::Executor => executor::run(invocation.environment),
+            Program::Version => {
+                invocation::say(&invocation::version());
+                ExitCode::SUCCESS
+            }
+            Program::Help => {
+                invocation::say(invocation::HELP);
+                ExitCode::SUCCESS
+            }
+        },
+        Err(unknown) => {
+            eprintln!("orrery: {unknown}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! `orrery master`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use orrery_flags::{FlagError, Flags, tables};
+use orrery_net_master::{Options, start};
+use tracing::info;
+
+use crate::daemon::{self, Stop};
+use crate::failure::Failure;
+use crate::host;
+use crate::invocation::Invocation;
+use crate::logging;
+
+/// Runs a master until a signal stops it.
+pub fn run(invocation: &Invocation) -> Result<ExitCode, Failure> {
+    let Some(flags) = invocation.flags("Runs a master.", &tables::master())? else {
+        return Ok(ExitCode::SUCCESS);
+    };
+    logging::start(&flags)?;
+    let options = options(&flags)?;
+    daemon::run(async {
+        let mut stop = Stop::listen()?;
+        let runtime = orrery_runtime_real::runtime();
+        let mut running = start(runtime, options).await.map_err(Failure::because)?;
+        tokio::select! {
+            biased;
+            signal = stop.asked() => info!(signal, "stopping"),
+            ended = running.ended() => return Err(Failure::because(ended)),
+        }
+        stop.unless_asked_again(running.stop()).await;
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+/// A master's settings from its flags.
+///
+/// # Errors
+/// A flag is missing that others ask for.
+pub fn options(flags: &Flags) -> Result<Options, FlagError> {
+    let defaults = Options::new(host::ip(flags), flags.value("port"));
+    Ok(Options {
+        hostname: host::hostname(flags),
+        cluster: flags.get("cluster"),
+        work_dir: work_dir(flags)?,
+        allocation_interval: flags.value("allocation_interval"),
+        offer_timeout: flags.get("offer_timeout"),
+        agent_ping_timeout: flags.value("agent_ping_timeout"),
+        max_agent_ping_timeouts: flags.value("max_agent_ping_timeouts"),
+        agent_reregister_timeout: flags.value("agent_reregister_timeout"),
+        max_completed_frameworks: flags.value("max_completed_frameworks"),
+        max_completed_tasks_per_framework: flags.value("max_completed_tasks_per_framework"),
+        max_unreachable_tasks_per_framework: flags.value("max_unreachable_tasks_per_framework"),
+        flags: flags.effective(),
+        ..defaults
+    })
+}
+
+fn work_dir(flags: &Flags) -> Result<Option<PathBuf>, FlagError> {
+    if flags.get::<String>("registry").as_deref() == Some("in_memory") {
+        return Ok(None);
+    }
+    match flags.get::<PathBuf>("work_dir") {
+        Some(folder) => Ok(Some(absolute(folder))),
+        None => Err(FlagError::required("work_dir", "a folder for the registry")),
+    }
+}
+
+/// The path counted from the folder that we were started in.
+pub fn absolute(path: PathBuf) -> PathBuf {
+    std::path::absolute(&path).unwrap_or(path)
+}

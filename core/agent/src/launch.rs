@@ -1,0 +1,348 @@
+//! Launching tasks: finding or starting their executor, and handing them over once it subscribed.
+
+use orrery_api::link;
+use orrery_api::v1;
+use orrery_api::v1::executor::{Event, event};
+use orrery_api::v1::task_status::Reason;
+use orrery_model::validate;
+use orrery_runtime::ProcessId;
+
+use crate::framework::{
+    Executor, ExecutorKey, ExecutorState, Framework, Queued, Task, Termination, dropped_state,
+};
+use crate::{Agent, Container, Output, command_executor, container, paths};
+
+/// Tasks that belong together, and the executor they go to.
+struct Order {
+    framework: v1::FrameworkInfo,
+    executor: v1::ExecutorInfo,
+    /// The executor was made for the one task.
+    generated: bool,
+    tasks: Vec<v1::TaskInfo>,
+    is_group: bool,
+}
+
+/// Why a launch ends before it began.
+struct Refusal {
+    state: v1::TaskState,
+    reason: Reason,
+    message: String,
+}
+
+impl Agent {
+    pub(crate) fn run_task(&mut self, run: link::RunTask) {
+        let (Some(framework), Some(task)) = (run.framework_info, run.task_info) else {
+            tracing::warn!("ignoring a launch without framework or task");
+            return;
+        };
+        let framework_id = framework.id.clone().unwrap_or_default();
+        let (executor, generated) = match &task.executor {
+            Some(executor) => (executor.clone(), false),
+            None => (
+                command_executor::describe(&task, &framework_id, &self.options),
+                true,
+            ),
+        };
+        let tasks = vec![task];
+        self.launch(Order {
+            framework,
+            executor,
+            generated,
+            tasks,
+            is_group: false,
+        });
+    }
+
+    pub(crate) fn run_task_group(&mut self, run: link::RunTaskGroup) {
+        let (Some(framework), Some(executor)) = (run.framework_info, run.executor_info) else {
+            tracing::warn!("ignoring the launch of a group without framework or executor");
+            return;
+        };
+        let mut tasks = run.task_group.map(|group| group.tasks).unwrap_or_default();
+        for task in &mut tasks {
+            task.executor.get_or_insert_with(|| executor.clone());
+        }
+        self.launch(Order {
+            framework,
+            executor,
+            generated: false,
+            tasks,
+            is_group: true,
+        });
+    }
+
+    fn launch(&mut self, order: Order) {
+        let framework_id = order.framework.id.clone().unwrap_or_default().value;
+        let framework = self.frameworks.get(&framework_id);
+        let is_known = |task: &v1::TaskInfo| {
+            let id = &task.task_id.value;
+            framework.is_some_and(|framework| framework.executor_of(id).is_some())
+                || self.streams.contains(&(framework_id.clone(), id.clone()))
+        };
+        if order.tasks.iter().any(is_known) {
+            tracing::warn!(
+                framework_id,
+                "ignoring a launch of a task that was launched before"
+            );
+            return;
+        }
+        if self.stopping.is_some() || framework.is_some_and(|framework| framework.terminating) {
+            tracing::warn!(framework_id, "ignoring a launch while shutting down");
+            return;
+        }
+        if let Some(refusal) = self.refusal(&framework_id, &order) {
+            let executor_id = &order.executor.executor_id.value;
+            for task in &order.tasks {
+                let Refusal {
+                    state,
+                    reason,
+                    message,
+                } = &refusal;
+                let id = &task.task_id.value;
+                self.report(
+                    &framework_id,
+                    Some(executor_id),
+                    id,
+                    *state,
+                    *reason,
+                    message,
+                );
+            }
+            return;
+        }
+        self.enqueue(framework_id, order);
+    }
+
+    fn refusal(&self, framework_id: &str, order: &Order) -> Option<Refusal> {
+        use v1::TaskState::{TaskError, TaskFailed};
+        let executor_id = &order.executor.executor_id.value;
+        let ids = order.tasks.iter().map(|task| task.task_id.value.as_str());
+        // Ids become names of folders, so they are checked wherever they came from.
+        let ids = ids.chain([framework_id, executor_id]).map(validate::id);
+        if let Some(invalid) = ids.filter_map(Result::err).next() {
+            let reason = Reason::TaskInvalid;
+            return Some(Refusal {
+                state: TaskError,
+                reason,
+                message: invalid.to_string(),
+            });
+        }
+        if let Some(message) = container::unsupported(&order.executor) {
+            let reason = Reason::ContainerLaunchFailed;
+            return Some(Refusal {
+                state: TaskFailed,
+                reason,
+                message,
+            });
+        }
+        let key = ExecutorKey {
+            framework: framework_id.to_owned(),
+            executor: executor_id.clone(),
+        };
+        let executor = self.executor(&key)?;
+        let ending = matches!(
+            executor.state,
+            ExecutorState::Terminating | ExecutorState::Terminated
+        );
+        (ending || executor.generated).then(|| Refusal {
+            state: dropped_state(&order.framework),
+            reason: Reason::ExecutorTerminated,
+            message: "executor is terminating".to_owned(),
+        })
+    }
+
+    /// Puts the tasks into their executor's queue, starting it where it does not run.
+    fn enqueue(&mut self, framework_id: String, order: Order) {
+        let agent_id = self.agent_id_message();
+        let executor_id = order.executor.executor_id.value.clone();
+        let key = ExecutorKey {
+            framework: framework_id.clone(),
+            executor: executor_id,
+        };
+        self.add_framework(&framework_id, order.framework);
+        let is_new = self.executor(&key).is_none();
+        if is_new {
+            self.add_executor(&key, order.executor, order.generated);
+        }
+        let Some(executor) = self.executor_mut(&key) else {
+            return;
+        };
+        let ids: Vec<String> = order
+            .tasks
+            .iter()
+            .map(|it| it.task_id.value.clone())
+            .collect();
+        for info in order.tasks {
+            let task = Task::new(info, &framework_id, &agent_id);
+            executor.tasks.insert(task.task.task_id.value.clone(), task);
+        }
+        if order.is_group {
+            executor.queue.push_back(Queued::Group(ids));
+        } else {
+            executor.queue.extend(ids.into_iter().map(Queued::Task));
+        }
+        if is_new {
+            self.start_executor(&key);
+        } else {
+            self.deliver(&key);
+        }
+    }
+
+    fn add_framework(&mut self, framework_id: &str, info: v1::FrameworkInfo) {
+        if let Some(framework) = self.frameworks.get_mut(framework_id) {
+            framework.info = info;
+            return;
+        }
+        // A framework that comes back brings its history along.
+        let position = self
+            .completed_frameworks
+            .iter()
+            .position(|it| it.id() == framework_id);
+        let completed = position.and_then(|position| self.completed_frameworks.remove(position));
+        let completed = completed
+            .map(|framework| framework.completed)
+            .unwrap_or_default();
+        let executors = Default::default();
+        let framework = Framework {
+            info,
+            terminating: false,
+            executors,
+            completed,
+        };
+        self.frameworks.insert(framework_id.to_owned(), framework);
+    }
+
+    fn add_executor(&mut self, key: &ExecutorKey, mut info: v1::ExecutorInfo, generated: bool) {
+        let framework_id = v1::FrameworkId {
+            value: key.framework.clone(),
+        };
+        info.framework_id.get_or_insert(framework_id);
+        let container = Container {
+            framework_id: key.framework.clone(),
+            executor_id: key.executor.clone(),
+            container_id: self.random.uuid_text(),
+        };
+        let directory = paths::sandbox(&self.options.work_dir, &self.agent_id, &container);
+        let executor = Executor {
+            info,
+            container,
+            directory,
+            generated,
+            state: ExecutorState::Registering,
+            process: None,
+            destroy_when_launched: false,
+            connection: None,
+            deadline: None,
+            termination: None,
+            queue: Default::default(),
+            tasks: Default::default(),
+            completed: Default::default(),
+            had_task: false,
+        };
+        if let Some(framework) = self.frameworks.get_mut(&key.framework) {
+            framework.executors.insert(key.executor.clone(), executor);
+        }
+    }
+
+    fn start_executor(&mut self, key: &ExecutorKey) {
+        let Some(framework) = self.frameworks.get(&key.framework) else {
+            return;
+        };
+        let Some(executor) = framework.executors.get(&key.executor) else {
+            return;
+        };
+        let launch = container::launch(framework, executor, &self.agent_id, &self.options);
+        tracing::info!(
+            framework_id = key.framework,
+            executor_id = key.executor,
+            container_id = launch.container.container_id,
+            "starting an executor"
+        );
+        self.emit(Output::Launch(Box::new(launch)));
+        let deadline = self.now.instant + self.options.executor_registration_timeout;
+        self.set_deadline(key, Some(deadline));
+    }
+
+    pub(crate) fn container_launched(&mut self, container: &Container, process: ProcessId) {
+        let key = key_of(container);
+        let executor = self
+            .executor_mut(&key)
+            .filter(|it| it.container == *container);
+        let Some(executor) = executor else {
+            let container = container.clone();
+            return self.emit(Output::Destroy { container, process });
+        };
+        executor.process = Some(process);
+        if executor.destroy_when_launched {
+            let container = container.clone();
+            self.emit(Output::Destroy { container, process });
+        }
+    }
+
+    pub(crate) fn container_launch_failed(&mut self, container: &Container, message: &str) {
+        let key = key_of(container);
+        let executor = self
+            .executor_mut(&key)
+            .filter(|it| it.container == *container);
+        let Some(executor) = executor else { return };
+        executor.termination.get_or_insert_with(|| Termination {
+            reason: Reason::ContainerLaunchFailed,
+            message: format!("Failed to launch container: {message}"),
+        });
+        self.counters.container_launch_errors += 1;
+        self.executor_ended(&key, "never ran", -1);
+    }
+
+    /// Hands queued launches to an executor that is connected, in their order.
+    pub(crate) fn deliver(&mut self, key: &ExecutorKey) {
+        while let Some(executor) = self.executor_mut(key) {
+            if executor.connection.is_none() || executor.state != ExecutorState::Running {
+                return;
+            }
+            let Some(queued) = executor.queue.pop_front() else {
+                return;
+            };
+            executor.had_task = true;
+            let take_info = |id: &String| executor.tasks.get_mut(id)?.info.take();
+            let infos: Vec<v1::TaskInfo> = queued
+                .task_ids()
+                .iter()
+                .filter_map(take_info)
+                .map(|info| *info)
+                .collect();
+            let event = match queued {
+                Queued::Task(_) => infos.into_iter().next().map(launch_event),
+                Queued::Group(_) => Some(launch_group_event(infos)),
+            };
+            if let Some(event) = event {
+                self.send_to_executor(key, event);
+            }
+        }
+    }
+}
+
+/// The executor that a container belongs to.
+pub(crate) fn key_of(container: &Container) -> ExecutorKey {
+    ExecutorKey {
+        framework: container.framework_id.clone(),
+        executor: container.executor_id.clone(),
+    }
+}
+
+fn launch_event(task: v1::TaskInfo) -> Event {
+    Event {
+        r#type: Some(event::Type::Launch as i32),
+        launch: Some(event::Launch { task }),
+        ..Default::default()
+    }
+}
+
+fn launch_group_event(tasks: Vec<v1::TaskInfo>) -> Event {
+    Event {
+        r#type: Some(event::Type::LaunchGroup as i32),
+        launch_group: Some(event::LaunchGroup {
+            task_group: v1::TaskGroupInfo { tasks },
+        }),
+        ..Default::default()
+    }
+}

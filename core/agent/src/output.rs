@@ -1,0 +1,92 @@
+//! What an agent wants done.
+
+use std::path::PathBuf;
+
+use orrery_api::link::from_agent;
+use orrery_api::v1::executor;
+use orrery_runtime::{Command, ProcessId};
+
+use crate::{ConnectionNumber, LinkNumber, RequestNumber};
+
+/// One run of one executor.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Container {
+    /// The framework it belongs to.
+    pub framework_id: String,
+    /// The executor that runs in it.
+    pub executor_id: String,
+    /// A random UUID.
+    pub container_id: String,
+}
+
+/// How to start a container.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Launch {
+    /// Which one.
+    pub container: Container,
+    /// Its sandbox, an absolute path: to be made with all folders above it before the start.
+    pub directory: PathBuf,
+    /// Symbolic link that shall name `directory`, replacing an older one.
+    pub latest: PathBuf,
+    /// The executor's process; it leads a session, works in `directory` and appends its output to
+    /// `stdout` and `stderr` there.
+    pub command: Command,
+}
+
+/// One effect.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Output {
+    /// Look up the master and connect to it; answered by `LinkUp` or `LinkDown`.
+    Connect {
+        /// Name of this attempt and of the connection that comes of it.
+        link: LinkNumber,
+    },
+    /// Close the connection, or give up opening it. `LinkDown` need not follow.
+    Disconnect {
+        /// Which one.
+        link: LinkNumber,
+    },
+    /// Send to the master on the connection that is up. May be lost: all that matters is repeated.
+    ToMaster(Box<from_agent::Body>),
+    /// The master has given the agent its id for the first time: make its folder.
+    Admitted {
+        /// The id.
+        agent_id: String,
+    },
+    /// Start a container; answered by `ContainerLaunched` or `ContainerLaunchFailed`.
+    Launch(Box<Launch>),
+    /// Kill every process of the session that `process` leads or led. Asked for to end a container,
+    /// and once more after its first process has ended, for what that one left behind.
+    Destroy {
+        /// Which one.
+        container: Container,
+        /// The container's first process.
+        process: ProcessId,
+    },
+    /// Send on an executor's event stream.
+    ExecutorEvent {
+        /// Which one.
+        connection: ConnectionNumber,
+        /// What.
+        event: Box<executor::Event>,
+    },
+    /// End an executor's event stream.
+    CloseConnection {
+        /// Which one.
+        connection: ConnectionNumber,
+    },
+    /// Answer an executor's call.
+    Reply {
+        /// Which one.
+        request: RequestNumber,
+        /// HTTP status; 200 opens the event stream of a SUBSCRIBE.
+        status: u16,
+        /// Plain text, empty unless the call was refused.
+        text: String,
+    },
+    /// Everything has ended: stop the daemon. The last output.
+    Stop {
+        /// Set when the agent must stop against its operator's wish.
+        error: Option<String>,
+    },
+}

@@ -1,0 +1,258 @@
+//! Finding the master, registering with it, and noticing that it is gone.
+//!
+//! ```text
+//! Waiting ──(back-off over)──▶ Connecting ──LinkUp──▶ Registering ──Registered──▶ Registered
+//!    ▲                             │                       │                         │
+//!    └──── LinkDown, no answer in time, no ping in time, "not connected" ◀───────────┘
+//! ```
+//!
+//! The first wait is random in [0, b], the next ones in [0, b·2^n] up to one minute, so that many
+//! agents do not come back at the same moment.
+
+use std::time::Duration;
+
+use orrery_api::link::{self, from_agent};
+use orrery_api::v1;
+use orrery_runtime::{Generator, Instant};
+
+use crate::agent::Stopping;
+use crate::framework::ExecutorState;
+use crate::{Agent, LinkNumber, Options, Output};
+
+const BACKOFF_MAX: Duration = Duration::from_secs(60);
+/// How long the opening of a connection, then the master's answer, may take. The master writes its
+/// registry before it answers.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
+/// Used when the master does not name a usable time.
+const PING_TIMEOUT_DEFAULT: Duration = Duration::from_secs(75);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Waiting,
+    Connecting,
+    Registering,
+    Registered,
+}
+
+/// Where the agent stands with its master.
+#[derive(Debug)]
+pub(crate) struct Registration {
+    state: State,
+    /// The newest connection; all others are of the past.
+    link: LinkNumber,
+    /// Connections since the last registration.
+    attempts: u32,
+    ping_timeout: Duration,
+    /// When the present state has lasted too long.
+    deadline: Instant,
+}
+
+impl Registration {
+    pub(crate) fn new(now: Instant, options: &Options, random: &mut Generator) -> Self {
+        let mut registration = Self {
+            state: State::Waiting,
+            link: 0,
+            attempts: 0,
+            ping_timeout: PING_TIMEOUT_DEFAULT,
+            deadline: now,
+        };
+        registration.back_off(now, options, random);
+        registration
+    }
+
+    pub(crate) fn is_current(&self, link: LinkNumber) -> bool {
+        self.state != State::Waiting && self.link == link
+    }
+
+    pub(crate) fn is_registered(&self) -> bool {
+        self.state == State::Registered
+    }
+
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        Some(self.deadline)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn link(&self) -> LinkNumber {
+        self.link
+    }
+
+    #[cfg(test)]
+    pub(crate) fn keep_alive(&mut self, until: Instant) {
+        self.deadline = until;
+    }
+
+    fn enter(&mut self, state: State, deadline: Instant) {
+        self.state = state;
+        self.deadline = deadline;
+    }
+
+    fn back_off(&mut self, now: Instant, options: &Options, random: &mut Generator) {
+        let factor = options.registration_backoff_factor;
+        // Beyond 2^16 the cap holds for any factor that a human would set.
+        let bound = factor
+            .saturating_mul(1 << self.attempts.min(16))
+            .min(BACKOFF_MAX);
+        let wait = bound.mul_f64(random.fraction());
+        self.attempts = self.attempts.saturating_add(1);
+        self.enter(State::Waiting, now + wait);
+    }
+}
+
+impl Agent {
+    pub(crate) fn registration_due(&mut self) {
+        if self.registration.deadline > self.now.instant {
+            return;
+        }
+        match self.registration.state {
+            State::Waiting => {
+                self.registration.link += 1;
+                let link = self.registration.link;
+                self.registration
+                    .enter(State::Connecting, self.now.instant + ANSWER_TIMEOUT);
+                self.emit(Output::Connect { link });
+            }
+            State::Connecting => self.reconnect("no connection in time"),
+            State::Registering => self.reconnect("no answer to the registration in time"),
+            State::Registered => self.reconnect("no ping in time"),
+        }
+    }
+
+    pub(crate) fn link_up(&mut self, link: LinkNumber) {
+        if !self.registration.is_current(link) || self.registration.state != State::Connecting {
+            return;
+        }
+        self.registration
+            .enter(State::Registering, self.now.instant + ANSWER_TIMEOUT);
+        let register = self.register();
+        self.emit(Output::ToMaster(Box::new(from_agent::Body::Register(
+            register,
+        ))));
+    }
+
+    pub(crate) fn link_down(&mut self, link: LinkNumber) {
+        if self.registration.is_current(link) {
+            self.disconnected("the connection is down");
+        }
+    }
+
+    fn reconnect(&mut self, why: &str) {
+        let link = self.registration.link;
+        self.emit(Output::Disconnect { link });
+        self.disconnected(why);
+    }
+
+    /// Executors and tasks live on; updates wait for the next registration.
+    fn disconnected(&mut self, why: &str) {
+        tracing::info!(
+            agent_id = self.agent_id,
+            why,
+            "disconnected from the master"
+        );
+        self.streams.pause();
+        self.registration
+            .back_off(self.now.instant, &self.options, &mut self.random);
+    }
+
+    pub(crate) fn ping(&mut self, ping: link::Ping) {
+        if !ping.connected && self.registration.is_registered() {
+            return self.reconnect("the master holds this agent for disconnected");
+        }
+        if self.registration.is_registered() {
+            self.registration.deadline = self.now.instant + self.registration.ping_timeout;
+        }
+        self.emit(Output::ToMaster(Box::new(from_agent::Body::Pong(
+            link::Pong {},
+        ))));
+    }
+
+    /// Everything the agent has, so that any master can rebuild its view of it.
+    fn register(&self) -> link::Register {
+        let mut register = link::Register {
+            agent_info: Some(self.agent_info()),
+            version: self.options.version.clone(),
+            capabilities: capabilities(),
+            pid: self.options.pid(),
+            ..Default::default()
+        };
+        for framework in self.frameworks.values() {
+            register.frameworks.push(framework.info.clone());
+            for executor in framework.executors.values() {
+                register
+                    .tasks
+                    .extend(executor.tasks.values().map(|task| task.task.clone()));
+                if !executor.generated && executor.state != ExecutorState::Terminated {
+                    register.executors.push(executor.info.clone());
+                }
+            }
+        }
+        register
+    }
+
+    pub(crate) fn registered(&mut self, registered: link::Registered) {
+        let agent_id = registered.agent_id.map(|id| id.value).unwrap_or_default();
+        if let Err(invalid) = orrery_model::validate::id(&agent_id) {
+            let error = format!("the master gave an unusable agent id: {invalid}");
+            return self.stop(Stopping::Forced(error));
+        }
+        if self.agent_id.is_empty() {
+            self.agent_id.clone_from(&agent_id);
+            self.emit(Output::Admitted { agent_id });
+        } else if self.agent_id != agent_id {
+            let error = format!("the master took agent {} for {agent_id}", self.agent_id);
+            return self.stop(Stopping::Forced(error));
+        }
+        tracing::info!(agent_id = self.agent_id, "registered with the master");
+        self.master = registered.master_info;
+        let timeout = Duration::try_from_secs_f64(registered.ping_timeout_seconds);
+        self.registration.ping_timeout = timeout
+            .ok()
+            .filter(|it| !it.is_zero())
+            .unwrap_or(PING_TIMEOUT_DEFAULT);
+        self.registration.attempts = 0;
+        let deadline = self.now.instant + self.registration.ping_timeout;
+        self.registration.enter(State::Registered, deadline);
+        self.answer_missing_tasks(registered.missing_tasks);
+        // Last, so that each head, the new ones included, is sent exactly once.
+        self.streams.resume(self.now.instant);
+    }
+
+    /// Ends the tasks that the master believes to be here and that are not: their launch was lost.
+    fn answer_missing_tasks(&mut self, missing: Vec<link::TaskReference>) {
+        for task in missing {
+            let (Some(framework_id), Some(task_id)) = (task.framework_id, task.task_id) else {
+                continue;
+            };
+            let framework = self.frameworks.get(&framework_id.value);
+            let known = framework.is_some_and(|it| it.executor_of(&task_id.value).is_some());
+            let key = (framework_id.value, task_id.value);
+            // An open stream reports, or has reported, the task's end already.
+            if known || self.streams.contains(&key) {
+                continue;
+            }
+            let state = framework.map_or(v1::TaskState::TaskDropped, |it| it.dropped_state());
+            let (framework_id, task_id) = key;
+            let reason = v1::task_status::Reason::Reconciliation;
+            let message = "task is unknown to the agent";
+            self.report(&framework_id, None, &task_id, state, reason, message);
+        }
+    }
+}
+
+pub(crate) fn capabilities() -> Vec<v1::agent_info::Capability> {
+    use v1::agent_info::capability::Type;
+    let all = [
+        Type::MultiRole,
+        Type::HierarchicalRole,
+        Type::ReservationRefinement,
+        Type::ResourceProvider,
+        Type::ResizeVolume,
+        Type::AgentOperationFeedback,
+        Type::AgentDraining,
+        Type::TaskResourceLimits,
+    ];
+    all.map(|it| v1::agent_info::Capability {
+        r#type: Some(it as i32),
+    })
+    .to_vec()
+}

@@ -1,0 +1,220 @@
+//! The status update streams: one queue per task of updates that await acknowledgement.
+//!
+//! Only the head of a queue is in flight. It is sent again after 10 s, then after twice as long each
+//! time up to 10 min, until exactly its uuid is acknowledged. While the agent is not registered
+//! nothing is sent; on registration every head goes out at once.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+use bytes::Bytes;
+use orrery_api::{link, v1};
+use orrery_model::task_state::is_terminal;
+use orrery_runtime::Instant;
+
+use crate::PlantedBug;
+use crate::planted::is_planted;
+
+const RETRY_INTERVAL_MIN: Duration = Duration::from_secs(10);
+const RETRY_INTERVAL_MAX: Duration = Duration::from_secs(600);
+
+/// Names a task: its framework's id and its own.
+pub(crate) type TaskKey = (String, String);
+
+/// The updates of one task, oldest first.
+#[derive(Debug)]
+struct Stream {
+    queue: VecDeque<link::StatusUpdate>,
+    /// Every uuid ever seen, acknowledged or not: a repeated one must not be queued again.
+    received: BTreeSet<Bytes>,
+    interval: Duration,
+    /// When the head is sent again; `None` while paused.
+    retry_at: Option<Instant>,
+}
+
+/// What became of an acknowledgement.
+#[derive(Debug)]
+pub(crate) enum Acknowledged {
+    /// It named no update in flight.
+    Ignored,
+    /// The head was removed; the next one, if any, is in flight now.
+    Advanced,
+    /// The head was terminal: the stream is gone.
+    Ended(Box<link::StatusUpdate>),
+}
+
+/// All streams of an agent.
+#[derive(Debug, Default)]
+pub(crate) struct Streams {
+    streams: BTreeMap<TaskKey, Stream>,
+    retries: BTreeSet<(Instant, TaskKey)>,
+    running: bool,
+    /// Updates to send now, in order; the caller drains it.
+    pub(crate) outbox: Vec<link::StatusUpdate>,
+    planted: BTreeSet<PlantedBug>,
+}
+
+impl Streams {
+    /// No streams yet, and paused.
+    pub(crate) fn new(planted: BTreeSet<PlantedBug>) -> Self {
+        Self {
+            planted,
+            ..Self::default()
+        }
+    }
+
+    /// Queues an update; false when its uuid was queued before.
+    pub(crate) fn push(&mut self, now: Instant, key: TaskKey, update: link::StatusUpdate) -> bool {
+        let stream = self.streams.entry(key.clone()).or_insert_with(|| Stream {
+            queue: VecDeque::new(),
+            received: BTreeSet::new(),
+            interval: RETRY_INTERVAL_MIN,
+            retry_at: None,
+        });
+        if !stream.received.insert(update.uuid.clone()) {
+            return false;
+        }
+        let overtakes = is_planted(&self.planted, PlantedBug::ForwardsUpdatesOutOfOrder);
+        if overtakes {
+            stream.queue.push_front(update);
+        } else {
+            stream.queue.push_back(update);
+        }
+        if overtakes || stream.queue.len() == 1 {
+            self.send_head(now, &key, RETRY_INTERVAL_MIN);
+        }
+        true
+    }
+
+    /// Whether updates of this task await acknowledgement.
+    pub(crate) fn contains(&self, key: &TaskKey) -> bool {
+        self.streams.contains_key(key)
+    }
+
+    /// Whether an update of this uuid was queued before.
+    pub(crate) fn has_received(&self, key: &TaskKey, uuid: &[u8]) -> bool {
+        self.streams
+            .get(key)
+            .is_some_and(|stream| stream.received.contains(uuid))
+    }
+
+    /// Takes an acknowledgement, which counts only for the update in flight.
+    pub(crate) fn acknowledge(&mut self, now: Instant, key: &TaskKey, uuid: &[u8]) -> Acknowledged {
+        let Some(stream) = self.streams.get_mut(key) else {
+            return Acknowledged::Ignored;
+        };
+        if stream.queue.front().is_none_or(|head| head.uuid != uuid) {
+            return Acknowledged::Ignored;
+        }
+        if is_planted(&self.planted, PlantedBug::ResendsAcknowledgedUpdate)
+            && stream.queue.len() == 1
+        {
+            return Acknowledged::Advanced;
+        }
+        let Some(head) = stream.queue.pop_front() else {
+            return Acknowledged::Ignored;
+        };
+        let goes_on =
+            is_planted(&self.planted, PlantedBug::UpdateAfterTerminal) && !stream.queue.is_empty();
+        if is_terminal(state_of(&head)) && !goes_on {
+            if !stream.queue.is_empty() {
+                tracing::warn!(
+                    framework_id = key.0,
+                    task_id = key.1,
+                    dropped = stream.queue.len(),
+                    "updates were queued behind an acknowledged terminal one"
+                );
+            }
+            self.remove(key);
+            return Acknowledged::Ended(Box::new(head));
+        }
+        self.send_head(now, key, RETRY_INTERVAL_MIN);
+        Acknowledged::Advanced
+    }
+
+    /// Sends nothing until [`Streams::resume`].
+    pub(crate) fn pause(&mut self) {
+        self.running = false;
+        self.retries.clear();
+        for stream in self.streams.values_mut() {
+            stream.retry_at = None;
+        }
+    }
+
+    /// Sends every head now and goes on.
+    pub(crate) fn resume(&mut self, now: Instant) {
+        self.running = true;
+        let keys: Vec<_> = self.streams.keys().cloned().collect();
+        for key in keys {
+            self.send_head(now, &key, RETRY_INTERVAL_MIN);
+        }
+    }
+
+    /// When [`Streams::retry_due`] has something to do.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.retries.first().map(|(at, _)| *at)
+    }
+
+    /// Sends again what has waited long enough.
+    pub(crate) fn retry_due(&mut self, now: Instant) {
+        while let Some((at, key)) = self.retries.first().cloned() {
+            if at > now {
+                return;
+            }
+            let interval = self
+                .streams
+                .get(&key)
+                .map_or(RETRY_INTERVAL_MIN, |s| s.interval);
+            self.retries.remove(&(at, key.clone()));
+            self.send_head(now, &key, (interval * 2).min(RETRY_INTERVAL_MAX));
+        }
+    }
+
+    /// Forgets every stream of a framework that is gone.
+    pub(crate) fn remove_framework(&mut self, framework_id: &str) {
+        let of_framework = |key: &&TaskKey| key.0 == framework_id;
+        let from = (framework_id.to_owned(), String::new());
+        let keys: Vec<_> = self
+            .streams
+            .range(from..)
+            .map(|(key, _)| key)
+            .take_while(of_framework)
+            .cloned()
+            .collect();
+        for key in keys {
+            self.remove(&key);
+        }
+    }
+
+    fn remove(&mut self, key: &TaskKey) {
+        if let Some(at) = self.streams.remove(key).and_then(|stream| stream.retry_at) {
+            self.retries.remove(&(at, key.clone()));
+        }
+    }
+
+    /// Puts the head in flight and sets its next retry; nothing while paused or without a head.
+    fn send_head(&mut self, now: Instant, key: &TaskKey, interval: Duration) {
+        let Some(stream) = self.streams.get_mut(key) else {
+            return;
+        };
+        if let Some(at) = stream.retry_at.take() {
+            self.retries.remove(&(at, key.clone()));
+        }
+        let Some(head) = stream.queue.front() else {
+            return;
+        };
+        if !self.running {
+            return;
+        }
+        self.outbox.push(head.clone());
+        stream.interval = interval;
+        stream.retry_at = Some(now + interval);
+        self.retries.insert((now + interval, key.clone()));
+    }
+}
+
+/// The state that an update reports.
+pub(crate) fn state_of(update: &link::StatusUpdate) -> v1::TaskState {
+    let state = update.status.as_ref().map_or(0, |status| status.state);
+    v1::TaskState::try_from(state).unwrap_or(v1::TaskState::TaskUnknown)
+}

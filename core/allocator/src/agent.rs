@@ -1,0 +1,89 @@
+//! What the allocator knows about an agent.
+
+use std::collections::BTreeMap;
+
+use orrery_model::{Resources, Scalar};
+
+use crate::options::FrameworkKey;
+
+#[derive(Clone, Debug)]
+pub(crate) struct Agent {
+    pub(crate) id: String,
+    pub(crate) total: Resources,
+    /// What each framework holds, with allocation roles.
+    pub(crate) allocations: BTreeMap<FrameworkKey, Resources>,
+    pub(crate) active: bool,
+    /// `total` without what is allocated.
+    free: Resources,
+    /// Whether more is allocated than there is, as after an agent came back smaller than before.
+    overcommitted: bool,
+}
+
+impl Agent {
+    pub(crate) fn new(id: &str, total: Resources) -> Self {
+        Self {
+            id: id.to_owned(),
+            free: total.clone(),
+            total,
+            allocations: BTreeMap::new(),
+            active: true,
+            overcommitted: false,
+        }
+    }
+
+    pub(crate) fn free(&self) -> &Resources {
+        &self.free
+    }
+
+    pub(crate) fn has_gpus(&self) -> bool {
+        self.total.scalar("gpus") > Scalar::ZERO
+    }
+
+    pub(crate) fn set_total(&mut self, total: Resources) {
+        self.total = total;
+        self.count_free();
+    }
+
+    /// `resources` carry allocation roles.
+    pub(crate) fn allocate(&mut self, framework: FrameworkKey, resources: &Resources) {
+        *self.allocations.entry(framework).or_default() += resources;
+        match self.free.checked_sub(&resources.unallocated()) {
+            Some(rest) if !self.overcommitted => self.free = rest,
+            _ => self.count_free(),
+        }
+    }
+
+    /// Gives back at most what the framework holds; says what that was.
+    pub(crate) fn release(&mut self, framework: FrameworkKey, resources: &Resources) -> Resources {
+        let Some(held) = self.allocations.get_mut(&framework) else {
+            return Resources::new();
+        };
+        let released = match held.contains(resources) {
+            true => resources.clone(),
+            // What would be missing stays out of the account.
+            false => &*held - &(&*held - resources),
+        };
+        *held -= &released;
+        if held.is_empty() {
+            self.allocations.remove(&framework);
+        }
+        if self.overcommitted {
+            self.count_free();
+        } else {
+            self.free += released.unallocated();
+        }
+        released
+    }
+
+    /// Works out from scratch what is free.
+    fn count_free(&mut self) {
+        let allocated = self.allocated();
+        self.overcommitted = !self.total.contains(&allocated);
+        self.free = &self.total - &allocated;
+    }
+
+    /// What all frameworks hold, without roles.
+    pub(crate) fn allocated(&self) -> Resources {
+        self.allocations.values().map(Resources::unallocated).fold(Resources::new(), |a, b| a + b)
+    }
+}

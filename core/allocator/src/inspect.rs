@@ -1,0 +1,98 @@
+//! Looking at the accounts, for metrics, endpoints and tests.
+
+use std::collections::BTreeMap;
+
+use orrery_model::{Quantities, Resources};
+
+use crate::allocator::Allocator;
+use crate::options::{AgentKey, FrameworkKey};
+
+static NOTHING: Resources = Resources::new();
+
+impl Allocator {
+    /// The sum of all agents' resources, active or not.
+    pub fn total(&self) -> &Quantities {
+        self.pool.total()
+    }
+
+    /// What is on offer or in use in the whole cluster.
+    pub fn offered_or_allocated(&self) -> &Quantities {
+        self.roles.allocated()
+    }
+
+    /// What a framework holds on an agent, with allocation roles, on offer or in use.
+    pub fn allocated(&self, framework: FrameworkKey, agent: AgentKey) -> &Resources {
+        let agent = self.agents.get(agent.0);
+        agent.and_then(|agent| agent.allocations.get(&framework)).unwrap_or(&NOTHING)
+    }
+
+    /// What nobody holds on an agent.
+    pub fn free(&self, agent: AgentKey) -> &Resources {
+        self.agents.get(agent.0).map_or(&NOTHING, |agent| agent.free())
+    }
+
+    /// The dominant share of a role with the roles below it, divided by its weight; 0 for roles
+    /// without frameworks.
+    pub fn role_share(&self, role: &str) -> f64 {
+        let role = self.roles.find(role);
+        role.map_or(0.0, |role| self.roles.share(role, &self.pool).as_f64())
+    }
+
+    /// How many filters hold back offers in a role. Filters that ran out count until the next run.
+    pub fn active_filters(&self, role: &str) -> usize {
+        self.roles.find(role).map_or(0, |role| self.filters.count(role))
+    }
+
+    /// Recounts everything: on each agent the allocations are part of the total and the rest is
+    /// free, and the accounts of roles and of the cluster are the sums of the agents'. The error
+    /// names what differs.
+    pub fn check_conservation(&self) -> Result<(), String> {
+        let mut total = Quantities::new();
+        let mut held: BTreeMap<(String, FrameworkKey), Quantities> = BTreeMap::new();
+        for (number, agent) in self.agents.iter() {
+            total += &agent.total.quantities();
+            let allocated = agent.allocated();
+            let (id, free) = (&agent.id, agent.free());
+            if &allocated + free != agent.total {
+                let total = &agent.total;
+                return Err(format!("agent {id}: {allocated} and free {free} are not {total}"));
+            }
+            let has_free = agent.active && !free.is_empty();
+            if has_free != self.with_free.contains(&AgentKey(number)) {
+                return Err(format!("agent {id}: free {free} is listed wrongly"));
+            }
+            for (framework, resources) in &agent.allocations {
+                for (role, part) in resources.allocations() {
+                    *held.entry((role, *framework)).or_default() += &part.quantities();
+                }
+            }
+        }
+        if total != *self.pool.total() {
+            return Err(format!("pool is {}; agents have {total}", self.pool.total()));
+        }
+        self.check_roles(&held)
+    }
+
+    fn check_roles(
+        &self,
+        held: &BTreeMap<(String, FrameworkKey), Quantities>,
+    ) -> Result<(), String> {
+        let mut sum = Quantities::new();
+        for quantities in held.values() {
+            sum += quantities;
+        }
+        if sum != *self.roles.allocated() {
+            return Err(format!("roles hold {}; agents say {sum}", self.roles.allocated()));
+        }
+        for (role, framework, quantities) in self.roles.holdings() {
+            let counted = held.get(&(role.to_owned(), framework)).cloned().unwrap_or_default();
+            if counted != *quantities {
+                let number = framework.0;
+                return Err(format!(
+                    "framework {number} holds {quantities} in role {role}; agents say {counted}"
+                ));
+            }
+        }
+        Ok(())
+    }
+}

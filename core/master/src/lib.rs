@@ -1,0 +1,55 @@
+//! The master: keeps agents, frameworks, offers and tasks, and decides everything between them.
+//!
+//! [`Master`] is a state machine without I/O (see [`orrery_runtime::machine`]). Schedulers and
+//! agents reach it as [`Input`]s; what it wants done leaves as [`Output`]s, which `net/master`
+//! carries out. It talks to the allocator by plain calls, because the allocator is a machine inside
+//! the same process.
+//!
+//! ```text
+//!  scheduler ──Subscribe/Call──▶ ┌────────┐ ◀──AgentMessage── agent
+//!            ◀──Event/Reply────  │ Master │ ──ToAgent──▶
+//!                                └────────┘
+//!                 Store ▼  ▲ Stored          ▼ grants
+//!                     registry            allocator
+//! ```
+//!
+//! What it promises:
+//! - an agent is admitted, marked unreachable or removed only after the registry has stored it;
+//! - on every agent, what tasks, executors and offers hold never exceeds its total
+//!   ([`Master::check`] says so or why not);
+//! - an offer is used at most once, and never after it was rescinded or its agent left;
+//! - a task's state never changes after a terminal one.
+
+#![forbid(unsafe_code)]
+
+mod accept;
+mod agents;
+mod calls;
+mod checks;
+mod event;
+mod frameworks;
+mod launch;
+mod machine;
+mod metrics;
+mod offers;
+mod options;
+mod planted;
+mod pings;
+mod reconcile;
+mod registration;
+mod registry;
+mod removal;
+mod state;
+mod subscribe;
+mod tasks;
+mod timers;
+mod updates;
+mod validation;
+
+pub use event::{Answer, ConnectionId, Input, LinkId, Output, Refusal, RequestId, Ticket};
+pub use metrics::Metrics;
+pub use options::Options;
+pub use planted::PlantedBug;
+pub use registry::{Registry, RegistryOperation};
+pub use state::{Agent, Executor, Framework, Master, Offer, Task, TaskKey, UnreachableAgent};
+pub use validation::{InvalidCall, validate_call};

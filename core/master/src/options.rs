@@ -1,0 +1,59 @@
+//! How a master behaves: the flags that reach its decisions.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use orrery_api::v1::MasterInfo;
+
+use crate::PlantedBug;
+
+/// Settings of one master. The defaults are Mesos' (`reference: mesos-master --help`).
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Who this master is. Its id starts every framework, agent and offer id it gives out.
+    pub master_info: MasterInfo,
+    /// How often freed and declined resources are offered again.
+    pub allocation_interval: Duration,
+    /// How long an offer may stay unanswered before it is rescinded; `None` means for ever.
+    pub offer_timeout: Option<Duration>,
+    /// How long an agent may take to answer a ping, and the pause between two pings.
+    pub agent_ping_timeout: Duration,
+    /// So many pings in a row without an answer make an agent unreachable.
+    pub max_agent_ping_timeouts: u32,
+    /// How long a disconnected or recovered agent may take to register again.
+    pub agent_reregister_timeout: Duration,
+    /// Pause between two heartbeats on an event stream.
+    pub heartbeat_interval: Duration,
+    /// How many completed frameworks are remembered.
+    pub max_completed_frameworks: usize,
+    /// How many completed tasks are remembered for each framework.
+    pub max_completed_tasks_per_framework: usize,
+    /// How many unreachable tasks are remembered for each framework.
+    pub max_unreachable_tasks_per_framework: usize,
+    /// Bugs switched on by a test. Always empty in production.
+    pub planted: BTreeSet<PlantedBug>,
+}
+
+impl Options {
+    /// The defaults for a master called `master_info`.
+    pub fn new(master_info: MasterInfo) -> Self {
+        Self {
+            master_info,
+            allocation_interval: Duration::from_secs(1),
+            offer_timeout: None,
+            agent_ping_timeout: Duration::from_secs(15),
+            max_agent_ping_timeouts: 5,
+            agent_reregister_timeout: Duration::from_secs(600),
+            heartbeat_interval: Duration::from_secs(15),
+            max_completed_frameworks: 50,
+            max_completed_tasks_per_framework: 1000,
+            max_unreachable_tasks_per_framework: 1000,
+            planted: BTreeSet::new(),
+        }
+    }
+
+    /// How long an agent that hears nothing may believe that it is still registered.
+    pub fn total_ping_timeout(&self) -> Duration {
+        self.agent_ping_timeout * self.max_agent_ping_timeouts
+    }
+}

@@ -1,0 +1,35 @@
+//! Pings: how an agent that does not answer is noticed, even when its connection looks alive.
+
+use orrery_allocator::AgentKey;
+use orrery_api::link::{self, from_master};
+
+use crate::timers::Timer;
+use crate::{LinkId, Master};
+
+impl Master {
+    /// One ping timeout has passed: counts a missing answer, then asks again.
+    pub(crate) fn ping(&mut self, key: AgentKey) {
+        let Some(agent) = self.agents.get_mut(&key) else { return };
+        if agent.leaving {
+            return;
+        }
+        if agent.ping_outstanding || agent.link.is_none() {
+            agent.missed_pings += 1;
+        }
+        if agent.missed_pings >= self.options.max_agent_ping_timeouts {
+            self.start_unreachable(key, "it does not answer pings");
+            return;
+        }
+        agent.ping_outstanding = agent.link.is_some();
+        self.to_agent(key, from_master::Body::Ping(link::Ping { connected: true }));
+        self.set_timer(self.options.agent_ping_timeout, Timer::Ping(key));
+    }
+
+    pub(crate) fn pong(&mut self, link: LinkId) {
+        let Some(key) = self.agent_on(link) else { return };
+        if let Some(agent) = self.agents.get_mut(&key) {
+            agent.ping_outstanding = false;
+            agent.missed_pings = 0;
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! A task's record: how its state changes and when it is forgotten.
+
+use orrery_allocator::FrameworkKey;
+use orrery_api::v1::{self, TaskState, scheduler};
+use orrery_model::task_state;
+
+use crate::planted::is_planted;
+use crate::state::{holds_resources, remember};
+use crate::{Master, PlantedBug};
+
+impl Master {
+    /// A status that the master itself gives: without a uuid, so nobody acknowledges it.
+    pub(crate) fn master_status(
+        &self,
+        task_id: &str,
+        state: TaskState,
+        reason: v1::task_status::Reason,
+    ) -> v1::TaskStatus {
+        v1::TaskStatus {
+            task_id: v1::TaskId { value: task_id.to_owned() },
+            state: state as i32,
+            source: Some(v1::task_status::Source::Master as i32),
+            reason: Some(reason as i32),
+            timestamp: Some(self.now.wall.as_seconds()),
+            ..Default::default()
+        }
+    }
+
+    /// Takes a status into a task's record. `latest` is the newest state that is known, which
+    /// decides about resources; `status` is the one under way to the framework.
+    pub(crate) fn update_task(
+        &mut self,
+        key: FrameworkKey,
+        task_id: &str,
+        status: &v1::TaskStatus,
+        latest: TaskState,
+    ) {
+        let overwrite = is_planted(&self.options, PlantedBug::TerminalStateIsOverwritten);
+        let keep = is_planted(&self.options, PlantedBug::TerminalTaskKeepsResources);
+        let Some(framework) = self.frameworks.get_mut(&key) else { return };
+        let Some(task) = framework.tasks.get_mut(task_id) else { return };
+        let before = task.state();
+        // The first terminal state stands, whatever comes later.
+        if !task_state::is_terminal(before) || overwrite {
+            task.message.state = latest as i32;
+        }
+        task.message.status_update_state = Some(status.state);
+        task.message.status_update_uuid = status.uuid.clone();
+        remember_status(&mut task.message.statuses, status);
+        let released = holds_resources(before) && !holds_resources(task.state());
+        if released && !keep {
+            let (agent, resources) = (task.agent, task.resources.clone());
+            self.allocator.recover(key, agent, &resources, None, self.now.instant);
+        }
+        if !task_state::is_terminal(before) && task_state::is_terminal(latest) {
+            self.metrics.count_terminal(latest, status);
+        }
+    }
+
+    /// Forgets a task whose end is known to its framework; its record goes to the completed ones.
+    pub(crate) fn complete_task(&mut self, key: FrameworkKey, task_id: &str) {
+        let limit = self.options.max_completed_tasks_per_framework;
+        let Some(framework) = self.frameworks.get_mut(&key) else { return };
+        let Some(task) = framework.tasks.remove(task_id) else { return };
+        if let Some(agent) = self.agents.get_mut(&task.agent) {
+            let task_key = (key, task_id.to_owned());
+            agent.tasks.remove(&task_key);
+            agent.pending_kills.remove(&task_key);
+        }
+        remember(&mut framework.completed_tasks, limit, task.message);
+    }
+
+    /// Sends a task's status to its framework.
+    pub(crate) fn tell_status(&mut self, key: FrameworkKey, status: v1::TaskStatus) {
+        self.tell(key, scheduler::Event {
+            r#type: Some(scheduler::event::Type::Update as i32),
+            update: Some(scheduler::event::Update { status }),
+            ..Default::default()
+        });
+    }
+
+    /// The state as `framework` can understand it: one that does not know partitions is told LOST.
+    pub(crate) fn state_for(&self, key: FrameworkKey, state: TaskState) -> TaskState {
+        let aware = self.frameworks.get(&key).is_some_and(crate::Framework::is_partition_aware);
+        task_state::for_framework(state, aware)
+    }
+
+    /// A task that is not known here any more, or never was, is answered for by name alone.
+    pub(crate) fn tell_end_of_unlaunched(
+        &mut self,
+        key: FrameworkKey,
+        task: &v1::TaskInfo,
+        state: TaskState,
+        reason: v1::task_status::Reason,
+        message: String,
+    ) {
+        let state = self.state_for(key, state);
+        tracing::info!(task_id = %task.task_id.value, ?state, %message, "task not launched");
+        let status = v1::TaskStatus {
+            agent_id: Some(task.agent_id.clone()),
+            message: Some(message),
+            ..self.master_status(&task.task_id.value, state, reason)
+        };
+        self.metrics.count_terminal(state, &status);
+        self.tell_status(key, status);
+    }
+}
+
+/// Keeps one status for each state in a row, without the task's own data.
+fn remember_status(statuses: &mut Vec<v1::TaskStatus>, status: &v1::TaskStatus) {
+    let status = v1::TaskStatus { data: None, ..status.clone() };
+    match statuses.last_mut() {
+        Some(last) if last.state == status.state => *last = status,
+        _ => statuses.push(status),
+    }
+}

@@ -1,0 +1,186 @@
+//! Tasks, agents and frameworks from their beginning to their end.
+
+mod harness;
+
+use std::time::Duration;
+
+use harness::{
+    Cluster, Scheduler, amount, framework_info, register_message, resources, states, task,
+};
+use orrery_api::link::from_master::Body;
+use orrery_api::v1::task_status::Reason;
+use orrery_api::v1::{self, TaskState};
+use orrery_master::{Input, LinkId};
+
+struct Running {
+    cluster: Cluster,
+    scheduler: Scheduler,
+    link: LinkId,
+    agent: String,
+}
+
+/// One agent with one task of one framework.
+fn one_task() -> Running {
+    let mut cluster = Cluster::new();
+    let (link, agent) = cluster.agent(1, "cpus:4;mem:4096");
+    let info = v1::FrameworkInfo { failover_timeout: Some(60.0), ..framework_info("one") };
+    let scheduler = cluster.subscribe(info);
+    let offer = cluster.take_offers(&scheduler).remove(0).id.value;
+    cluster.accept(&scheduler, &[&offer], vec![task("a", &agent, "cpus:1;mem:32")]);
+    cluster.take_messages(link);
+    Running { cluster, scheduler, link, agent }
+}
+
+#[test]
+fn a_finished_task_is_complete_once_it_was_acknowledged() {
+    let Running { mut cluster, scheduler, link, .. } = one_task();
+    cluster.update(link, &scheduler.id, "a", TaskState::TaskFinished, 1);
+    let status = cluster.take_statuses(&scheduler).remove(0);
+    assert_eq!(cluster.master.frameworks().next().unwrap().1.tasks.len(), 1);
+    cluster.acknowledge(&scheduler, &status);
+    let (_, framework) = cluster.master.frameworks().next().unwrap();
+    assert!(framework.tasks.is_empty());
+    assert_eq!(framework.completed_tasks.len(), 1);
+    let messages = cluster.take_messages(link);
+    assert!(messages.iter().any(|body| matches!(body, Body::Acknowledgement(_))));
+}
+
+#[test]
+fn resources_are_free_as_soon_as_a_task_ended() {
+    let Running { mut cluster, scheduler, link, .. } = one_task();
+    cluster.update(link, &scheduler.id, "a", TaskState::TaskFailed, 1);
+    // What was left of the accepted offer is refused for 5 s, and less than that with it.
+    cluster.pass(Duration::from_secs(10));
+    let offers = cluster.take_offers(&scheduler);
+    assert_eq!(offers.iter().map(amount).collect::<Vec<_>>(), ["cpus:4; mem:4096"]);
+}
+
+#[test]
+fn no_state_replaces_a_terminal_one() {
+    let Running { mut cluster, scheduler, link, .. } = one_task();
+    cluster.update(link, &scheduler.id, "a", TaskState::TaskFinished, 1);
+    cluster.update(link, &scheduler.id, "a", TaskState::TaskRunning, 2);
+    let (_, framework) = cluster.master.frameworks().next().unwrap();
+    assert_eq!(framework.tasks["a"].state(), TaskState::TaskFinished);
+}
+
+#[test]
+fn an_agent_that_answers_no_pings_becomes_unreachable_and_can_return() {
+    let Running { mut cluster, scheduler, link, agent } = one_task();
+    cluster.update(link, &scheduler.id, "a", TaskState::TaskRunning, 1);
+    cluster.take_events(&scheduler);
+    cluster.pass(Duration::from_secs(100));
+    let statuses = cluster.take_statuses(&scheduler);
+    assert_eq!(states(&statuses), [TaskState::TaskUnreachable]);
+    assert!(statuses[0].unreachable_time.is_some());
+    assert!(cluster.closed_links.contains(&link));
+
+    let link = LinkId(cluster.next_id());
+    let mut register = register_message(1, Some(&agent), "cpus:4;mem:4096");
+    register.tasks.push(running_task(&scheduler.id, &agent));
+    register.frameworks.push(v1::FrameworkInfo {
+        id: Some(v1::FrameworkId { value: scheduler.id.clone() }),
+        ..framework_info("one")
+    });
+    cluster.register(link, register);
+    let statuses = cluster.take_statuses(&scheduler);
+    assert_eq!(states(&statuses), [TaskState::TaskRunning]);
+    assert_eq!(statuses[0].reason(), Reason::AgentReregistered);
+}
+
+fn running_task(framework: &str, agent: &str) -> v1::Task {
+    let mut wanted = resources("cpus:1;mem:32");
+    for resource in &mut wanted {
+        let role = Some("*".to_owned());
+        resource.allocation_info = Some(v1::resource::AllocationInfo { role });
+    }
+    v1::Task {
+        name: "a".to_owned(),
+        task_id: v1::TaskId { value: "a".to_owned() },
+        framework_id: v1::FrameworkId { value: framework.to_owned() },
+        agent_id: v1::AgentId { value: agent.to_owned() },
+        state: TaskState::TaskRunning as i32,
+        resources: wanted,
+        ..Default::default()
+    }
+}
+
+#[test]
+fn a_new_agent_at_the_same_address_means_that_the_old_tasks_are_lost() {
+    let Running { mut cluster, scheduler, link, agent } = one_task();
+    cluster.feed(Input::LinkClosed { link });
+    let (_, new) = cluster.agent(1, "cpus:4;mem:4096");
+    assert_ne!(agent, new);
+    let statuses = cluster.take_statuses(&scheduler);
+    assert_eq!(states(&statuses), [TaskState::TaskLost]);
+    assert_eq!(cluster.master.agents().count(), 1);
+}
+
+#[test]
+fn a_kill_for_an_agent_that_is_away_is_sent_when_it_returns() {
+    let Running { mut cluster, scheduler, link, agent } = one_task();
+    cluster.feed(Input::LinkClosed { link });
+    cluster.kill(&scheduler, "a");
+    let link = LinkId(cluster.next_id());
+    let mut register = register_message(1, Some(&agent), "cpus:4;mem:4096");
+    register.tasks.push(running_task(&scheduler.id, &agent));
+    cluster.register(link, register);
+    let messages = cluster.take_messages(link);
+    assert!(messages.iter().any(|body| matches!(body, Body::KillTask(_))), "{messages:?}");
+}
+
+#[test]
+fn a_task_that_a_returning_agent_does_not_report_is_asked_for() {
+    let Running { mut cluster, link, agent, .. } = one_task();
+    cluster.feed(Input::LinkClosed { link });
+    let link = LinkId(cluster.next_id());
+    cluster.register(link, register_message(1, Some(&agent), "cpus:4;mem:4096"));
+    let messages = cluster.take_messages(link);
+    let missing = messages.iter().find_map(|body| match body {
+        Body::Registered(registered) => Some(&registered.missing_tasks),
+        _ => None,
+    });
+    assert_eq!(missing.map(Vec::len), Some(1));
+}
+
+#[test]
+fn a_framework_that_stays_away_too_long_is_removed_and_refused() {
+    let Running { mut cluster, scheduler, link, .. } = one_task();
+    cluster.feed(Input::SubscriberGone { connection: scheduler.connection });
+    cluster.pass(Duration::from_secs(59));
+    assert_eq!(cluster.master.frameworks().count(), 1);
+    cluster.pass(Duration::from_secs(2));
+    assert_eq!(cluster.master.frameworks().count(), 0);
+    let messages = cluster.take_messages(link);
+    assert!(messages.iter().any(|body| matches!(body, Body::ShutdownFramework(_))));
+    let again = cluster.subscribe_again(&scheduler, "one");
+    let events = cluster.take_events(&again);
+    let error = events.iter().find_map(|event| event.error.as_ref()).unwrap();
+    assert_eq!(error.message, "Framework has been removed");
+}
+
+#[test]
+fn reconciliation_answers_by_what_is_known() {
+    let Running { mut cluster, scheduler, agent, .. } = one_task();
+    cluster.reconcile(&scheduler, &[("a", None), ("b", Some(&agent)), ("c", Some("m-S99"))]);
+    let statuses = cluster.take_statuses(&scheduler);
+    assert_eq!(
+        states(&statuses),
+        [TaskState::TaskStaging, TaskState::TaskGone, TaskState::TaskUnknown]
+    );
+    assert!(statuses.iter().all(|status| status.uuid.is_none()));
+    cluster.reconcile(&scheduler, &[]);
+    assert_eq!(states(&cluster.take_statuses(&scheduler)), [TaskState::TaskStaging]);
+}
+
+#[test]
+fn an_agent_is_admitted_only_after_the_registry_has_stored_it() {
+    let mut cluster = Cluster::new();
+    cluster.stores = false;
+    let link = LinkId(cluster.next_id());
+    cluster.register(link, register_message(1, None, "cpus:1;mem:32"));
+    assert_eq!(cluster.master.agents().count(), 0);
+    assert!(cluster.take_messages(link).is_empty());
+    cluster.store_all();
+    assert_eq!(cluster.master.agents().count(), 1);
+}

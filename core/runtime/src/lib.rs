@@ -1,0 +1,93 @@
+//! The ports: everything through which Orrery's logic reaches the world.
+//!
+//! `core/` and `net/` are written against this crate alone. `runtime-real/` implements the ports on
+//! tokio and Linux, `runtime-sim/` on a deterministic simulator, so the same code, byte for byte,
+//! runs in production and in a test that replays any failure from a seed.
+//!
+//! | port | what it gives |
+//! |---|---|
+//! | [`Clock`] | monotonic and wall time, sleeping |
+//! | [`Tasks`] | concurrent tasks |
+//! | [`Random`] | entropy |
+//! | [`Network`] | byte streams: connect and listen |
+//! | [`Disk`] | files, renames, links, listing, syncing |
+//! | [`Processes`] | launching, signalling and waiting for operating-system processes |
+//!
+//! [`Runtime`] bundles one of each. [`machine`] holds the shape of a state machine and the driver
+//! that every daemon shares.
+
+#![forbid(unsafe_code)]
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+pub mod clock;
+#[cfg(feature = "contract")]
+pub mod contract;
+pub mod disk;
+pub mod machine;
+pub mod network;
+pub mod processes;
+pub mod random;
+pub mod tasks;
+
+pub use clock::{Clock, Instant, Now, WallTime};
+pub use disk::{DirectoryEntry, Disk, File, FileKind, Metadata, OpenOptions};
+pub use network::{Address, ByteStream, Connection, Listener, Network};
+pub use processes::{Command, ExitStatus, ProcessId, Processes, Signal, Target};
+pub use random::{Generator, Random};
+pub use tasks::{TaskHandle, Tasks};
+
+/// A future that can be stored and sent between threads.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// One implementation of every port: the world that a daemon lives in. Cheap to clone.
+#[derive(Clone)]
+pub struct Runtime {
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Concurrent tasks.
+    pub tasks: Arc<dyn Tasks>,
+    /// Entropy.
+    pub random: Arc<dyn Random>,
+    /// Byte streams.
+    pub network: Arc<dyn Network>,
+    /// Files.
+    pub disk: Arc<dyn Disk>,
+    /// Operating-system processes.
+    pub processes: Arc<dyn Processes>,
+}
+
+impl Runtime {
+    /// Runs `future` concurrently with its caller. See [`Tasks::spawn`].
+    pub fn spawn(&self, name: &'static str, future: impl Future<Output = ()> + Send + 'static) -> TaskHandle {
+        self.tasks.spawn(name, Box::pin(future))
+    }
+
+    /// Both times at once, as state machines want them.
+    pub fn now(&self) -> Now {
+        Now { instant: self.clock.now(), wall: self.clock.wall() }
+    }
+
+    /// Waits for `duration` on the monotonic clock.
+    pub async fn sleep(&self, duration: std::time::Duration) {
+        self.clock.sleep_until(self.clock.now() + duration).await;
+    }
+
+    /// Runs `future` for at most `duration`; `None` when it did not finish in time.
+    pub async fn timeout<T>(&self, duration: std::time::Duration, future: impl Future<Output = T>) -> Option<T> {
+        let sleep = self.sleep(duration);
+        tokio::select! {
+            biased;
+            value = future => Some(value),
+            () = sleep => None,
+        }
+    }
+}
+
+impl std::fmt::Debug for Runtime {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Runtime")
+    }
+}

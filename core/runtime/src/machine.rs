@@ -1,0 +1,143 @@
+//! State machines and the driver that all daemons share.
+//!
+//! A [`Machine`] decides; a [`Driver`] feeds it inputs, one at a time, and hands every output to a
+//! function that carries it out. The machine never waits, so a step is a function of what was fed
+//! in, which is what makes it replayable.
+
+use tokio::sync::mpsc;
+
+use crate::{Instant, Now, Runtime};
+
+/// A machine without I/O: inputs in, outputs out.
+pub trait Machine: Send + 'static {
+    /// What can happen to it.
+    type Input: Send + 'static;
+    /// What it wants done.
+    type Output: Send + 'static;
+
+    /// Takes one input and appends what is to be done about it, in order.
+    fn step(&mut self, now: Now, input: Self::Input, outputs: &mut Vec<Self::Output>);
+
+    /// When it wants to be woken by [`Machine::tick`], if at all.
+    fn deadline(&self) -> Option<Instant>;
+
+    /// The input that says that [`Machine::deadline`] has passed.
+    fn tick() -> Self::Input;
+}
+
+type Inspection<M> = Box<dyn FnOnce(&M) + Send>;
+
+enum Message<M: Machine> {
+    Input(M::Input),
+    Inspect(Inspection<M>),
+}
+
+/// Feeds a driven machine. Cheap to clone; the driver ends once the last one is dropped.
+pub struct Feeder<M: Machine> {
+    sender: mpsc::Sender<Message<M>>,
+}
+
+impl<M: Machine> Clone for Feeder<M> {
+    fn clone(&self) -> Self {
+        Self { sender: self.sender.clone() }
+    }
+}
+
+impl<M: Machine> std::fmt::Debug for Feeder<M> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Feeder")
+    }
+}
+
+/// The driver has ended; nothing more can be fed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the daemon is stopping")]
+pub struct Stopped;
+
+impl<M: Machine> Feeder<M> {
+    /// Queues an input, waiting while the queue is full: this is what pushes back on a fast peer.
+    ///
+    /// # Errors
+    /// [`Stopped`] when the driver has ended.
+    pub async fn feed(&self, input: M::Input) -> Result<(), Stopped> {
+        self.sender.send(Message::Input(input)).await.map_err(|_| Stopped)
+    }
+
+    /// Looks at the machine between two steps and returns what `look` made of it.
+    ///
+    /// # Errors
+    /// [`Stopped`] when the driver has ended.
+    pub async fn inspect<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&M) -> T + Send + 'static,
+    ) -> Result<T, Stopped> {
+        let (sender, receiver) = tokio::sync::oneshot::channel();
+        let inspection: Inspection<M> = Box::new(move |machine| {
+            // Nobody listens when the request was given up meanwhile.
+            let _ = sender.send(look(machine));
+        });
+        self.sender.send(Message::Inspect(inspection)).await.map_err(|_| Stopped)?;
+        receiver.await.map_err(|_| Stopped)
+    }
+}
+
+/// Runs a machine.
+pub struct Driver<M: Machine> {
+    machine: M,
+    receiver: mpsc::Receiver<Message<M>>,
+}
+
+impl<M: Machine> std::fmt::Debug for Driver<M> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Driver")
+    }
+}
+
+impl<M: Machine> Driver<M> {
+    /// A driver whose queue holds `capacity` inputs, and the first handle to feed it.
+    pub fn new(machine: M, capacity: usize) -> (Self, Feeder<M>) {
+        let (sender, receiver) = mpsc::channel(capacity);
+        (Self { machine, receiver }, Feeder { sender })
+    }
+
+    /// Steps until the last [`Feeder`] is gone or `carry` breaks off. `carry` must not wait: what
+    /// takes time is spawned or queued by it. Returns the machine as it then is.
+    pub async fn run(
+        mut self,
+        runtime: Runtime,
+        mut carry: impl FnMut(M::Output) -> std::ops::ControlFlow<()>,
+    ) -> M {
+        let mut outputs = Vec::new();
+        loop {
+            let input = match self.next(&runtime).await {
+                Some(Message::Input(input)) => input,
+                Some(Message::Inspect(inspection)) => {
+                    inspection(&self.machine);
+                    continue;
+                }
+                None => return self.machine,
+            };
+            self.machine.step(runtime.now(), input, &mut outputs);
+            for output in outputs.drain(..) {
+                if carry(output).is_break() {
+                    return self.machine;
+                }
+            }
+        }
+    }
+
+    async fn next(&mut self, runtime: &Runtime) -> Option<Message<M>> {
+        let Some(deadline) = self.machine.deadline() else {
+            return self.receiver.recv().await;
+        };
+        // A due deadline goes before queued inputs: a flood must not stop the clock.
+        if deadline <= runtime.clock.now() {
+            return Some(Message::Input(M::tick()));
+        }
+        tokio::select! {
+            biased;
+            message = self.receiver.recv() => message,
+            () = runtime.clock.sleep_until(deadline) => Some(Message::Input(M::tick())),
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! Operating-system processes.
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+
+use crate::BoxFuture;
+
+/// A process's number on its host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ProcessId(pub u32);
+
+impl fmt::Display for ProcessId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(formatter)
+    }
+}
+
+/// What to run and how.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Command {
+    /// The program: an absolute path, or a name to be found in the `PATH` of `environment`.
+    pub program: PathBuf,
+    /// All arguments, the zeroth (the name the program sees itself called by) included.
+    pub arguments: Vec<String>,
+    /// The whole environment; nothing is inherited.
+    pub environment: Vec<(String, String)>,
+    /// Where it starts.
+    pub working_directory: PathBuf,
+    /// File that its standard output is appended to; `None` inherits ours.
+    pub stdout: Option<PathBuf>,
+    /// File that its standard error is appended to; `None` inherits ours.
+    pub stderr: Option<PathBuf>,
+    /// The user to become; `None` stays the same.
+    pub user: Option<String>,
+    /// True: it leads a session (and process group) of its own, which [`Target::Session`] reaches.
+    /// False: it leads a process group of its own inside our session.
+    pub new_session: bool,
+}
+
+/// Whom a signal is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// One process.
+    Process(ProcessId),
+    /// Every process of the group that this process leads or led.
+    Group(ProcessId),
+    /// Every process of the session that this process leads or led, and all their descendants.
+    Session(ProcessId),
+}
+
+/// The signals that Orrery sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signal {
+    /// SIGTERM: please end.
+    Terminate,
+    /// SIGKILL: end.
+    Kill,
+}
+
+/// How a process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExitStatus {
+    /// It returned this code, 0–255.
+    Exited(i32),
+    /// This signal ended it.
+    Signaled(i32),
+}
+
+impl ExitStatus {
+    /// The form that waitpid(2) gives, which Mesos' messages carry.
+    pub fn as_wait_status(self) -> i32 {
+        match self {
+            Self::Exited(code) => (code & 0xff) << 8,
+            Self::Signaled(signal) => signal & 0x7f,
+        }
+    }
+}
+
+impl fmt::Display for ExitStatus {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exited(code) => write!(formatter, "exited with status {code}"),
+            Self::Signaled(signal) => write!(formatter, "terminated with signal {}", signal_name(*signal)),
+        }
+    }
+}
+
+/// What Linux calls a signal, as strsignal(3) words it for the common ones.
+fn signal_name(signal: i32) -> String {
+    let name = match signal {
+        1 => "Hangup",
+        2 => "Interrupt",
+        3 => "Quit",
+        4 => "Illegal instruction",
+        6 => "Aborted",
+        7 => "Bus error",
+        8 => "Floating point exception",
+        9 => "Killed",
+        11 => "Segmentation fault",
+        13 => "Broken pipe",
+        14 => "Alarm clock",
+        15 => "Terminated",
+        other => return format!("Signal {other}"),
+    };
+    name.to_owned()
+}
+
+/// The port to processes. Every launched process must be waited for exactly once.
+pub trait Processes: Send + Sync {
+    /// Starts a process.
+    ///
+    /// # Errors
+    /// The program, the working directory, an output file or the user is missing or not allowed.
+    fn launch(&self, command: Command) -> BoxFuture<'static, io::Result<ProcessId>>;
+
+    /// Waits until a process that this port launched has ended.
+    ///
+    /// # Errors
+    /// It was not launched here, or was already waited for.
+    fn wait(&self, process: ProcessId) -> BoxFuture<'static, io::Result<ExitStatus>>;
+
+    /// Sends a signal.
+    ///
+    /// # Errors
+    /// `NotFound` when nothing of that number lives; or not allowed.
+    fn signal(&self, target: Target, signal: Signal) -> io::Result<()>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statuses_take_the_form_of_waitpid() {
+        assert_eq!(ExitStatus::Exited(0).as_wait_status(), 0);
+        assert_eq!(ExitStatus::Exited(3).as_wait_status(), 0x300);
+        assert_eq!(ExitStatus::Exited(255).as_wait_status(), 0xff00);
+        assert_eq!(ExitStatus::Signaled(9).as_wait_status(), 9);
+    }
+
+    #[test]
+    fn statuses_are_told_in_words() {
+        assert_eq!(ExitStatus::Exited(3).to_string(), "exited with status 3");
+        assert_eq!(ExitStatus::Signaled(15).to_string(), "terminated with signal Terminated");
+        assert_eq!(ExitStatus::Signaled(64).to_string(), "terminated with signal Signal 64");
+    }
+}

@@ -1,0 +1,151 @@
+//! One accepted connection, from its first byte to its end.
+
+use std::convert::Infallible;
+use std::future::{Future, poll_fn};
+use std::io;
+use std::sync::Arc;
+
+use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
+use orrery_runtime::{Clock, Connection, Runtime};
+
+use crate::adapter::{Executor, Io, Timer};
+use crate::exchange::Exchange;
+use crate::{Closer, Peer, RequestBody, Response, Service, closer, date, limits};
+
+/// What an HTTP/2 client sends first (RFC 9113, 3.4). No HTTP/1 request begins like it.
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+enum Version {
+    Http1,
+    Http2,
+}
+
+/// Answers requests on `connection` until either side ends it.
+pub(crate) async fn run(runtime: Runtime, connection: Connection, service: Arc<dyn Service>) {
+    let peer = Peer { address: connection.peer, local: connection.local };
+    let mut io = Io::new(connection.stream);
+    let version = match recognise(&runtime, &mut io).await {
+        Ok(version) => version,
+        Err(error) => {
+            tracing::debug!(peer = %peer.address, %error, "connection ended before a request");
+            return;
+        }
+    };
+    let (closer, closed) = closer(runtime.clone());
+    let handler = Handler { clock: Arc::clone(&runtime.clock), service, peer, closer };
+    let result = tokio::select! {
+        biased;
+        result = serve(runtime, io, version, handler) => result,
+        () = closed => Ok(()),
+    };
+    if let Err(error) = result {
+        // Peers come and go and send nonsense: that is their business, not the operator's.
+        tracing::debug!(peer = %peer.address, %error, "connection ended");
+    }
+}
+
+/// Reads ahead until it is clear which version the peer speaks. The first byte may take for ever;
+/// after it the limit for headers applies.
+async fn recognise(runtime: &Runtime, io: &mut Io) -> io::Result<Version> {
+    read_ahead(io).await?;
+    let rest = async {
+        loop {
+            let ahead = io.ahead();
+            if ahead.starts_with(PREFACE) {
+                return Ok(Version::Http2);
+            }
+            if ahead.is_empty() || !PREFACE.starts_with(ahead) {
+                return Ok(Version::Http1);
+            }
+            if read_ahead(io).await? == 0 {
+                return Ok(Version::Http1);
+            }
+        }
+    };
+    match runtime.timeout(limits::HEADERS_TIME, rest).await {
+        Some(version) => version,
+        None => Err(io::ErrorKind::TimedOut.into()),
+    }
+}
+
+async fn read_ahead(io: &mut Io) -> io::Result<usize> {
+    poll_fn(|context| io.poll_read_ahead(context, usize::MAX)).await
+}
+
+async fn serve(
+    runtime: Runtime,
+    io: Io,
+    version: Version,
+    handler: Handler,
+) -> hyper::Result<()> {
+    match version {
+        Version::Http1 => serve_http1(io, handler).await,
+        Version::Http2 => serve_http2(runtime, io, handler).await,
+    }
+}
+
+async fn serve_http1(io: Io, handler: Handler) -> hyper::Result<()> {
+    let exchange = Exchange::new(io, Arc::clone(&handler.clock));
+    let requests = exchange.clone();
+    let service = hyper::service::service_fn(move |request: http::Request<Incoming>| {
+        let in_flight = requests.begin();
+        let answer = handler.call(request);
+        async move {
+            let response = answer.await;
+            Ok::<_, Infallible>(response.map(|body| in_flight.attach(body)))
+        }
+    });
+    http1::Builder::new()
+        .half_close(true)
+        .title_case_headers(true)
+        .auto_date_header(false)
+        .header_read_timeout(None)
+        .max_header_size(limits::HEADERS)
+        .max_buf_size(limits::HEADERS.max(limits::WRITE_BUFFER))
+        .serve_connection(exchange, service)
+        .await
+}
+
+async fn serve_http2(runtime: Runtime, io: Io, handler: Handler) -> hyper::Result<()> {
+    let timer = Timer::new(Arc::clone(&runtime.clock));
+    let service = hyper::service::service_fn(move |request: http::Request<Incoming>| {
+        let answer = handler.call(request);
+        async move { Ok::<Response, Infallible>(answer.await) }
+    });
+    http2::Builder::new(Executor::new(runtime))
+        .timer(timer)
+        .auto_date_header(false)
+        .initial_stream_window_size(limits::HTTP2_WINDOW)
+        .initial_connection_window_size(limits::HTTP2_WINDOW)
+        .max_send_buf_size(limits::WRITE_BUFFER)
+        .max_header_list_size(limits::HEADERS as u32)
+        .serve_connection(io, service)
+        .await
+}
+
+/// Hands the requests of one connection to the service.
+struct Handler {
+    clock: Arc<dyn Clock>,
+    service: Arc<dyn Service>,
+    peer: Peer,
+    closer: Closer,
+}
+
+impl Handler {
+    fn call(
+        &self,
+        request: http::Request<Incoming>,
+    ) -> impl Future<Output = Response> + Send + use<> {
+        let mut request = request.map(RequestBody::from);
+        request.extensions_mut().insert(self.peer);
+        request.extensions_mut().insert(self.closer.clone());
+        let answer = self.service.call(request);
+        let clock = Arc::clone(&self.clock);
+        async move {
+            let mut response = answer.await;
+            date::insert(response.headers_mut(), clock.wall());
+            response
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! Which handler answers which path.
+
+use std::sync::Arc;
+
+use http::header::{HeaderValue, LOCATION};
+use http::{Method, StatusCode};
+use orrery_endpoints::{Asked, Route, RouteError, Router, machine, metrics, system};
+use orrery_http::{Request, Response, Service, respond};
+use orrery_link::LinkService;
+use orrery_master::Master;
+use orrery_runtime::BoxFuture;
+use serde_json::Value;
+
+use crate::daemon::Shared;
+use crate::tasks::Selection;
+use crate::{Options, info, operator_api, page, scheduler_api, snapshot, state, tasks};
+
+const ROUTER: Router = Router::new(
+    "master",
+    &[
+        "",
+        "page.css",
+        "page.js",
+        "api/v1",
+        "api/v1/scheduler",
+        "flags",
+        "frameworks",
+        "health",
+        "redirect",
+        "roles",
+        "slaves",
+        "state",
+        "state-summary",
+        "tasks",
+    ],
+    &["version", "metrics/snapshot", "system/stats.json"],
+);
+
+/// The HTTP service of a master.
+pub(crate) struct Routes {
+    shared: Arc<Shared>,
+    links: LinkService,
+    options: Arc<Options>,
+}
+
+impl Routes {
+    pub(crate) fn new(shared: Arc<Shared>, links: LinkService, options: Options) -> Self {
+        Self { shared, links, options: Arc::new(options) }
+    }
+}
+
+impl Service for Routes {
+    fn call(&self, request: Request) -> BoxFuture<'static, Response> {
+        if LinkService::handles(request.uri().path()) {
+            return self.links.call(request);
+        }
+        let (shared, options) = (Arc::clone(&self.shared), Arc::clone(&self.options));
+        Box::pin(async move { answer(shared, options, request).await })
+    }
+}
+
+async fn answer(shared: Arc<Shared>, options: Arc<Options>, request: Request) -> Response {
+    let Route { endpoint, rest } = match ROUTER.route(request.uri().path()) {
+        Ok(route) => route,
+        Err(RouteError::NotFound(_)) => return respond::not_found(),
+        Err(error) => return respond::text(StatusCode::BAD_REQUEST, error.to_string()),
+    };
+    match endpoint {
+        "api/v1/scheduler" => return scheduler_api::handle(shared, request).await,
+        "api/v1" => return operator_api::handle(shared, options, request).await,
+        "health" => return health(request.method()),
+        "redirect" if rest.is_empty() => return redirect(&shared).await,
+        "redirect" => return respond::not_found(),
+        "" | "page.css" | "page.js" => return page::file(endpoint, request.method()),
+        _ => {}
+    }
+    let asked = match Asked::of(&request) {
+        Ok(asked) => asked,
+        Err(error) => return error.response(),
+    };
+    match endpoint {
+        "version" => asked.json(&Value::Object(system::version(&info::version()))),
+        "flags" => asked.json(&system::flags(&options.flags)),
+        "system/stats.json" => asked.json(&machine::read(&shared.runtime).await.object()),
+        "metrics/snapshot" => metrics_snapshot(&shared, &asked).await,
+        _ => show(&shared, options, endpoint, asked).await,
+    }
+}
+
+/// The endpoints that show what the machine knows.
+async fn show(
+    shared: &Shared,
+    options: Arc<Options>,
+    endpoint: &'static str,
+    asked: Asked,
+) -> Response {
+    let query = asked.query.clone();
+    let look = move |master: &Master| {
+        let value = match endpoint {
+            "state" => state::state(master, &options),
+            "state-summary" => state::summary(master, &options),
+            "slaves" => state::slaves(master, &query),
+            "frameworks" => state::frameworks(master, &query),
+            "roles" => state::roles(master),
+            "tasks" => tasks::tasks(master, &Selection::of(&query)),
+            _ => return None,
+        };
+        Some(value.to_string())
+    };
+    match shared.feeder.inspect(look).await {
+        Ok(Some(text)) => asked.json_text(text),
+        Ok(None) => respond::not_found(),
+        Err(_) => scheduler_api::stopping(),
+    }
+}
+
+async fn metrics_snapshot(shared: &Shared, asked: &Asked) -> Response {
+    let now = shared.runtime.now();
+    match shared.feeder.inspect(move |master| snapshot::metrics(master, now)).await {
+        Ok(mut all) => {
+            machine::read(&shared.runtime).await.add_metrics(&mut all);
+            metrics::snapshot(asked, &all)
+        }
+        Err(_) => scheduler_api::stopping(),
+    }
+}
+
+fn health(method: &Method) -> Response {
+    if matches!(*method, Method::GET | Method::HEAD) {
+        respond::empty(StatusCode::OK)
+    } else {
+        respond::method_not_allowed(&[Method::GET, Method::HEAD], method)
+    }
+}
+
+/// 307 to the leading master, which is this one.
+async fn redirect(shared: &Shared) -> Response {
+    let leader = shared.feeder.inspect(|master| {
+        let info = &master.options().master_info;
+        format!("//{}:{}", info.hostname(), info.port)
+    });
+    let Ok(location) = leader.await.map(HeaderValue::try_from) else {
+        return scheduler_api::stopping();
+    };
+    let mut response = respond::empty(StatusCode::TEMPORARY_REDIRECT);
+    if let Ok(location) = location {
+        response.headers_mut().insert(LOCATION, location);
+    }
+    response
+}

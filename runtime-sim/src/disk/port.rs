@@ -1,0 +1,229 @@
+//! The disk port.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use orrery_runtime::{
+    BoxFuture, DirectoryEntry, Disk, File, Metadata, OpenOptions, WallTime,
+};
+
+use super::tree::{self, Id};
+use crate::host::Host;
+use crate::ports::Ports;
+use crate::timers::Sleep;
+use crate::trace::Chain;
+
+/// An open file.
+pub(crate) struct Handle {
+    host: Host,
+    id: Id,
+    generation: u32,
+    writable: bool,
+}
+
+impl Handle {
+    /// Opens the file at `path`.
+    pub(crate) fn open(host: &Host, path: &Path, options: OpenOptions) -> io::Result<Self> {
+        let now = host.wall();
+        let mut disk = host.files().lock();
+        let id = disk.open(path, options, now)?;
+        let generation = disk.generation;
+        drop(disk);
+        Ok(Self { host: host.clone(), id, generation, writable: options.write })
+    }
+
+    /// The whole content of the file at `path`.
+    pub(crate) fn read_all(host: &Host, path: &Path) -> io::Result<Bytes> {
+        let file = Self::open(host, path, OpenOptions::READ)?;
+        let length = host.files().lock().length(file.id);
+        host.files().lock().read(file.id, 0, length)
+    }
+
+    /// Its length in bytes.
+    pub(crate) fn length(&self) -> u64 {
+        self.host.files().lock().length(self.id) as u64
+    }
+
+    /// Writes at `offset`.
+    pub(crate) fn write(&self, offset: u64, data: Bytes) -> io::Result<()> {
+        if !self.writable {
+            return Err(bad_descriptor());
+        }
+        let mut content = Chain::new(self.id);
+        content.bytes(&data);
+        let numbers = [self.id, offset, data.len() as u64, content.value()];
+        self.host.record(0, "write", &numbers, || {
+            format!("file {} offset {offset} length {}", self.id, data.len())
+        });
+        let now = self.host.wall();
+        let part = |length| self.host.random().lock().below(length);
+        self.host.files().lock().write(self.id, offset, data, part, now)
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        let mut disk = self.host.files().lock();
+        if disk.generation == self.generation {
+            disk.release(self.id);
+        }
+    }
+}
+
+/// EBADF, for writing through a handle that was opened for reading.
+fn bad_descriptor() -> io::Error {
+    const EBADF: i32 = 9;
+    io::Error::from_raw_os_error(EBADF)
+}
+
+/// Waits for as long as the disk is stalled.
+async fn respond(host: &Host) {
+    loop {
+        let until = host.files().lock().faults.stalled_until;
+        if until <= host.world().now() {
+            return;
+        }
+        Sleep::until(host.world().clone(), until).await;
+    }
+}
+
+/// Waits for as long as syncing takes, and returns up to which change it goes and whether it fails.
+async fn flush(host: &Host) -> (u64, bool) {
+    let sequence = host.files().lock().sequence;
+    let delay = host.world().config.disk.sync.draw(&mut host.random().lock());
+    let deadline = host.world().now().saturating_add(delay);
+    Sleep::until(host.world().clone(), deadline).await;
+    respond(host).await;
+    let fails = host.files().lock().take_sync_fault();
+    (sequence, fails)
+}
+
+impl File for Handle {
+    fn read_at(&self, offset: u64, length: usize) -> BoxFuture<'_, io::Result<Bytes>> {
+        Box::pin(async move {
+            respond(&self.host).await;
+            self.host.files().lock().read(self.id, offset, length)
+        })
+    }
+
+    fn write_at(&self, offset: u64, data: Bytes) -> BoxFuture<'_, io::Result<()>> {
+        Box::pin(async move {
+            respond(&self.host).await;
+            self.write(offset, data)
+        })
+    }
+
+    fn length(&self) -> BoxFuture<'_, io::Result<u64>> {
+        Box::pin(async move { Ok(Handle::length(self)) })
+    }
+
+    fn truncate(&self, length: u64) -> BoxFuture<'_, io::Result<()>> {
+        Box::pin(async move {
+            respond(&self.host).await;
+            if !self.writable {
+                return Err(io::ErrorKind::InvalidInput.into());
+            }
+            let now = self.host.wall();
+            self.host.files().lock().truncate(self.id, length, now)
+        })
+    }
+
+    fn sync(&self) -> BoxFuture<'_, io::Result<()>> {
+        Box::pin(async move {
+            let (sequence, fails) = flush(&self.host).await;
+            let numbers = [self.id, sequence, u64::from(fails)];
+            self.host.record(0, "sync", &numbers, || {
+                format!("file {}{}", self.id, if fails { " fails" } else { "" })
+            });
+            self.host.files().lock().sync_file(self.id, sequence, fails)
+        })
+    }
+}
+
+impl Ports {
+    /// Runs `operation` on the disk once it responds.
+    fn on_disk<T: Send + 'static>(
+        &self,
+        operation: impl FnOnce(&mut tree::Disk, WallTime) -> io::Result<T> + Send + 'static,
+    ) -> BoxFuture<'static, io::Result<T>> {
+        let host = self.host().clone();
+        Box::pin(async move {
+            respond(&host).await;
+            let now = host.wall();
+            operation(&mut host.files().lock(), now)
+        })
+    }
+}
+
+impl Disk for Ports {
+    fn open(
+        &self,
+        path: &Path,
+        options: OpenOptions,
+    ) -> BoxFuture<'static, io::Result<Box<dyn File>>> {
+        let host = self.host().clone();
+        let path = path.to_path_buf();
+        Box::pin(async move {
+            respond(&host).await;
+            let file: Box<dyn File> = Box::new(Handle::open(&host, &path, options)?);
+            Ok(file)
+        })
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> BoxFuture<'static, io::Result<()>> {
+        let (from, to) = (from.to_path_buf(), to.to_path_buf());
+        self.on_disk(move |disk, now| disk.rename(&from, &to, now))
+    }
+
+    fn remove_file(&self, path: &Path) -> BoxFuture<'static, io::Result<()>> {
+        let path = path.to_path_buf();
+        self.on_disk(move |disk, now| disk.remove_file(&path, now))
+    }
+
+    fn create_directories(&self, path: &Path) -> BoxFuture<'static, io::Result<()>> {
+        let path = path.to_path_buf();
+        self.on_disk(move |disk, now| disk.create_directories(&path, now))
+    }
+
+    fn remove_directory(&self, path: &Path) -> BoxFuture<'static, io::Result<()>> {
+        let path = path.to_path_buf();
+        self.on_disk(move |disk, now| disk.remove_directory(&path, now))
+    }
+
+    fn sync_directory(&self, path: &Path) -> BoxFuture<'static, io::Result<()>> {
+        let host = self.host().clone();
+        let path = path.to_path_buf();
+        Box::pin(async move {
+            let place = host.files().lock().find(&path, true)?;
+            let id = place.id.ok_or(io::ErrorKind::NotFound)?;
+            host.files().lock().folder(id)?;
+            let (sequence, fails) = flush(&host).await;
+            host.record(0, "sync", &[id, sequence, u64::from(fails)], || {
+                format!("folder {}{}", path.display(), if fails { " fails" } else { "" })
+            });
+            host.files().lock().sync_names_until(Some(id), sequence, fails);
+            if fails { Err(tree::input_output_error()) } else { Ok(()) }
+        })
+    }
+
+    fn list(&self, path: &Path) -> BoxFuture<'static, io::Result<Vec<DirectoryEntry>>> {
+        let path = path.to_path_buf();
+        self.on_disk(move |disk, _| disk.list(&path))
+    }
+
+    fn metadata(&self, path: &Path) -> BoxFuture<'static, io::Result<Metadata>> {
+        let path = path.to_path_buf();
+        self.on_disk(move |disk, _| disk.metadata(&path))
+    }
+
+    fn symbolic_link(&self, target: &Path, link: &Path) -> BoxFuture<'static, io::Result<()>> {
+        let (target, link) = (target.to_path_buf(), link.to_path_buf());
+        self.on_disk(move |disk, now| disk.symbolic_link(&target, &link, now))
+    }
+
+    fn canonicalize(&self, path: &Path) -> BoxFuture<'static, io::Result<PathBuf>> {
+        let path = path.to_path_buf();
+        self.on_disk(move |disk, _| disk.canonicalize(&path))
+    }
+}

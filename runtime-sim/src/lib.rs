@@ -1,0 +1,60 @@
+//! A deterministic world for Orrery's daemons: the ports of `orrery-runtime` on a simulator.
+//!
+//! [`simulate`] runs one scenario from one seed on a fresh thread. Inside it [`World`] makes
+//! [`Host`]s, each with an address, a clock, a disk and a table of processes; every process gets an
+//! `orrery_runtime::Runtime` whose ports lead into models that this crate owns:
+//!
+//! | port | model |
+//! |---|---|
+//! | clock | virtual time with an offset and a drift of its own per host |
+//! | tasks | madsim's executor: the next task to run is drawn from the seed; kill and pause |
+//! | random | a stream per process that follows from the seed |
+//! | network | byte streams with latency, windows, partial reads and writes, cuts, resets, half-open peers |
+//! | disk | what was not synced is lost or torn when the host loses power |
+//! | processes | registered programs and a small scripted shell; groups, sessions, signals |
+//!
+//! Everything that happens is recorded through one function into a chain of hashes. Two runs of a
+//! seed give the same chain; when they do not, the lines of the two traces show where they part.
+//!
+//! All of it stands behind the feature `sim`; without it this crate is empty and nothing of the
+//! simulator reaches a production binary.
+
+#![forbid(unsafe_code)]
+
+#[cfg(feature = "sim")]
+mod arena;
+#[cfg(feature = "sim")]
+mod clock;
+#[cfg(feature = "sim")]
+mod config;
+#[cfg(feature = "sim")]
+mod disk;
+#[cfg(feature = "sim")]
+mod host;
+#[cfg(feature = "sim")]
+mod lock;
+#[cfg(feature = "sim")]
+mod network;
+#[cfg(feature = "sim")]
+mod ports;
+#[cfg(feature = "sim")]
+mod process;
+#[cfg(feature = "sim")]
+mod simulate;
+#[cfg(feature = "sim")]
+mod timers;
+#[cfg(feature = "sim")]
+mod trace;
+#[cfg(feature = "sim")]
+mod world;
+
+#[cfg(feature = "sim")]
+pub use {
+    config::{Config, DiskConfig, Latency, NetworkConfig},
+    disk::DiskControl,
+    host::Host,
+    network::NetworkControl,
+    process::ProcessInfo,
+    simulate::{Failure, Report, Seed, simulate},
+    world::World,
+};
