@@ -25,6 +25,7 @@ pub fn run(invocation: &Invocation) -> Result<ExitCode, Failure> {
         let mut stop = Stop::listen()?;
         let runtime = orrery_runtime_real::runtime();
         let mut running = start(runtime, options).await.map_err(Failure::because)?;
+        println!("agent listens on http://{}", running.address);
         tokio::select! {
             biased;
             signal = stop.asked() => info!(signal, "stopping"),
@@ -50,13 +51,25 @@ pub fn options(flags: &Flags) -> Result<Options, FlagError> {
     let resources = host::resources(flags, &work_dir)?;
     let program = executor_program()?;
     let ip = host::ip(flags);
-    let mut options =
-        Options::new(ip, flags.value("port"), master, work_dir, resources, program);
+    let mut options = Options::new(
+        ip,
+        flags.value("port"),
+        master,
+        work_dir,
+        resources,
+        program,
+    );
     options.advertise_ip = flags.get("advertise_ip");
+    if options.advertise_ip.is_none() && ip.is_unspecified() {
+        // Listening on all addresses, we tell others the one that leads here from the master.
+        options.advertise_ip = host::ip_towards(&options.master);
+    }
     options.advertise_port = flags.get("advertise_port");
     options.hostname = host::hostname(flags);
     options.attributes = agent_attributes(flags)?;
-    options.executor_environment.extend(executor_environment(flags)?);
+    options
+        .executor_environment
+        .extend(executor_environment(flags)?);
     options.switch_user = flags.is_set("switch_user");
     options.registration_backoff_factor = flags.value("registration_backoff_factor");
     options.executor_registration_timeout = flags.value("executor_registration_timeout");
@@ -87,7 +100,9 @@ fn agent_attributes(flags: &Flags) -> Result<Vec<orrery_api::v1::Attribute>, Fla
 
 fn executor_environment(flags: &Flags) -> Result<BTreeMap<String, String>, FlagError> {
     let name = "executor_environment_variables";
-    let Some(text) = flags.get::<String>(name) else { return Ok(BTreeMap::new()) };
+    let Some(text) = flags.get::<String>(name) else {
+        return Ok(BTreeMap::new());
+    };
     serde_json::from_str(&text).map_err(|error| FlagError::Invalid {
         flag: format!("--{name}"),
         value: text.clone(),

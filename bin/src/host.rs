@@ -1,12 +1,15 @@
 //! What the machine we run on is and has.
 
 use std::fs;
+use std::net::UdpSocket;
 use std::path::Path;
 
 use core::net::{IpAddr, Ipv4Addr};
 
 use orrery_flags::{FlagError, Flags};
 use orrery_model::Resources;
+use orrery_model::resources::parse_messages;
+use orrery_runtime::Address;
 
 const MEGABYTE: u64 = 1 << 20;
 /// Kept back for the system when there is plenty (Mesos' figures, in megabytes).
@@ -20,6 +23,14 @@ const PORTS: &str = "[31000-32000]";
 /// The address to listen on: `--ip`, else all of the host's.
 pub fn ip(flags: &Flags) -> IpAddr {
     flags.get("ip").unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))
+}
+
+/// The address of ours from which `peer` is reached. Nothing is sent: the kernel looks up a route.
+pub fn ip_towards(peer: &Address) -> Option<IpAddr> {
+    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).ok()?;
+    socket.connect((peer.host.as_str(), peer.port)).ok()?;
+    let address = socket.local_addr().ok()?.ip();
+    (!address.is_unspecified()).then_some(address)
 }
 
 /// The name to tell others: `--hostname`, else the given address, else the host's own name.
@@ -41,20 +52,20 @@ pub fn hostname(flags: &Flags) -> Option<String> {
 /// The flag's value is not a list of resources.
 pub fn resources(flags: &Flags, work_dir: &Path) -> Result<Resources, FlagError> {
     let text: String = flags.value("resources");
-    let role = flags.get::<String>("default_role").unwrap_or_else(|| "*".to_owned());
+    let role = flags
+        .get::<String>("default_role")
+        .unwrap_or_else(|| "*".to_owned());
     let wrong = |value: &str, error: &dyn std::fmt::Display| FlagError::Invalid {
         flag: "--resources".to_owned(),
         value: value.to_owned(),
         expected: format!("resources such as cpus:4;mem:8192;ports:[31000-32000]: {error}"),
     };
-    let mut resources = if text.is_empty() {
-        Resources::default()
-    } else {
-        Resources::parse(&text, &role).map_err(|error| wrong(&text, &error))?
-    };
+    let given = parse_messages(&text, &role).map_err(|error| wrong(&text, &error))?;
+    let mut resources = Resources::from_messages(&given).map_err(|error| wrong(&text, &error))?;
+    // `disk:0` is a word about the disk: it says that there is none to offer.
     let missing = found(work_dir)
         .into_iter()
-        .filter(|(name, _)| !resources.to_messages().iter().any(|given| given.name == *name))
+        .filter(|(name, _)| !given.iter().any(|resource| resource.name == *name))
         .map(|(name, value)| format!("{name}:{value}"))
         .collect::<Vec<_>>()
         .join(";");
@@ -76,7 +87,9 @@ fn found(work_dir: &Path) -> [(&'static str, String); 4] {
 
 fn memory() -> u64 {
     let total = fs::read_to_string("/proc/meminfo").ok().and_then(|text| {
-        let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+        let line = text
+            .lines()
+            .find_map(|line| line.strip_prefix("MemTotal:"))?;
         line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()
     });
     match total.map(|kilobytes| kilobytes / 1024) {
@@ -88,10 +101,18 @@ fn memory() -> u64 {
 
 /// Of the file system that `work_dir`, or the nearest folder above it that exists, is on.
 fn disk(work_dir: &Path) -> u64 {
-    let facts = work_dir.ancestors().find_map(|folder| rustix::fs::statvfs(folder).ok());
-    let Some(facts) = facts else { return DISK_ASSUMED };
+    let facts = work_dir
+        .ancestors()
+        .find_map(|folder| rustix::fs::statvfs(folder).ok());
+    let Some(facts) = facts else {
+        return DISK_ASSUMED;
+    };
     let total = facts.f_blocks.saturating_mul(facts.f_frsize) / MEGABYTE;
-    if total >= 2 * DISK_KEPT { total - DISK_KEPT } else { total / 2 }
+    if total >= 2 * DISK_KEPT {
+        total - DISK_KEPT
+    } else {
+        total / 2
+    }
 }
 
 /// Whether we may become other users.

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use orrery_flags::{FlagError, FlagSpec, Flags, parse, tables};
+use orrery_net_agent::Options as AgentOptions;
 use orrery_runtime::{Address, Runtime};
 use tracing::info;
 
@@ -30,7 +31,11 @@ pub fn run(invocation: &Invocation) -> Result<ExitCode, Failure> {
             temporary.path().to_owned()
         }
     };
-    let cluster = Cluster { invocation, flags: &flags, work_dir: &work_dir };
+    let cluster = Cluster {
+        invocation,
+        flags: &flags,
+        work_dir: &work_dir,
+    };
     daemon::run(async {
         let mut stop = Stop::listen()?;
         let runtime = orrery_runtime_real::runtime();
@@ -58,31 +63,34 @@ struct Cluster<'a> {
 
 impl Cluster<'_> {
     async fn start(&self, runtime: &Runtime) -> Result<Running, Failure> {
+        let agents: u16 = self.flags.value("agents");
         let options = master::options(&self.master_flags()?)?;
+        if let Some(last) = agents.checked_sub(1) {
+            // What is wrong with the agents' flags is told before anything runs.
+            self.agent_options(options.port, last)?;
+        }
         let master = orrery_net_master::start(runtime.clone(), options)
             .await
             .map_err(Failure::because)?;
-        let mut running = Running { master, agents: Vec::new() };
-        for number in 0..self.flags.value("agents") {
-            match self.start_agent(runtime, running.master.address.port(), number).await {
+        let mut running = Running {
+            master,
+            agents: Vec::new(),
+        };
+        for number in 0..agents {
+            let options = self.agent_options(running.master.address.port(), number)?;
+            match orrery_net_agent::start(runtime.clone(), options).await {
                 Ok(agent) => running.agents.push(agent),
-                Err(failure) => {
+                Err(error) => {
                     running.stop().await;
-                    return Err(failure);
+                    return Err(Failure::because(error));
                 }
             }
         }
         Ok(running)
     }
 
-    async fn start_agent(
-        &self,
-        runtime: &Runtime,
-        master_port: u16,
-        number: u16,
-    ) -> Result<orrery_net_agent::Running, Failure> {
-        let options = agent::options(&self.agent_flags(master_port, number)?)?;
-        orrery_net_agent::start(runtime.clone(), options).await.map_err(Failure::because)
+    fn agent_options(&self, master_port: u16, number: u16) -> Result<AgentOptions, FlagError> {
+        agent::options(&self.agent_flags(master_port, number)?)
     }
 
     fn master_flags(&self) -> Result<Flags, FlagError> {
@@ -98,7 +106,11 @@ impl Cluster<'_> {
     /// Agents take the ports after the master's, unless the system chooses ports.
     fn agent_flags(&self, master_port: u16, number: u16) -> Result<Flags, FlagError> {
         let chosen = self.flags.value::<u16>("port");
-        let port = if chosen == 0 { 0 } else { self.port(chosen, number)? };
+        let port = if chosen == 0 {
+            0
+        } else {
+            self.port(chosen, number)?
+        };
         let ip = host::ip(self.flags);
         let work_dir = self.work_dir.join("agents").join(number.to_string());
         let mut args = vec![
@@ -116,7 +128,9 @@ impl Cluster<'_> {
     }
 
     fn port(&self, first: u16, number: u16) -> Result<u16, FlagError> {
-        let port = number.checked_add(1).and_then(|offset| first.checked_add(offset));
+        let port = number
+            .checked_add(1)
+            .and_then(|offset| first.checked_add(offset));
         port.ok_or_else(|| FlagError::Invalid {
             flag: "--port".to_owned(),
             value: first.to_string(),
@@ -125,13 +139,21 @@ impl Cluster<'_> {
     }
 
     fn passed_on(&self, name: &str) -> Option<String> {
-        self.flags.get::<String>(name).map(|value| format!("--{name}={value}"))
+        self.flags
+            .get::<String>(name)
+            .map(|value| format!("--{name}={value}"))
     }
 
     /// What is not said here comes from the environment, as for the daemons themselves.
     fn complete(&self, specs: &[FlagSpec], args: Vec<String>) -> Result<Flags, FlagError> {
         let invocation = self.invocation;
-        parse(&invocation.name, specs, &args, &invocation.environment, &read_file)
+        parse(
+            &invocation.name,
+            specs,
+            &args,
+            &invocation.environment,
+            &read_file,
+        )
     }
 }
 

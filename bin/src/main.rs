@@ -5,6 +5,8 @@
 //! the work; one file for each command.
 
 #![forbid(unsafe_code)]
+// The executable is where flags, files and the environment are read.
+#![allow(clippy::disallowed_methods, clippy::disallowed_types)]
 
 mod agent;
 mod daemon;

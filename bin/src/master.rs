@@ -24,6 +24,7 @@ pub fn run(invocation: &Invocation) -> Result<ExitCode, Failure> {
         let mut stop = Stop::listen()?;
         let runtime = orrery_runtime_real::runtime();
         let mut running = start(runtime, options).await.map_err(Failure::because)?;
+        println!("master listens on http://{}", running.address);
         tokio::select! {
             biased;
             signal = stop.asked() => info!(signal, "stopping"),

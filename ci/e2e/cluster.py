@@ -12,7 +12,7 @@ import urllib.error
 import urllib.request
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-ORRERY = os.environ.get("ORRERY", os.path.join(ROOT, "target", "release", "orrery"))
+ORRERY = os.path.abspath(os.environ.get("ORRERY", os.path.join(ROOT, "target/release/orrery")))
 PATIENCE = 30.0
 
 

@@ -20,7 +20,7 @@ def scalars(offer):
 
 def two_task_example():
     """4 CPUs and 4 GB; <2, 1 GB> and <1, 2 GB> from one offer leave <1, 1 GB> to another."""
-    with Cluster(resources="cpus:4;mem:4096") as cluster:
+    with Cluster(resources="cpus:4;mem:4096;disk:0;ports:[]") as cluster:
         first = Scheduler(cluster.url, "first")
         offer = first.offer()
         assert scalars(offer) == {"cpus": 4.0, "mem": 4096.0}, offer

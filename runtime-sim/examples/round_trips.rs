@@ -11,6 +11,7 @@ use http_support::{Version, ping_pong, serve};
 use orrery_runtime::Address;
 use orrery_runtime_sim::{Config, simulate};
 
+#[allow(clippy::disallowed_methods, reason = "real time is what is measured here")]
 fn main() {
     let count = std::env::args().nth(1).and_then(|text| text.parse().ok()).unwrap_or(100_000);
     for version in [Version::Http1, Version::Http2] {
@@ -28,7 +29,8 @@ fn main() {
         });
         let real = start.elapsed().as_secs_f64();
         println!(
-            "{version:?}: {count} round trips, {:.0} a second, {:.0} events a second, {:?}, hash {:016x}",
+            "{version:?}: {count} round trips, {:.0} a second, {:.0} events a second, \
+             {:?}, hash {:016x}",
             count as f64 / real,
             report.events as f64 / real,
             report.outcome,

@@ -62,7 +62,8 @@ impl HostClock {
         if deadline.as_nanoseconds() == u64::MAX {
             return u64::MAX;
         }
-        let missing = deadline.as_nanoseconds().saturating_sub(self.monotonic(now).as_nanoseconds());
+        let missing =
+            deadline.as_nanoseconds().saturating_sub(self.monotonic(now).as_nanoseconds());
         let rate = MILLION + i128::from(self.drift);
         let wait = (i128::from(missing) * MILLION + rate - 1) / rate;
         now.saturating_add(u64::try_from(wait).unwrap_or(u64::MAX))

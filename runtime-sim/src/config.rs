@@ -16,10 +16,7 @@ pub struct Latency {
 impl Latency {
     /// A delay between `minimum` and `maximum` microseconds.
     pub const fn from_micros(minimum: u64, maximum: u64) -> Self {
-        Self {
-            minimum: Duration::from_micros(minimum),
-            maximum: Duration::from_micros(maximum),
-        }
+        Self { minimum: Duration::from_micros(minimum), maximum: Duration::from_micros(maximum) }
     }
 
     /// A delay between `minimum` and `maximum` milliseconds.

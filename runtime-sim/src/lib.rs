@@ -9,7 +9,7 @@
 //! | clock | virtual time with an offset and a drift of its own per host |
 //! | tasks | madsim's executor: the next task to run is drawn from the seed; kill and pause |
 //! | random | a stream per process that follows from the seed |
-//! | network | byte streams with latency, windows, partial reads and writes, cuts, resets, half-open peers |
+//! | network | byte streams: latency, windows, partial reads, cuts, resets, half-open peers |
 //! | disk | what was not synced is lost or torn when the host loses power |
 //! | processes | registered programs and a small scripted shell; groups, sessions, signals |
 //!

@@ -96,7 +96,8 @@ where
     T: 'static,
 {
     let limit = config.time_limit;
-    let mut runtime = madsim::runtime::Runtime::with_seed_and_config(seed, madsim::Config::default());
+    let mut runtime =
+        madsim::runtime::Runtime::with_seed_and_config(seed, madsim::Config::default());
     runtime.set_time_limit(limit);
     let time = runtime.block_on(async { TimeHandle::current() });
     let world = World::new(seed, config, runtime.handle().clone(), time);

@@ -1,4 +1,5 @@
-//! One queue of everything that is due at a point of virtual time, and the task that carries it out.
+//! One queue of everything that is due at a point of virtual time, and the task that carries it
+//! out.
 //!
 //! madsim's own sleeps round up to a millisecond, stay queued when dropped and add a timer at every
 //! poll. Here each wait is one entry; a dropped one is skipped; and only the nearest deadline is
@@ -54,7 +55,9 @@ impl Timers {
     pub(crate) fn schedule(&mut self, at: u64, event: Event) {
         self.scheduled += 1;
         self.queue.push(Reverse((at, self.scheduled, event)));
-        if at < self.armed && let Some(driver) = self.driver.take() {
+        if at < self.armed
+            && let Some(driver) = self.driver.take()
+        {
             driver.wake();
         }
     }
@@ -88,14 +91,16 @@ impl Timers {
     }
 }
 
+/// The next event that is due. The queue is free again before the event is carried out.
+fn next_due(world: &Inner) -> Option<Event> {
+    let now = world.now();
+    world.timers.lock().pop(now)
+}
+
 /// Carries out what is due, for as long as the simulation lasts.
 pub(crate) async fn drive(world: Arc<Inner>) {
     std::future::poll_fn(|context| {
-        while let Some(event) = {
-            let now = world.now();
-            let event = world.timers.lock().pop(now);
-            event
-        } {
+        while let Some(event) = next_due(&world) {
             match event {
                 Event::Wake(key) => {
                     let sleeper = world.timers.lock().sleepers.remove(key);

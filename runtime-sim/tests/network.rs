@@ -204,9 +204,8 @@ fn writers_wait_for_slow_readers() {
             connection.stream.shutdown().await.expect("ends");
         };
         let mut received = Vec::new();
-        let both = async {
-            tokio::join!(biased; rest, accepted.stream.read_to_end(&mut received)).1
-        };
+        let both =
+            async { tokio::join!(biased; rest, accepted.stream.read_to_end(&mut received)).1 };
         assert_eq!(both.await.expect("reads"), data.len());
     });
 }

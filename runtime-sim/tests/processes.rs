@@ -81,10 +81,13 @@ fn scripts() {
 fn a_registered_program_is_found_by_path_by_name_and_by_the_shell() {
     run_all(|world| async move {
         let host = world.host("a");
-        world.install_program("/usr/libexec/worker", |runtime: Runtime, command: Command| async move {
-            runtime.sleep(milliseconds(5)).await;
-            i32::try_from(command.arguments.len()).expect("few")
-        });
+        world.install_program(
+            "/usr/libexec/worker",
+            |runtime: Runtime, command: Command| async move {
+                runtime.sleep(milliseconds(5)).await;
+                i32::try_from(command.arguments.len()).expect("few")
+            },
+        );
         let (_, runtime) = host.attach("test");
         let direct = Command {
             program: PathBuf::from("/usr/libexec/worker"),
@@ -166,8 +169,8 @@ fn clocks_drift_and_jump_apart() {
         let (_, late) = b.attach("late");
         let (start, before) = (world.now(), fast.now());
         world.sleep(seconds(1_000)).await;
-        let gained = (fast.clock.now() - before.instant).as_secs_f64()
-            - (world.now() - start).as_secs_f64();
+        let gained =
+            (fast.clock.now() - before.instant).as_secs_f64() - (world.now() - start).as_secs_f64();
         assert!((gained - 0.5).abs() < 0.001, "{gained}");
         let behind = fast.clock.wall().as_seconds() - late.clock.wall().as_seconds();
         assert!((behind - 3_600.5).abs() < 0.001, "{behind}");

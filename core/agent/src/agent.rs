@@ -79,11 +79,7 @@ impl Agent {
             Input::LinkUp { link } => self.link_up(link),
             Input::LinkDown { link } => self.link_down(link),
             Input::FromMaster { link, body } => self.master_message(link, *body),
-            Input::ExecutorSubscribe {
-                request,
-                connection,
-                call,
-            } => {
+            Input::ExecutorSubscribe { request, connection, call } => {
                 self.executor_subscribe(request, connection, *call);
             }
             Input::ExecutorCall { request, call } => self.executor_call(request, *call),
@@ -109,10 +105,7 @@ impl Agent {
             from_master::Body::Registered(registered) => self.registered(registered),
             from_master::Body::Ping(ping) => self.ping(ping),
             from_master::Body::Shutdown(shutdown) => {
-                self.stop(Stopping::Forced(format!(
-                    "the master ordered it: {}",
-                    shutdown.message
-                )));
+                self.stop(Stopping::Forced(format!("the master ordered it: {}", shutdown.message)));
             }
             _ if !self.registration.is_registered() => {
                 tracing::warn!("ignoring a message of a master that has not registered this agent");
@@ -160,25 +153,16 @@ impl Agent {
         let Some(connection) = self.executor(key).and_then(|executor| executor.connection) else {
             return false;
         };
-        self.emit(Output::ExecutorEvent {
-            connection,
-            event: Box::new(event),
-        });
+        self.emit(Output::ExecutorEvent { connection, event: Box::new(event) });
         true
     }
 
     pub(crate) fn executor(&self, key: &ExecutorKey) -> Option<&Executor> {
-        self.frameworks
-            .get(&key.framework)?
-            .executors
-            .get(&key.executor)
+        self.frameworks.get(&key.framework)?.executors.get(&key.executor)
     }
 
     pub(crate) fn executor_mut(&mut self, key: &ExecutorKey) -> Option<&mut Executor> {
-        self.frameworks
-            .get_mut(&key.framework)?
-            .executors
-            .get_mut(&key.executor)
+        self.frameworks.get_mut(&key.framework)?.executors.get_mut(&key.executor)
     }
 
     /// Sets or clears when [`Agent::executor_deadline`] looks at an executor.
@@ -196,9 +180,7 @@ impl Agent {
     }
 
     pub(crate) fn agent_id_message(&self) -> v1::AgentId {
-        v1::AgentId {
-            value: self.agent_id.clone(),
-        }
+        v1::AgentId { value: self.agent_id.clone() }
     }
 
     /// The agent as others see it; without an id before the first registration.
@@ -216,10 +198,7 @@ impl Agent {
 
     /// Counts executors in a state.
     pub(crate) fn executors_in(&self, state: ExecutorState) -> usize {
-        let executors = self
-            .frameworks
-            .values()
-            .flat_map(|framework| framework.executors.values());
+        let executors = self.frameworks.values().flat_map(|framework| framework.executors.values());
         executors.filter(|executor| executor.state == state).count()
     }
 }
@@ -244,14 +223,10 @@ impl Machine for Agent {
             return None;
         }
         let executors = self.deadlines.first().map(|(at, _)| *at);
-        [
-            self.registration.deadline(),
-            self.streams.deadline(),
-            executors,
-        ]
-        .into_iter()
-        .flatten()
-        .min()
+        [self.registration.deadline(), self.streams.deadline(), executors]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     fn tick() -> Input {

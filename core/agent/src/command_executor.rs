@@ -23,9 +23,7 @@ pub(crate) fn describe(
         shown_command(&command)
     );
     v1::ExecutorInfo {
-        executor_id: v1::ExecutorId {
-            value: task.task_id.value.clone(),
-        },
+        executor_id: v1::ExecutorId { value: task.task_id.value.clone() },
         framework_id: Some(framework_id.clone()),
         command: Some(v1::CommandInfo {
             shell: Some(false),
@@ -58,10 +56,8 @@ fn shown_command(command: &v1::CommandInfo) -> String {
         (true, Some(value)) => format!("sh -c '{}'", cut(value)),
         (true, None) => "NO COMMAND".to_owned(),
         (false, Some(value)) => {
-            let words: Vec<&str> = std::iter::once(value)
-                .chain(&command.arguments)
-                .map(String::as_str)
-                .collect();
+            let words: Vec<&str> =
+                std::iter::once(value).chain(&command.arguments).map(String::as_str).collect();
             format!("[{}]", cut(&words.join(", ")))
         }
         (false, None) => "NO EXECUTABLE".to_owned(),
@@ -70,10 +66,7 @@ fn shown_command(command: &v1::CommandInfo) -> String {
 
 fn overhead(task: &v1::TaskInfo) -> Vec<v1::Resource> {
     // The executor's resources belong to the role that the task's belong to.
-    let allocation_info = task
-        .resources
-        .first()
-        .and_then(|it| it.allocation_info.clone());
+    let allocation_info = task.resources.first().and_then(|it| it.allocation_info.clone());
     let resource = |(name, value): (&str, f64)| v1::Resource {
         name: name.to_owned(),
         r#type: v1::value::Type::Scalar as i32,
@@ -89,23 +82,14 @@ mod tests {
     use super::*;
 
     fn shell(value: &str) -> v1::CommandInfo {
-        v1::CommandInfo {
-            value: Some(value.to_owned()),
-            ..Default::default()
-        }
+        v1::CommandInfo { value: Some(value.to_owned()), ..Default::default() }
     }
 
     #[test]
     fn long_commands_are_cut_to_twelve_characters() {
-        assert_eq!(
-            shown_command(&shell("echo hello-from-x")),
-            "sh -c 'echo hello-f...'"
-        );
+        assert_eq!(shown_command(&shell("echo hello-from-x")), "sh -c 'echo hello-f...'");
         assert_eq!(shown_command(&shell("sleep 100")), "sh -c 'sleep 100'");
-        assert_eq!(
-            shown_command(&shell("äöüäöüäöüäöüäöüä")),
-            "sh -c 'äöüäöüäöüäöü...'"
-        );
+        assert_eq!(shown_command(&shell("äöüäöüäöüäöüäöüä")), "sh -c 'äöüäöüäöüäöü...'");
     }
 
     #[test]

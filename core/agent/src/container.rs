@@ -25,17 +25,12 @@ pub(crate) fn unsupported(info: &v1::ExecutorInfo) -> Option<String> {
         return Some("command has no value".to_owned());
     }
     if let Some(uri) = command.uris.first() {
-        return Some(format!(
-            "fetching '{}' is not available in this version",
-            uri.value
-        ));
+        return Some(format!("fetching '{}' is not available in this version", uri.value));
     }
     let secret = variables(command).find(|it| it.secret.is_some());
     if let Some(variable) = secret {
         let name = &variable.name;
-        return Some(format!(
-            "secret variable '{name}' is not available in this version"
-        ));
+        return Some(format!("secret variable '{name}' is not available in this version"));
     }
     info.container.as_ref().and_then(unsupported_container)
 }
@@ -43,19 +38,11 @@ pub(crate) fn unsupported(info: &v1::ExecutorInfo) -> Option<String> {
 fn unsupported_container(container: &v1::ContainerInfo) -> Option<String> {
     let part = if container.r#type != v1::container_info::Type::Mesos as i32 {
         "a container of another type than MESOS"
-    } else if container
-        .mesos
-        .as_ref()
-        .is_some_and(|mesos| mesos.image.is_some())
-    {
+    } else if container.mesos.as_ref().is_some_and(|mesos| mesos.image.is_some()) {
         "a container image"
     } else if !container.volumes.is_empty() {
         "a volume"
-    } else if container
-        .network_infos
-        .iter()
-        .any(|network| network.name.is_some())
-    {
+    } else if container.network_infos.iter().any(|network| network.name.is_some()) {
         "a named network"
     } else {
         return None;
@@ -66,9 +53,7 @@ fn unsupported_container(container: &v1::ContainerInfo) -> Option<String> {
 /// How long an executor may take to end after SHUTDOWN.
 pub(crate) fn shutdown_grace_period(info: &v1::ExecutorInfo, options: &Options) -> Duration {
     let own = info.shutdown_grace_period.as_ref();
-    let own = own
-        .and_then(|it| u64::try_from(it.nanoseconds).ok())
-        .map(Duration::from_nanos);
+    let own = own.and_then(|it| u64::try_from(it.nanoseconds).ok()).map(Duration::from_nanos);
     own.unwrap_or(options.executor_shutdown_grace_period)
 }
 
@@ -102,10 +87,7 @@ pub(crate) fn launch(
 fn program(command: &v1::CommandInfo) -> (PathBuf, Vec<String>) {
     let value = command.value.clone().unwrap_or_default();
     if command.shell.unwrap_or(true) {
-        return (
-            PathBuf::from("/bin/sh"),
-            vec!["sh".to_owned(), "-c".to_owned(), value],
-        );
+        return (PathBuf::from("/bin/sh"), vec!["sh".to_owned(), "-c".to_owned(), value]);
     }
     let arguments = match command.arguments.as_slice() {
         [] => vec![value.clone()],
@@ -123,10 +105,7 @@ fn user(framework: &Framework, command: &v1::CommandInfo, options: &Options) -> 
 }
 
 fn variables(command: &v1::CommandInfo) -> impl Iterator<Item = &v1::environment::Variable> {
-    command
-        .environment
-        .iter()
-        .flat_map(|environment| &environment.variables)
+    command.environment.iter().flat_map(|environment| &environment.variables)
 }
 
 /// The executor's environment: the configured one, then what executors read of us, then what the
@@ -147,18 +126,9 @@ fn environment(
         ("MESOS_CHECKPOINT", "0".to_owned()),
         ("MESOS_DIRECTORY", directory.clone()),
         ("MESOS_EXECUTOR_ID", executor.container.executor_id.clone()),
-        (
-            "MESOS_EXECUTOR_SHUTDOWN_GRACE_PERIOD",
-            duration::format(grace),
-        ),
-        (
-            "MESOS_FRAMEWORK_ID",
-            executor.container.framework_id.clone(),
-        ),
-        (
-            "MESOS_HTTP_COMMAND_EXECUTOR",
-            u8::from(executor.generated).to_string(),
-        ),
+        ("MESOS_EXECUTOR_SHUTDOWN_GRACE_PERIOD", duration::format(grace)),
+        ("MESOS_FRAMEWORK_ID", executor.container.framework_id.clone()),
+        ("MESOS_HTTP_COMMAND_EXECUTOR", u8::from(executor.generated).to_string()),
         ("MESOS_SANDBOX", directory.clone()),
         ("MESOS_SLAVE_ID", agent_id.to_owned()),
         ("MESOS_SLAVE_PID", options.pid()),

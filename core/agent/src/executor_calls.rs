@@ -19,12 +19,8 @@ const FORBIDDEN: u16 = 403;
 /// # Errors
 /// The HTTP status, 400 or 501, and a text that says what was expected.
 pub fn validate(call: &Call) -> Result<call::Type, (u16, String)> {
-    let expecting = |field: &str| {
-        Err((
-            BAD_REQUEST,
-            format!("{PREFIX}: Expecting '{field}' to be present"),
-        ))
-    };
+    let expecting =
+        |field: &str| Err((BAD_REQUEST, format!("{PREFIX}: Expecting '{field}' to be present")));
     let kind = match call.r#type.map(call::Type::try_from) {
         None | Some(Err(_)) => return expecting("type"),
         Some(Ok(kind)) => kind,
@@ -46,10 +42,7 @@ pub fn validate(call: &Call) -> Result<call::Type, (u16, String)> {
 const PREFIX: &str = "Failed to validate executor::Call";
 
 fn validate_status(executor_id: &v1::ExecutorId, status: &v1::TaskStatus) -> Result<(), String> {
-    let uuid = status
-        .uuid
-        .as_ref()
-        .ok_or("Expecting 'uuid' to be present")?;
+    let uuid = status.uuid.as_ref().ok_or("Expecting 'uuid' to be present")?;
     if uuid.len() != 16 || uuid.iter().all(|byte| *byte == 0) {
         return Err("'uuid' is not a valid UUID: expected 16 bytes that are not all zero".into());
     }
@@ -121,19 +114,13 @@ impl Agent {
     fn subscribed_event(&self, key: &ExecutorKey) -> Event {
         let framework = self.frameworks.get(&key.framework);
         let executor = framework.and_then(|framework| framework.executors.get(&key.executor));
-        let subscribed = framework
-            .zip(executor)
-            .map(|(framework, executor)| event::Subscribed {
-                executor_info: executor.info.clone(),
-                framework_info: framework.info.clone(),
-                agent_info: self.agent_info(),
-                container_id: Some(container_id(&executor.container.container_id)),
-            });
-        Event {
-            r#type: Some(event::Type::Subscribed as i32),
-            subscribed,
-            ..Default::default()
-        }
+        let subscribed = framework.zip(executor).map(|(framework, executor)| event::Subscribed {
+            executor_info: executor.info.clone(),
+            framework_info: framework.info.clone(),
+            agent_info: self.agent_info(),
+            container_id: Some(container_id(&executor.container.container_id)),
+        });
+        Event { r#type: Some(event::Type::Subscribed as i32), subscribed, ..Default::default() }
     }
 
     /// Ends the tasks that were sent on a stream which broke before the executor read them.
@@ -146,14 +133,8 @@ impl Agent {
             return;
         };
         let is_known = |id: &str| {
-            let tasks = subscribe
-                .unacknowledged_tasks
-                .iter()
-                .map(|task| &task.task_id);
-            let updates = subscribe
-                .unacknowledged_updates
-                .iter()
-                .map(|it| &it.status.task_id);
+            let tasks = subscribe.unacknowledged_tasks.iter().map(|task| &task.task_id);
+            let updates = subscribe.unacknowledged_updates.iter().map(|it| &it.status.task_id);
             tasks.chain(updates).any(|known| known.value == id)
         };
         let lost = executor.tasks.iter().filter(|(id, task)| {
@@ -163,14 +144,7 @@ impl Agent {
         for id in lost {
             let message = "the executor's connection broke before the task was delivered";
             let reason = Reason::AgentRestarted;
-            self.report(
-                &key.framework,
-                Some(&key.executor),
-                &id,
-                state,
-                reason,
-                message,
-            );
+            self.report(&key.framework, Some(&key.executor), &id, state, reason, message);
         }
     }
 
@@ -193,9 +167,7 @@ impl Agent {
             Ok(key) => key,
             Err(text) => return self.reply(request, BAD_REQUEST, text),
         };
-        let is_new = self
-            .executor(&key)
-            .is_some_and(|it| it.state == ExecutorState::Registering);
+        let is_new = self.executor(&key).is_some_and(|it| it.state == ExecutorState::Registering);
         if is_new {
             return self.reply(request, FORBIDDEN, "Executor is not subscribed");
         }
@@ -240,12 +212,7 @@ impl Agent {
         let task = executor.tasks.get(&task_id.value);
         let is_live = task.is_some_and(|task| task.info.is_none());
         // The acknowledgement of an ended task's last update may have been lost.
-        if !is_live
-            && !executor
-                .completed
-                .iter()
-                .any(|task| task.task_id == task_id)
-        {
+        if !is_live && !executor.completed.iter().any(|task| task.task_id == task_id) {
             self.counters.invalid_status_updates += 1;
             return Err("Task cannot be found");
         }
@@ -286,19 +253,12 @@ impl Agent {
     /// Containers share the agent's address.
     fn network_info(&self) -> v1::NetworkInfo {
         use v1::network_info::Protocol;
-        let protocol = if self.options.ip.is_ipv4() {
-            Protocol::IPv4
-        } else {
-            Protocol::IPv6
-        };
+        let protocol = if self.options.ip.is_ipv4() { Protocol::IPv4 } else { Protocol::IPv6 };
         let address = v1::network_info::IpAddress {
             protocol: Some(protocol as i32),
             ip_address: Some(self.options.ip.to_string()),
         };
-        v1::NetworkInfo {
-            ip_addresses: vec![address],
-            ..Default::default()
-        }
+        v1::NetworkInfo { ip_addresses: vec![address], ..Default::default() }
     }
 
     pub(crate) fn executor_disconnected(&mut self, connection: ConnectionNumber) {
@@ -341,19 +301,12 @@ impl Agent {
     }
 
     fn reply(&mut self, request: RequestNumber, status: u16, text: impl Into<String>) {
-        self.emit(Output::Reply {
-            request,
-            status,
-            text: text.into(),
-        });
+        self.emit(Output::Reply { request, status, text: text.into() });
     }
 }
 
 fn container_id(value: &str) -> v1::ContainerId {
-    v1::ContainerId {
-        value: value.to_owned(),
-        parent: None,
-    }
+    v1::ContainerId { value: value.to_owned(), parent: None }
 }
 
 fn acknowledged_event(task_id: v1::TaskId, uuid: Bytes) -> Event {

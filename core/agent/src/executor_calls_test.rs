@@ -21,10 +21,7 @@ fn update_call(status: v1::TaskStatus) -> Call {
 #[test]
 fn malformed_calls_are_refused_with_a_reason() {
     let status = || executor_status("t", TaskRunning, 1);
-    let of_type = |kind: call::Type| Call {
-        r#type: Some(kind as i32),
-        ..call_of("e")
-    };
+    let of_type = |kind: call::Type| Call { r#type: Some(kind as i32), ..call_of("e") };
     let with = |change: fn(&mut v1::TaskStatus)| {
         let mut status = status();
         change(&mut status);
@@ -37,22 +34,10 @@ fn malformed_calls_are_refused_with_a_reason() {
         (of_type(call::Type::Update), 400, "'update'"),
         (of_type(call::Type::Message), 400, "'message'"),
         (with(|it| it.uuid = None), 400, "'uuid'"),
-        (
-            with(|it| it.uuid = Some(Bytes::from_static(&[0; 16]))),
-            400,
-            "'uuid'",
-        ),
-        (
-            with(|it| it.uuid = Some(Bytes::from_static(&[1; 15]))),
-            400,
-            "'uuid'",
-        ),
+        (with(|it| it.uuid = Some(Bytes::from_static(&[0; 16]))), 400, "'uuid'"),
+        (with(|it| it.uuid = Some(Bytes::from_static(&[1; 15]))), 400, "'uuid'"),
         (with(|it| it.source = None), 400, "'source'"),
-        (
-            with(|it| it.state = TaskStaging as i32),
-            400,
-            "TASK_STAGING",
-        ),
+        (with(|it| it.state = TaskStaging as i32), 400, "TASK_STAGING"),
         (
             with(|it| it.executor_id = Some(v1::ExecutorId { value: "x".into() })),
             400,
@@ -65,10 +50,7 @@ fn malformed_calls_are_refused_with_a_reason() {
         assert!(text.contains(mention), "{text}");
     }
     assert_eq!(validate(&update_call(status())), Ok(call::Type::Update));
-    assert_eq!(
-        validate(&of_type(call::Type::Heartbeat)),
-        Ok(call::Type::Heartbeat)
-    );
+    assert_eq!(validate(&of_type(call::Type::Heartbeat)), Ok(call::Type::Heartbeat));
 }
 
 #[test]
@@ -85,10 +67,7 @@ fn strangers_are_refused() {
     bench.subscribe("e", 1);
     let (code, text) = bench.update("e", "other", TaskRunning, 1);
     assert_eq!((code, text.as_str()), (400, "Task cannot be found"));
-    let heartbeat = Call {
-        r#type: Some(call::Type::Heartbeat as i32),
-        ..call_of("nobody")
-    };
+    let heartbeat = Call { r#type: Some(call::Type::Heartbeat as i32), ..call_of("nobody") };
     assert_eq!(bench.call(heartbeat).0, 202);
 }
 
@@ -110,13 +89,11 @@ fn messages_go_both_ways() {
         _ => false,
     });
     assert!(up);
-    bench.master(from_master::Body::FrameworkMessage(
-        link::FrameworkMessage {
-            framework_id: Some(framework_id()),
-            executor_id: Some(v1::ExecutorId { value: "t".into() }),
-            data: Bytes::from_static(b"down"),
-        },
-    ));
+    bench.master(from_master::Body::FrameworkMessage(link::FrameworkMessage {
+        framework_id: Some(framework_id()),
+        executor_id: Some(v1::ExecutorId { value: "t".into() }),
+        data: Bytes::from_static(b"down"),
+    }));
     assert_eq!(bench.events(1), ["SUBSCRIBED", "LAUNCH", "MESSAGE"]);
 }
 
@@ -126,11 +103,7 @@ fn a_new_subscription_replaces_the_old_one() {
     bench.run_and_subscribe("t", 1);
     bench.update("t", "t", TaskRunning, 1);
     bench.subscribe("t", 2);
-    assert!(
-        bench
-            .outputs
-            .contains(&Output::CloseConnection { connection: 1 })
-    );
+    assert!(bench.outputs.contains(&Output::CloseConnection { connection: 1 }));
     // The end of the old stream, noticed late, must not take the new one along.
     bench.feed(Input::ExecutorDisconnected { connection: 1 });
     bench.kill("t");
@@ -147,17 +120,11 @@ fn launches_lost_on_a_broken_stream_are_dropped_and_known_ones_stay() {
     bench.feed(Input::ExecutorDisconnected { connection: 1 });
     bench.run_custom("queued", "e");
     let unacknowledged_tasks = vec![task("known", None)];
-    let subscribe = call::Subscribe {
-        unacknowledged_tasks,
-        ..Default::default()
-    };
+    let subscribe = call::Subscribe { unacknowledged_tasks, ..Default::default() };
     bench.subscribe_with("e", 2, subscribe);
     let update = bench.only_update();
     assert_eq!(update.task_id.value, "lost");
-    assert_eq!(
-        (state(&update), reason(&update)),
-        (TaskDropped, Reason::AgentRestarted)
-    );
+    assert_eq!((state(&update), reason(&update)), (TaskDropped, Reason::AgentRestarted));
     assert_eq!(bench.events(2), ["SUBSCRIBED", "LAUNCH"]);
 }
 
@@ -166,15 +133,9 @@ fn unacknowledged_updates_are_taken_with_the_subscription() {
     let mut bench = Bench::registered();
     bench.run_and_subscribe("t", 1);
     let status = executor_status("t", TaskFinished, 1);
-    let bad = v1::TaskStatus {
-        uuid: None,
-        ..status.clone()
-    };
+    let bad = v1::TaskStatus { uuid: None, ..status.clone() };
     let unacknowledged_updates = vec![call::Update { status: bad }, call::Update { status }];
-    let subscribe = call::Subscribe {
-        unacknowledged_updates,
-        ..Default::default()
-    };
+    let subscribe = call::Subscribe { unacknowledged_updates, ..Default::default() };
     bench.subscribe_with("t", 2, subscribe);
     assert_eq!(state(&bench.only_update()), TaskFinished);
     assert_eq!(bench.events(2), ["SUBSCRIBED", "ACKNOWLEDGED"]);

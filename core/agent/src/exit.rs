@@ -13,12 +13,9 @@ use crate::{Agent, Container, Output, PlantedBug};
 impl Agent {
     pub(crate) fn container_exited(&mut self, container: &Container, status: ExitStatus) {
         let key = key_of(container);
-        let executor = self.executor(&key).filter(|it| it.container == *container);
-        let Some(process) = executor.and_then(|executor| executor.process) else {
+        if self.executor(&key).is_none_or(|executor| executor.container != *container) {
             return;
-        };
-        let container = container.clone();
-        self.emit(Output::Destroy { container, process });
+        }
         self.executor_ended(&key, &status.to_string(), status.as_wait_status());
     }
 
@@ -59,23 +56,12 @@ impl Agent {
         };
         for id in tasks {
             let state = v1::TaskState::TaskFailed;
-            self.report(
-                &key.framework,
-                Some(&key.executor),
-                &id,
-                state,
-                reason,
-                &message,
-            );
+            self.report(&key.framework, Some(&key.executor), &id, state, reason, &message);
         }
         if !generated {
             self.send_to_master(from_agent::Body::ExecutorExited(link::ExecutorExited {
-                framework_id: Some(v1::FrameworkId {
-                    value: key.framework.clone(),
-                }),
-                executor_id: Some(v1::ExecutorId {
-                    value: key.executor.clone(),
-                }),
+                framework_id: Some(v1::FrameworkId { value: key.framework.clone() }),
+                executor_id: Some(v1::ExecutorId { value: key.executor.clone() }),
                 status: wait_status,
             }));
         }

@@ -42,30 +42,16 @@ impl Framework {
     /// The executor that has this task, if any.
     pub(crate) fn executor_of(&self, task_id: &str) -> Option<&Executor> {
         // A command task's executor has the task's id, so that most searches end here.
-        let same_id = self
-            .executors
-            .get(task_id)
-            .filter(|it| it.tasks.contains_key(task_id));
-        same_id.or_else(|| {
-            self.executors
-                .values()
-                .find(|it| it.tasks.contains_key(task_id))
-        })
+        let same_id = self.executors.get(task_id).filter(|it| it.tasks.contains_key(task_id));
+        same_id.or_else(|| self.executors.values().find(|it| it.tasks.contains_key(task_id)))
     }
 }
 
 /// See [`Framework::dropped_state`].
 pub(crate) fn dropped_state(info: &v1::FrameworkInfo) -> v1::TaskState {
     use v1::framework_info::capability::Type::PartitionAware;
-    let aware = info
-        .capabilities
-        .iter()
-        .any(|it| it.r#type == Some(PartitionAware as i32));
-    if aware {
-        v1::TaskState::TaskDropped
-    } else {
-        v1::TaskState::TaskLost
-    }
+    let aware = info.capabilities.iter().any(|it| it.r#type == Some(PartitionAware as i32));
+    if aware { v1::TaskState::TaskDropped } else { v1::TaskState::TaskLost }
 }
 
 /// Where an executor is in its life.
@@ -186,9 +172,7 @@ impl Task {
         let task = v1::Task {
             name: info.name.clone(),
             task_id: info.task_id.clone(),
-            framework_id: v1::FrameworkId {
-                value: framework_id.to_owned(),
-            },
+            framework_id: v1::FrameworkId { value: framework_id.to_owned() },
             executor_id: executor.map(|executor| executor.executor_id.clone()),
             agent_id: agent_id.clone(),
             state: v1::TaskState::TaskStaging as i32,
@@ -203,11 +187,7 @@ impl Task {
             limits: info.limits.clone(),
             ..Default::default()
         };
-        Self {
-            info: Some(Box::new(info)),
-            task,
-            kill: None,
-        }
+        Self { info: Some(Box::new(info)), task, kill: None }
     }
 
     pub(crate) fn state(&self) -> v1::TaskState {
@@ -218,21 +198,13 @@ impl Task {
         is_terminal(self.state())
     }
 
-    /// Takes a new status: it replaces the last one of the same state. `data` is the framework's own
-    /// business and may be large, so it is not kept.
+    /// Takes a new status: it replaces the last one of the same state. `data` is the framework's
+    /// own business and may be large, so it is not kept.
     pub(crate) fn apply(&mut self, status: &v1::TaskStatus) {
         self.task.state = status.state;
-        if self
-            .task
-            .statuses
-            .last()
-            .is_some_and(|last| last.state == status.state)
-        {
+        if self.task.statuses.last().is_some_and(|last| last.state == status.state) {
             self.task.statuses.pop();
         }
-        self.task.statuses.push(v1::TaskStatus {
-            data: None,
-            ..status.clone()
-        });
+        self.task.statuses.push(v1::TaskStatus { data: None, ..status.clone() });
     }
 }

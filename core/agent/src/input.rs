@@ -70,7 +70,7 @@ pub enum Input {
         /// Why.
         message: String,
     },
-    /// A container's first process has ended.
+    /// A container's first process has ended, and whatever it left behind was killed.
     ContainerExited {
         /// Which one.
         container: Container,

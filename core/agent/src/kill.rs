@@ -14,17 +14,10 @@ impl Agent {
     pub(crate) fn kill_task(&mut self, kill: link::KillTask) {
         let framework_id = kill.framework_id.unwrap_or_default().value;
         let Some(task_id) = kill.task_id else { return };
-        let framework = self
-            .frameworks
-            .get(&framework_id)
-            .filter(|it| !it.terminating);
+        let framework = self.frameworks.get(&framework_id).filter(|it| !it.terminating);
         let executor = framework.and_then(|it| it.executor_of(&task_id.value));
         let Some(key) = executor.map(|executor| executor.key()) else {
-            tracing::warn!(
-                framework_id,
-                task_id = task_id.value,
-                "no such task to kill"
-            );
+            tracing::warn!(framework_id, task_id = task_id.value, "no such task to kill");
             return;
         };
         let Some(executor) = self.executor_mut(&key) else {
@@ -36,28 +29,18 @@ impl Agent {
         if task.info.is_some() && !task.is_terminal() {
             return self.kill_queued(&key, &task_id.value);
         }
-        let kill = event::Kill {
-            task_id,
-            kill_policy: kill.kill_policy,
-        };
+        let kill = event::Kill { task_id, kill_policy: kill.kill_policy };
         task.kill = Some(kill.clone());
         self.send_to_executor(&key, kill_event(kill));
     }
 
     /// Ends a task that its executor has not got yet, and with it the rest of its group.
     fn kill_queued(&mut self, key: &ExecutorKey, task_id: &str) {
-        let bugs = is_planted(
-            &self.options.planted,
-            PlantedBug::KillDuringLaunchStillLaunches,
-        );
+        let bugs = is_planted(&self.options.planted, PlantedBug::KillDuringLaunchStillLaunches);
         let Some(executor) = self.executor_mut(key) else {
             return;
         };
-        let unqueued = if bugs {
-            None
-        } else {
-            executor.unqueue(task_id)
-        };
+        let unqueued = if bugs { None } else { executor.unqueue(task_id) };
         let unqueued = unqueued.unwrap_or_else(|| Queued::Task(task_id.to_owned()));
         let message = match unqueued {
             Queued::Task(_) => "Task killed before delivery to the executor",
@@ -65,14 +48,7 @@ impl Agent {
         };
         for id in unqueued.task_ids() {
             let reason = Reason::TaskKilledDuringLaunch;
-            self.report(
-                &key.framework,
-                Some(&key.executor),
-                id,
-                TaskKilled,
-                reason,
-                message,
-            );
+            self.report(&key.framework, Some(&key.executor), id, TaskKilled, reason, message);
         }
         self.end_unused_executor(key);
     }
@@ -108,14 +84,11 @@ impl Agent {
 
     fn begin_framework_shutdown(&mut self, framework_id: &str) {
         let Some(framework) = self.frameworks.get_mut(framework_id) else {
-            return;
+            // Refused launches are reported without an executor; nobody is there to hear it now.
+            return self.streams.remove_framework(framework_id);
         };
         framework.terminating = true;
-        let keys: Vec<_> = framework
-            .executors
-            .values()
-            .map(|executor| executor.key())
-            .collect();
+        let keys: Vec<_> = framework.executors.values().map(|executor| executor.key()).collect();
         for key in keys {
             self.begin_shutdown(&key);
             self.remove_if_finished(&key);
@@ -131,10 +104,7 @@ impl Agent {
         let Some(executor) = executor.executors.get_mut(&key.executor) else {
             return;
         };
-        if matches!(
-            executor.state,
-            ExecutorState::Terminating | ExecutorState::Terminated
-        ) {
+        if matches!(executor.state, ExecutorState::Terminating | ExecutorState::Terminated) {
             return;
         }
         executor.state = ExecutorState::Terminating;
@@ -193,11 +163,7 @@ impl Agent {
                 self.begin_framework_shutdown(&id);
                 continue;
             }
-            let executors = self
-                .frameworks
-                .get(&id)
-                .into_iter()
-                .flat_map(|it| &it.executors);
+            let executors = self.frameworks.get(&id).into_iter().flat_map(|it| &it.executors);
             let keys: Vec<_> = executors.map(|(_, executor)| executor.key()).collect();
             for key in keys {
                 self.begin_shutdown(&key);
@@ -211,10 +177,7 @@ impl Agent {
             Some(Stopping::Forced(why)) => Some(why.clone()),
             Some(Stopping::Done) | None => return,
         };
-        let mut executors = self
-            .frameworks
-            .values()
-            .flat_map(|it| it.executors.values());
+        let mut executors = self.frameworks.values().flat_map(|it| it.executors.values());
         if executors.any(|executor| executor.state != ExecutorState::Terminated) {
             return;
         }
@@ -228,16 +191,9 @@ impl Agent {
 }
 
 pub(crate) fn kill_event(kill: event::Kill) -> Event {
-    Event {
-        r#type: Some(event::Type::Kill as i32),
-        kill: Some(kill),
-        ..Default::default()
-    }
+    Event { r#type: Some(event::Type::Kill as i32), kill: Some(kill), ..Default::default() }
 }
 
 pub(crate) fn shutdown_event() -> Event {
-    Event {
-        r#type: Some(event::Type::Shutdown as i32),
-        ..Default::default()
-    }
+    Event { r#type: Some(event::Type::Shutdown as i32), ..Default::default() }
 }

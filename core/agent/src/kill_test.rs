@@ -14,19 +14,15 @@ use crate::{Input, Output};
 const GRACE: Duration = Duration::from_secs(5);
 
 fn shutdown_executor(bench: &mut Bench, id: &str) {
-    bench.master(from_master::Body::ShutdownExecutor(
-        link::ShutdownExecutor {
-            framework_id: Some(framework_id()),
-            executor_id: Some(v1::ExecutorId { value: id.into() }),
-        },
-    ));
+    bench.master(from_master::Body::ShutdownExecutor(link::ShutdownExecutor {
+        framework_id: Some(framework_id()),
+        executor_id: Some(v1::ExecutorId { value: id.into() }),
+    }));
 }
 
 fn shutdown_framework(bench: &mut Bench) {
     let framework_id = Some(framework_id());
-    bench.master(from_master::Body::ShutdownFramework(
-        link::ShutdownFramework { framework_id },
-    ));
+    bench.master(from_master::Body::ShutdownFramework(link::ShutdownFramework { framework_id }));
 }
 
 #[test]
@@ -36,10 +32,7 @@ fn a_task_killed_before_delivery_never_runs() {
     bench.run("t");
     bench.kill("t");
     let update = bench.only_update();
-    assert_eq!(
-        (state(&update), reason(&update)),
-        (TaskKilled, Reason::TaskKilledDuringLaunch)
-    );
+    assert_eq!((state(&update), reason(&update)), (TaskKilled, Reason::TaskKilledDuringLaunch));
     let container = bench.start(100);
     assert!(bench.has_destroyed(100));
     bench.subscribe("t", 1);
@@ -54,10 +47,7 @@ fn killing_one_queued_task_of_a_group_kills_all() {
     bench.run_group(&["a", "b"], custom("e"));
     bench.kill("b");
     let updates = bench.updates();
-    assert_eq!(
-        updates.iter().map(state).collect::<Vec<_>>(),
-        [TaskKilled, TaskKilled]
-    );
+    assert_eq!(updates.iter().map(state).collect::<Vec<_>>(), [TaskKilled, TaskKilled]);
 }
 
 #[test]
@@ -104,10 +94,7 @@ fn an_executor_that_ignores_shutdown_is_destroyed_after_its_grace() {
     assert!(bench.has_destroyed(100));
     bench.exited(&container, ExitStatus::Signaled(9));
     let update = bench.only_update();
-    assert_eq!(
-        (state(&update), reason(&update)),
-        (TaskFailed, Reason::ExecutorTerminated)
-    );
+    assert_eq!((state(&update), reason(&update)), (TaskFailed, Reason::ExecutorTerminated));
 }
 
 #[test]
@@ -122,13 +109,17 @@ fn a_removed_framework_gets_no_updates_and_leaves_nothing() {
     bench.pass(Duration::from_secs(30));
     assert_eq!(bench.updates(), []);
     let snapshot = bench.agent.snapshot();
-    assert_eq!(
-        (
-            snapshot.frameworks.len(),
-            snapshot.completed_frameworks.len()
-        ),
-        (0, 1)
-    );
+    assert_eq!((snapshot.frameworks.len(), snapshot.completed_frameworks.len()), (0, 1));
+}
+
+#[test]
+fn a_removed_framework_that_has_no_executor_is_not_told_again() {
+    let mut bench = Bench::registered();
+    bench.run("../bad");
+    assert_eq!(bench.updates().len(), 1);
+    shutdown_framework(&mut bench);
+    bench.pass(Duration::from_secs(30));
+    assert_eq!(bench.updates(), []);
 }
 
 #[test]
@@ -152,11 +143,7 @@ fn an_idle_agent_stops_at_once_and_an_ordered_stop_says_why() {
     bench.feed(Input::Stop);
     assert_eq!(bench.outputs.last(), Some(&Output::Stop { error: None }));
     let mut bench = Bench::registered();
-    bench.master(from_master::Body::Shutdown(link::Shutdown {
-        message: "gone".into(),
-    }));
-    let Some(Output::Stop { error: Some(error) }) = bench.outputs.last() else {
-        panic!()
-    };
+    bench.master(from_master::Body::Shutdown(link::Shutdown { message: "gone".into() }));
+    let Some(Output::Stop { error: Some(error) }) = bench.outputs.last() else { panic!() };
     assert!(error.contains("gone"));
 }

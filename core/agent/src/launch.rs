@@ -38,19 +38,10 @@ impl Agent {
         let framework_id = framework.id.clone().unwrap_or_default();
         let (executor, generated) = match &task.executor {
             Some(executor) => (executor.clone(), false),
-            None => (
-                command_executor::describe(&task, &framework_id, &self.options),
-                true,
-            ),
+            None => (command_executor::describe(&task, &framework_id, &self.options), true),
         };
         let tasks = vec![task];
-        self.launch(Order {
-            framework,
-            executor,
-            generated,
-            tasks,
-            is_group: false,
-        });
+        self.launch(Order { framework, executor, generated, tasks, is_group: false });
     }
 
     pub(crate) fn run_task_group(&mut self, run: link::RunTaskGroup) {
@@ -62,13 +53,7 @@ impl Agent {
         for task in &mut tasks {
             task.executor.get_or_insert_with(|| executor.clone());
         }
-        self.launch(Order {
-            framework,
-            executor,
-            generated: false,
-            tasks,
-            is_group: true,
-        });
+        self.launch(Order { framework, executor, generated: false, tasks, is_group: true });
     }
 
     fn launch(&mut self, order: Order) {
@@ -80,10 +65,7 @@ impl Agent {
                 || self.streams.contains(&(framework_id.clone(), id.clone()))
         };
         if order.tasks.iter().any(is_known) {
-            tracing::warn!(
-                framework_id,
-                "ignoring a launch of a task that was launched before"
-            );
+            tracing::warn!(framework_id, "ignoring a launch of a task that was launched before");
             return;
         }
         if self.stopping.is_some() || framework.is_some_and(|framework| framework.terminating) {
@@ -93,20 +75,9 @@ impl Agent {
         if let Some(refusal) = self.refusal(&framework_id, &order) {
             let executor_id = &order.executor.executor_id.value;
             for task in &order.tasks {
-                let Refusal {
-                    state,
-                    reason,
-                    message,
-                } = &refusal;
+                let Refusal { state, reason, message } = &refusal;
                 let id = &task.task_id.value;
-                self.report(
-                    &framework_id,
-                    Some(executor_id),
-                    id,
-                    *state,
-                    *reason,
-                    message,
-                );
+                self.report(&framework_id, Some(executor_id), id, *state, *reason, message);
             }
             return;
         }
@@ -121,29 +92,16 @@ impl Agent {
         let ids = ids.chain([framework_id, executor_id]).map(validate::id);
         if let Some(invalid) = ids.filter_map(Result::err).next() {
             let reason = Reason::TaskInvalid;
-            return Some(Refusal {
-                state: TaskError,
-                reason,
-                message: invalid.to_string(),
-            });
+            return Some(Refusal { state: TaskError, reason, message: invalid.to_string() });
         }
         if let Some(message) = container::unsupported(&order.executor) {
             let reason = Reason::ContainerLaunchFailed;
-            return Some(Refusal {
-                state: TaskFailed,
-                reason,
-                message,
-            });
+            return Some(Refusal { state: TaskFailed, reason, message });
         }
-        let key = ExecutorKey {
-            framework: framework_id.to_owned(),
-            executor: executor_id.clone(),
-        };
+        let key = ExecutorKey { framework: framework_id.to_owned(), executor: executor_id.clone() };
         let executor = self.executor(&key)?;
-        let ending = matches!(
-            executor.state,
-            ExecutorState::Terminating | ExecutorState::Terminated
-        );
+        let ending =
+            matches!(executor.state, ExecutorState::Terminating | ExecutorState::Terminated);
         (ending || executor.generated).then(|| Refusal {
             state: dropped_state(&order.framework),
             reason: Reason::ExecutorTerminated,
@@ -155,10 +113,7 @@ impl Agent {
     fn enqueue(&mut self, framework_id: String, order: Order) {
         let agent_id = self.agent_id_message();
         let executor_id = order.executor.executor_id.value.clone();
-        let key = ExecutorKey {
-            framework: framework_id.clone(),
-            executor: executor_id,
-        };
+        let key = ExecutorKey { framework: framework_id.clone(), executor: executor_id };
         self.add_framework(&framework_id, order.framework);
         let is_new = self.executor(&key).is_none();
         if is_new {
@@ -167,11 +122,7 @@ impl Agent {
         let Some(executor) = self.executor_mut(&key) else {
             return;
         };
-        let ids: Vec<String> = order
-            .tasks
-            .iter()
-            .map(|it| it.task_id.value.clone())
-            .collect();
+        let ids: Vec<String> = order.tasks.iter().map(|it| it.task_id.value.clone()).collect();
         for info in order.tasks {
             let task = Task::new(info, &framework_id, &agent_id);
             executor.tasks.insert(task.task.task_id.value.clone(), task);
@@ -194,28 +145,16 @@ impl Agent {
             return;
         }
         // A framework that comes back brings its history along.
-        let position = self
-            .completed_frameworks
-            .iter()
-            .position(|it| it.id() == framework_id);
+        let position = self.completed_frameworks.iter().position(|it| it.id() == framework_id);
         let completed = position.and_then(|position| self.completed_frameworks.remove(position));
-        let completed = completed
-            .map(|framework| framework.completed)
-            .unwrap_or_default();
+        let completed = completed.map(|framework| framework.completed).unwrap_or_default();
         let executors = Default::default();
-        let framework = Framework {
-            info,
-            terminating: false,
-            executors,
-            completed,
-        };
+        let framework = Framework { info, terminating: false, executors, completed };
         self.frameworks.insert(framework_id.to_owned(), framework);
     }
 
     fn add_executor(&mut self, key: &ExecutorKey, mut info: v1::ExecutorInfo, generated: bool) {
-        let framework_id = v1::FrameworkId {
-            value: key.framework.clone(),
-        };
+        let framework_id = v1::FrameworkId { value: key.framework.clone() };
         info.framework_id.get_or_insert(framework_id);
         let container = Container {
             framework_id: key.framework.clone(),
@@ -265,9 +204,7 @@ impl Agent {
 
     pub(crate) fn container_launched(&mut self, container: &Container, process: ProcessId) {
         let key = key_of(container);
-        let executor = self
-            .executor_mut(&key)
-            .filter(|it| it.container == *container);
+        let executor = self.executor_mut(&key).filter(|it| it.container == *container);
         let Some(executor) = executor else {
             let container = container.clone();
             return self.emit(Output::Destroy { container, process });
@@ -281,9 +218,7 @@ impl Agent {
 
     pub(crate) fn container_launch_failed(&mut self, container: &Container, message: &str) {
         let key = key_of(container);
-        let executor = self
-            .executor_mut(&key)
-            .filter(|it| it.container == *container);
+        let executor = self.executor_mut(&key).filter(|it| it.container == *container);
         let Some(executor) = executor else { return };
         executor.termination.get_or_insert_with(|| Termination {
             reason: Reason::ContainerLaunchFailed,
@@ -304,12 +239,8 @@ impl Agent {
             };
             executor.had_task = true;
             let take_info = |id: &String| executor.tasks.get_mut(id)?.info.take();
-            let infos: Vec<v1::TaskInfo> = queued
-                .task_ids()
-                .iter()
-                .filter_map(take_info)
-                .map(|info| *info)
-                .collect();
+            let infos: Vec<v1::TaskInfo> =
+                queued.task_ids().iter().filter_map(take_info).map(|info| *info).collect();
             let event = match queued {
                 Queued::Task(_) => infos.into_iter().next().map(launch_event),
                 Queued::Group(_) => Some(launch_group_event(infos)),
@@ -340,9 +271,7 @@ fn launch_event(task: v1::TaskInfo) -> Event {
 fn launch_group_event(tasks: Vec<v1::TaskInfo>) -> Event {
     Event {
         r#type: Some(event::Type::LaunchGroup as i32),
-        launch_group: Some(event::LaunchGroup {
-            task_group: v1::TaskGroupInfo { tasks },
-        }),
+        launch_group: Some(event::LaunchGroup { task_group: v1::TaskGroupInfo { tasks } }),
         ..Default::default()
     }
 }

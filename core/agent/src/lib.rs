@@ -18,8 +18,8 @@
 //! - a task whose kill was answered with TASK_KILLED is never handed to an executor;
 //! - executors and tasks outlive every loss of the master; the agent registers again with its id.
 //!
-//! One file for each subject: `registration.rs`, `launch.rs`, `kill.rs`, `exit.rs`, `status.rs` with
-//! `streams.rs`, `executor_calls.rs`; what endpoints show is in `snapshot.rs` and `metrics.rs`.
+//! One file for each subject: `registration.rs`, `launch.rs`, `kill.rs`, `exit.rs`, `status.rs`
+//! with `streams.rs`, `executor_calls.rs`; what endpoints show is in `snapshot.rs` and `metrics.rs`.
 
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]

@@ -52,10 +52,7 @@ impl Counters {
             ("valid_status_updates", self.valid_status_updates),
             ("invalid_status_updates", self.invalid_status_updates),
             ("valid_framework_messages", self.valid_framework_messages),
-            (
-                "invalid_framework_messages",
-                self.invalid_framework_messages,
-            ),
+            ("invalid_framework_messages", self.invalid_framework_messages),
         ];
         for (name, value) in counters {
             metrics.insert(format!("slave/{name}"), value as f64);
@@ -74,34 +71,13 @@ impl Agent {
             ("uptime_secs", uptime),
             ("registered", f64::from(registered)),
             ("frameworks_active", self.frameworks.len() as f64),
-            (
-                "executors_registering",
-                self.executors_in(ExecutorState::Registering) as f64,
-            ),
-            (
-                "executors_running",
-                self.executors_in(ExecutorState::Running) as f64,
-            ),
-            (
-                "executors_terminating",
-                self.executors_in(ExecutorState::Terminating) as f64,
-            ),
-            (
-                "tasks_staging",
-                self.tasks_in(v1::TaskState::TaskStaging) as f64,
-            ),
-            (
-                "tasks_starting",
-                self.tasks_in(v1::TaskState::TaskStarting) as f64,
-            ),
-            (
-                "tasks_running",
-                self.tasks_in(v1::TaskState::TaskRunning) as f64,
-            ),
-            (
-                "tasks_killing",
-                self.tasks_in(v1::TaskState::TaskKilling) as f64,
-            ),
+            ("executors_registering", self.executors_in(ExecutorState::Registering) as f64),
+            ("executors_running", self.executors_in(ExecutorState::Running) as f64),
+            ("executors_terminating", self.executors_in(ExecutorState::Terminating) as f64),
+            ("tasks_staging", self.tasks_in(v1::TaskState::TaskStaging) as f64),
+            ("tasks_starting", self.tasks_in(v1::TaskState::TaskStarting) as f64),
+            ("tasks_running", self.tasks_in(v1::TaskState::TaskRunning) as f64),
+            ("tasks_killing", self.tasks_in(v1::TaskState::TaskKilling) as f64),
         ];
         for (name, value) in gauges {
             metrics.insert(format!("slave/{name}"), value);
@@ -132,10 +108,7 @@ impl Agent {
     }
 
     fn tasks_in(&self, state: v1::TaskState) -> usize {
-        let executors = self
-            .frameworks
-            .values()
-            .flat_map(|it| it.executors.values());
+        let executors = self.frameworks.values().flat_map(|it| it.executors.values());
         let tasks = executors.flat_map(|executor| executor.tasks.values());
         tasks.filter(|task| task.state() == state).count()
     }
@@ -143,11 +116,7 @@ impl Agent {
     /// What executors that have not ended, and their tasks that have not ended, hold.
     pub(crate) fn allocated(&self) -> Resources {
         let mut all = Resources::default();
-        for executor in self
-            .frameworks
-            .values()
-            .flat_map(|it| it.executors.values())
-        {
+        for executor in self.frameworks.values().flat_map(|it| it.executors.values()) {
             if executor.state != ExecutorState::Terminated {
                 all += &allocated_to(executor);
             }
@@ -159,9 +128,7 @@ impl Agent {
 /// What an executor and its tasks that have not ended hold.
 pub(crate) fn allocated_to(executor: &crate::framework::Executor) -> Resources {
     let tasks = executor.tasks.values().filter(|task| !task.is_terminal());
-    let held = tasks
-        .map(|task| &task.task.resources)
-        .chain([&executor.info.resources]);
+    let held = tasks.map(|task| &task.task.resources).chain([&executor.info.resources]);
     let mut all = Resources::default();
     for messages in held {
         // The master has checked them; what is not understood is not counted.

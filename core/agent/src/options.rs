@@ -37,7 +37,8 @@ pub struct Options {
     pub registration_backoff_factor: Duration,
     /// How long an executor may take from its launch to its subscription (Mesos: 1 min).
     pub executor_registration_timeout: Duration,
-    /// How long an executor may take to end after SHUTDOWN, unless it names its own time (Mesos: 5 s).
+    /// How long an executor may take to end after SHUTDOWN, unless it names its own time
+    /// (Mesos: 5 s).
     pub executor_shutdown_grace_period: Duration,
     /// How many frameworks without executors are remembered (Mesos: 50).
     pub max_completed_frameworks: usize,

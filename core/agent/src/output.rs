@@ -55,8 +55,7 @@ pub enum Output {
     },
     /// Start a container; answered by `ContainerLaunched` or `ContainerLaunchFailed`.
     Launch(Box<Launch>),
-    /// Kill every process of the session that `process` leads or led. Asked for to end a container,
-    /// and once more after its first process has ended, for what that one left behind.
+    /// Kill every process of the session that `process` leads; `ContainerExited` follows.
     Destroy {
         /// Which one.
         container: Container,

@@ -97,16 +97,7 @@ impl World {
         let mut bench = Bench::with(options);
         bench.register();
         bench.outputs.clear();
-        Self {
-            bench,
-            launched,
-            containers,
-            accepted,
-            executors,
-            seen,
-            uuids: 0,
-            streams: 0,
-        }
+        Self { bench, launched, containers, accepted, executors, seen, uuids: 0, streams: 0 }
     }
 
     fn apply(&mut self, action: &Action) {
@@ -121,8 +112,7 @@ impl World {
             Action::FailLaunch { launch } => {
                 if let Some(container) = self.advance(launch, Process::Asked, Process::Over) {
                     let message = "no".to_owned();
-                    self.bench
-                        .feed(Input::ContainerLaunchFailed { container, message });
+                    self.bench.feed(Input::ContainerLaunchFailed { container, message });
                 }
             }
             Action::Subscribe { launch } => {
@@ -178,9 +168,7 @@ impl World {
         // Ends whatever attempt is under way, so that the next Connect is ours to answer.
         let link = self.bench.agent.registration.link();
         self.bench.feed(Input::LinkDown { link });
-        self.bench
-            .outputs
-            .retain(|output| !matches!(output, Output::Connect { .. }));
+        self.bench.outputs.retain(|output| !matches!(output, Output::Connect { .. }));
         self.bench.register();
     }
 
@@ -208,11 +196,7 @@ impl World {
         let Some(seen) = self.seen.get_mut(task) else {
             return;
         };
-        let Some(uuid) = seen
-            .in_flight
-            .clone()
-            .filter(|_| self.bench.agent.is_registered())
-        else {
+        let Some(uuid) = seen.in_flight.clone().filter(|_| self.bench.agent.is_registered()) else {
             return;
         };
         seen.in_flight = None;
@@ -250,21 +234,14 @@ impl World {
         use orrery_api::v1::task_status::Reason::TaskKilledDuringLaunch;
         let seen = self.seen.entry(status.task_id.value.clone()).or_default();
         let uuid = status.uuid.clone().unwrap();
-        assert!(
-            !seen.acknowledged.contains(&uuid),
-            "acknowledged, and sent again"
-        );
+        assert!(!seen.acknowledged.contains(&uuid), "acknowledged, and sent again");
         assert!(!seen.terminal_acknowledged, "an update after the last one");
         if seen.in_flight.as_ref() == Some(&uuid) {
             return;
         }
         assert_eq!(seen.in_flight, None, "two updates of a task in flight");
         let ended = seen.states.last().is_some_and(|it| is_terminal(*it));
-        assert!(
-            !ended,
-            "{} follows a terminal state",
-            state(status).as_str_name()
-        );
+        assert!(!ended, "{} follows a terminal state", state(status).as_str_name());
         seen.in_flight = Some(uuid);
         seen.states.push(state(status));
         seen.killed_during_launch |= status.reason == Some(TaskKilledDuringLaunch as i32);
@@ -287,11 +264,7 @@ impl World {
 
     fn check_end(&self) {
         let snapshot = self.bench.agent.snapshot();
-        assert!(
-            snapshot.allocated.is_empty(),
-            "leaked {}",
-            snapshot.allocated
-        );
+        assert!(snapshot.allocated.is_empty(), "leaked {}", snapshot.allocated);
         assert!(snapshot.frameworks.is_empty(), "an executor is left");
         for task in &self.launched {
             let seen = self.seen.get(&name(*task));
@@ -304,15 +277,9 @@ impl World {
     /// What executors said arrives in their order up to the first terminal state.
     fn check_order(&self, task: usize, seen: &Seen) {
         let accepted = self.accepted.get(&task).cloned().unwrap_or_default();
-        let end = accepted
-            .iter()
-            .position(|it| is_terminal(*it))
-            .map_or(accepted.len(), |it| it + 1);
-        let own = seen
-            .states
-            .iter()
-            .filter(|it| accepted.contains(it))
-            .count();
+        let end =
+            accepted.iter().position(|it| is_terminal(*it)).map_or(accepted.len(), |it| it + 1);
+        let own = seen.states.iter().filter(|it| accepted.contains(it)).count();
         let expected = &accepted[..end.min(own)];
         assert_eq!(&seen.states[..expected.len()], expected);
     }
@@ -354,18 +321,13 @@ mod planted {
             ..Config::default()
         };
         let random = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
-        let options = Options {
-            planted: BTreeSet::from([bug]),
-            ..options()
-        };
+        let options = Options { planted: BTreeSet::from([bug]), ..options() };
         let actions = prop::collection::vec(action(), 1..80);
         let check = |actions: Vec<Action>| {
             run(options.clone(), &actions);
             Ok(())
         };
-        TestRunner::new_with_rng(config, random)
-            .run(&actions, check)
-            .is_err()
+        TestRunner::new_with_rng(config, random).run(&actions, check).is_err()
     }
 
     #[test]

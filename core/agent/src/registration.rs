@@ -90,9 +90,7 @@ impl Registration {
     fn back_off(&mut self, now: Instant, options: &Options, random: &mut Generator) {
         let factor = options.registration_backoff_factor;
         // Beyond 2^16 the cap holds for any factor that a human would set.
-        let bound = factor
-            .saturating_mul(1 << self.attempts.min(16))
-            .min(BACKOFF_MAX);
+        let bound = factor.saturating_mul(1 << self.attempts.min(16)).min(BACKOFF_MAX);
         let wait = bound.mul_f64(random.fraction());
         self.attempts = self.attempts.saturating_add(1);
         self.enter(State::Waiting, now + wait);
@@ -108,8 +106,7 @@ impl Agent {
             State::Waiting => {
                 self.registration.link += 1;
                 let link = self.registration.link;
-                self.registration
-                    .enter(State::Connecting, self.now.instant + ANSWER_TIMEOUT);
+                self.registration.enter(State::Connecting, self.now.instant + ANSWER_TIMEOUT);
                 self.emit(Output::Connect { link });
             }
             State::Connecting => self.reconnect("no connection in time"),
@@ -122,12 +119,9 @@ impl Agent {
         if !self.registration.is_current(link) || self.registration.state != State::Connecting {
             return;
         }
-        self.registration
-            .enter(State::Registering, self.now.instant + ANSWER_TIMEOUT);
+        self.registration.enter(State::Registering, self.now.instant + ANSWER_TIMEOUT);
         let register = self.register();
-        self.emit(Output::ToMaster(Box::new(from_agent::Body::Register(
-            register,
-        ))));
+        self.emit(Output::ToMaster(Box::new(from_agent::Body::Register(register))));
     }
 
     pub(crate) fn link_down(&mut self, link: LinkNumber) {
@@ -144,14 +138,9 @@ impl Agent {
 
     /// Executors and tasks live on; updates wait for the next registration.
     fn disconnected(&mut self, why: &str) {
-        tracing::info!(
-            agent_id = self.agent_id,
-            why,
-            "disconnected from the master"
-        );
+        tracing::info!(agent_id = self.agent_id, why, "disconnected from the master");
         self.streams.pause();
-        self.registration
-            .back_off(self.now.instant, &self.options, &mut self.random);
+        self.registration.back_off(self.now.instant, &self.options, &mut self.random);
     }
 
     pub(crate) fn ping(&mut self, ping: link::Ping) {
@@ -161,9 +150,7 @@ impl Agent {
         if self.registration.is_registered() {
             self.registration.deadline = self.now.instant + self.registration.ping_timeout;
         }
-        self.emit(Output::ToMaster(Box::new(from_agent::Body::Pong(
-            link::Pong {},
-        ))));
+        self.emit(Output::ToMaster(Box::new(from_agent::Body::Pong(link::Pong {}))));
     }
 
     /// Everything the agent has, so that any master can rebuild its view of it.
@@ -178,9 +165,7 @@ impl Agent {
         for framework in self.frameworks.values() {
             register.frameworks.push(framework.info.clone());
             for executor in framework.executors.values() {
-                register
-                    .tasks
-                    .extend(executor.tasks.values().map(|task| task.task.clone()));
+                register.tasks.extend(executor.tasks.values().map(|task| task.task.clone()));
                 if !executor.generated && executor.state != ExecutorState::Terminated {
                     register.executors.push(executor.info.clone());
                 }
@@ -205,10 +190,8 @@ impl Agent {
         tracing::info!(agent_id = self.agent_id, "registered with the master");
         self.master = registered.master_info;
         let timeout = Duration::try_from_secs_f64(registered.ping_timeout_seconds);
-        self.registration.ping_timeout = timeout
-            .ok()
-            .filter(|it| !it.is_zero())
-            .unwrap_or(PING_TIMEOUT_DEFAULT);
+        self.registration.ping_timeout =
+            timeout.ok().filter(|it| !it.is_zero()).unwrap_or(PING_TIMEOUT_DEFAULT);
         self.registration.attempts = 0;
         let deadline = self.now.instant + self.registration.ping_timeout;
         self.registration.enter(State::Registered, deadline);
@@ -251,8 +234,5 @@ pub(crate) fn capabilities() -> Vec<v1::agent_info::Capability> {
         Type::AgentDraining,
         Type::TaskResourceLimits,
     ];
-    all.map(|it| v1::agent_info::Capability {
-        r#type: Some(it as i32),
-    })
-    .to_vec()
+    all.map(|it| v1::agent_info::Capability { r#type: Some(it as i32) }).to_vec()
 }

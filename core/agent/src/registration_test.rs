@@ -28,9 +28,7 @@ fn the_first_registration_has_no_id_and_asks_for_its_folder() {
     bench.pass(SECOND);
     bench.register();
     assert_eq!(register_message(&bench).agent_info.unwrap().id, None);
-    assert!(bench.outputs.contains(&Output::Admitted {
-        agent_id: "S0".into()
-    }));
+    assert!(bench.outputs.contains(&Output::Admitted { agent_id: "S0".into() }));
     assert!(bench.agent.is_registered());
 }
 
@@ -62,18 +60,11 @@ fn tasks_outlive_the_link_and_are_reported_again() {
     let register = register_message(&bench);
     assert_eq!(register.agent_info.unwrap().id.unwrap().value, "S0");
     assert_eq!(register.tasks[0].state, TaskRunning as i32);
-    assert_eq!(
-        register.tasks[0].status_update_state,
-        Some(TaskStarting as i32)
-    );
+    assert_eq!(register.tasks[0].status_update_state, Some(TaskStarting as i32));
     assert_eq!(register.frameworks.len(), 1);
     // The master knows nothing of generated executors.
     assert_eq!(register.executors, []);
-    assert_eq!(
-        state(&bench.only_update()),
-        TaskStarting,
-        "the head is sent again"
-    );
+    assert_eq!(state(&bench.only_update()), TaskStarting, "the head is sent again");
 }
 
 #[test]
@@ -115,10 +106,7 @@ fn messages_of_an_old_link_are_ignored() {
     let mut bench = Bench::registered();
     bench.feed(Input::LinkDown { link: 1 });
     let shutdown = Box::new(from_master::Body::Shutdown(link::Shutdown::default()));
-    bench.feed(Input::FromMaster {
-        link: 1,
-        body: shutdown,
-    });
+    bench.feed(Input::FromMaster { link: 1, body: shutdown });
     bench.feed(Input::LinkDown { link: 1 });
     bench.register();
     assert!(bench.agent.is_registered());
@@ -132,21 +120,13 @@ fn missing_tasks_end_once() {
     bench.register_missing(&["lost", "known"]);
     let update = bench.only_update();
     assert_eq!(
-        (
-            update.task_id.value.as_str(),
-            state(&update),
-            reason(&update)
-        ),
+        (update.task_id.value.as_str(), state(&update), reason(&update)),
         ("lost", TaskDropped, Reason::Reconciliation)
     );
     let first = update.uuid;
     bench.feed(Input::LinkDown { link: 2 });
     bench.register_missing(&["lost"]);
-    assert_eq!(
-        bench.only_update().uuid,
-        first,
-        "the same update is sent again"
-    );
+    assert_eq!(bench.only_update().uuid, first, "the same update is sent again");
 }
 
 #[test]
@@ -156,8 +136,5 @@ fn another_id_than_ours_is_fatal() {
         agent_id: Some(orrery_api::v1::AgentId { value: "S1".into() }),
         ..Default::default()
     }));
-    assert!(matches!(
-        bench.outputs.last(),
-        Some(Output::Stop { error: Some(_) })
-    ));
+    assert!(matches!(bench.outputs.last(), Some(Output::Stop { error: Some(_) })));
 }

@@ -89,11 +89,7 @@ impl Agent {
             resources: self.options.resources.clone(),
             allocated: self.allocated(),
             capabilities: crate::registration::capabilities(),
-            frameworks: self
-                .frameworks
-                .values()
-                .map(FrameworkSnapshot::of)
-                .collect(),
+            frameworks: self.frameworks.values().map(FrameworkSnapshot::of).collect(),
             completed_frameworks: self
                 .completed_frameworks
                 .iter()
@@ -117,16 +113,8 @@ impl FrameworkSnapshot {
     fn of(framework: &Framework) -> Self {
         Self {
             info: framework.info.clone(),
-            executors: framework
-                .executors
-                .values()
-                .map(ExecutorSnapshot::of)
-                .collect(),
-            completed_executors: framework
-                .completed
-                .iter()
-                .map(ExecutorSnapshot::of)
-                .collect(),
+            executors: framework.executors.values().map(ExecutorSnapshot::of).collect(),
+            completed_executors: framework.completed.iter().map(ExecutorSnapshot::of).collect(),
         }
     }
 }

@@ -22,17 +22,13 @@ impl Agent {
         message: &str,
     ) {
         let status = v1::TaskStatus {
-            task_id: v1::TaskId {
-                value: task_id.to_owned(),
-            },
+            task_id: v1::TaskId { value: task_id.to_owned() },
             state: state as i32,
             message: Some(message.to_owned()),
             source: Some(Source::Agent as i32),
             reason: Some(reason as i32),
             agent_id: Some(self.agent_id_message()),
-            executor_id: executor_id.map(|id| v1::ExecutorId {
-                value: id.to_owned(),
-            }),
+            executor_id: executor_id.map(|id| v1::ExecutorId { value: id.to_owned() }),
             timestamp: Some(self.now.wall.as_seconds()),
             uuid: Some(Bytes::copy_from_slice(&self.random.uuid())),
             ..Default::default()
@@ -50,22 +46,15 @@ impl Agent {
     ) {
         let key = (framework_id.to_owned(), status.task_id.value.clone());
         let framework = self.frameworks.get_mut(framework_id);
-        let terminating = framework
-            .as_ref()
-            .is_some_and(|framework| framework.terminating);
-        let executor = framework
-            .zip(executor_id)
-            .and_then(|(framework, id)| framework.executors.get_mut(id));
+        let terminating = framework.as_ref().is_some_and(|framework| framework.terminating);
+        let executor =
+            framework.zip(executor_id).and_then(|(framework, id)| framework.executors.get_mut(id));
         let task = executor.and_then(|executor| executor.tasks.get_mut(&key.1));
         if let Some(task) = task {
             if task.is_terminal()
                 && !is_planted(&self.options.planted, PlantedBug::UpdateAfterTerminal)
             {
-                tracing::info!(
-                    framework_id,
-                    task_id = key.1,
-                    "dropping a status after the last"
-                );
+                tracing::info!(framework_id, task_id = key.1, "dropping a status after the last");
                 return;
             }
             task.apply(&status);
@@ -75,12 +64,8 @@ impl Agent {
             return;
         }
         let update = link::StatusUpdate {
-            framework_id: Some(v1::FrameworkId {
-                value: framework_id.to_owned(),
-            }),
-            executor_id: executor_id.map(|id| v1::ExecutorId {
-                value: id.to_owned(),
-            }),
+            framework_id: Some(v1::FrameworkId { value: framework_id.to_owned() }),
+            executor_id: executor_id.map(|id| v1::ExecutorId { value: id.to_owned() }),
             agent_id: Some(self.agent_id_message()),
             uuid: status.uuid.clone().unwrap_or_default(),
             latest_state: status.state,
@@ -104,24 +89,14 @@ impl Agent {
     fn task_of(&mut self, update: &link::StatusUpdate) -> Option<&mut v1::Task> {
         let key = executor_of(update)?;
         let task_id = &update.status.as_ref()?.task_id.value;
-        self.executor_mut(&key)?
-            .tasks
-            .get_mut(task_id)
-            .map(|task| &mut task.task)
+        self.executor_mut(&key)?.tasks.get_mut(task_id).map(|task| &mut task.task)
     }
 
     pub(crate) fn acknowledge(&mut self, acknowledgement: &link::Acknowledgement) {
-        let framework_id = acknowledgement
-            .framework_id
-            .clone()
-            .unwrap_or_default()
-            .value;
+        let framework_id = acknowledgement.framework_id.clone().unwrap_or_default().value;
         let task_id = acknowledgement.task_id.clone().unwrap_or_default().value;
         let key = (framework_id, task_id);
-        match self
-            .streams
-            .acknowledge(self.now.instant, &key, &acknowledgement.uuid)
-        {
+        match self.streams.acknowledge(self.now.instant, &key, &acknowledgement.uuid) {
             Acknowledged::Advanced => {}
             Acknowledged::Ignored => {
                 tracing::info!(
@@ -154,8 +129,5 @@ impl Agent {
 fn executor_of(update: &link::StatusUpdate) -> Option<ExecutorKey> {
     let framework = update.framework_id.as_ref()?.value.clone();
     let executor = update.executor_id.as_ref()?.value.clone();
-    Some(ExecutorKey {
-        framework,
-        executor,
-    })
+    Some(ExecutorKey { framework, executor })
 }

@@ -38,10 +38,7 @@ fn retries_double_from_ten_seconds_to_ten_minutes() {
     bench.updates();
     for seconds in [10, 20, 40, 80, 160, 320, 600, 600] {
         // Pings are not what this test is about.
-        bench
-            .agent
-            .registration
-            .keep_alive(bench.now + Duration::from_secs(10_000));
+        bench.agent.registration.keep_alive(bench.now + Duration::from_secs(10_000));
         bench.pass(Duration::from_secs(seconds) - Duration::from_millis(1));
         assert_eq!(bench.updates(), [], "before {seconds} s");
         bench.pass(Duration::from_millis(1));
@@ -60,10 +57,7 @@ fn a_repeated_uuid_is_acknowledged_but_not_sent_again() {
     bench.run_and_subscribe("t", 1);
     bench.update("t", "t", TaskRunning, 1);
     bench.update("t", "t", TaskRunning, 1);
-    assert_eq!(
-        bench.events(1),
-        ["SUBSCRIBED", "LAUNCH", "ACKNOWLEDGED", "ACKNOWLEDGED"]
-    );
+    assert_eq!(bench.events(1), ["SUBSCRIBED", "LAUNCH", "ACKNOWLEDGED", "ACKNOWLEDGED"]);
     bench.only_update();
     bench.acknowledge("t", &uuid(1));
     bench.update("t", "t", TaskRunning, 1);

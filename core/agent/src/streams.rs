@@ -1,7 +1,7 @@
 //! The status update streams: one queue per task of updates that await acknowledgement.
 //!
-//! Only the head of a queue is in flight. It is sent again after 10 s, then after twice as long each
-//! time up to 10 min, until exactly its uuid is acknowledged. While the agent is not registered
+//! Only the head of a queue is in flight. It is sent again after 10 s, then after twice as long
+//! each time up to 10 min, until exactly its uuid is acknowledged. While the agent is not registered
 //! nothing is sent; on registration every head goes out at once.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -57,10 +57,7 @@ pub(crate) struct Streams {
 impl Streams {
     /// No streams yet, and paused.
     pub(crate) fn new(planted: BTreeSet<PlantedBug>) -> Self {
-        Self {
-            planted,
-            ..Self::default()
-        }
+        Self { planted, ..Self::default() }
     }
 
     /// Queues an update; false when its uuid was queued before.
@@ -93,9 +90,7 @@ impl Streams {
 
     /// Whether an update of this uuid was queued before.
     pub(crate) fn has_received(&self, key: &TaskKey, uuid: &[u8]) -> bool {
-        self.streams
-            .get(key)
-            .is_some_and(|stream| stream.received.contains(uuid))
+        self.streams.get(key).is_some_and(|stream| stream.received.contains(uuid))
     }
 
     /// Takes an acknowledgement, which counts only for the update in flight.
@@ -161,10 +156,7 @@ impl Streams {
             if at > now {
                 return;
             }
-            let interval = self
-                .streams
-                .get(&key)
-                .map_or(RETRY_INTERVAL_MIN, |s| s.interval);
+            let interval = self.streams.get(&key).map_or(RETRY_INTERVAL_MIN, |s| s.interval);
             self.retries.remove(&(at, key.clone()));
             self.send_head(now, &key, (interval * 2).min(RETRY_INTERVAL_MAX));
         }

@@ -27,13 +27,7 @@ pub(crate) struct Bench {
 pub(crate) fn options() -> Options {
     let resources = Resources::parse("cpus:4;mem:1024;disk:1024;ports:[31000-32000]", "*").unwrap();
     let ip = "127.0.0.1".parse().unwrap();
-    Options::new(
-        ip,
-        5051,
-        resources,
-        "/work".into(),
-        "/opt/mesos-executor".into(),
-    )
+    Options::new(ip, 5051, resources, "/work".into(), "/opt/mesos-executor".into())
 }
 
 impl Bench {
@@ -45,13 +39,7 @@ impl Bench {
         let now = Instant::from_nanoseconds(1);
         let agent = Agent::new(options, Generator::from_number(7), clocks(now));
         let (outputs, partition_aware, next_request) = (Vec::new(), true, 0);
-        Self {
-            agent,
-            now,
-            outputs,
-            partition_aware,
-            next_request,
-        }
+        Self { agent, now, outputs, partition_aware, next_request }
     }
 
     /// An agent that has registered as `S0` on link 1; nothing in `outputs`.
@@ -114,26 +102,17 @@ impl Bench {
 
     pub(crate) fn master(&mut self, body: from_master::Body) {
         let link = self.agent.registration.link();
-        self.feed(Input::FromMaster {
-            link,
-            body: Box::new(body),
-        });
+        self.feed(Input::FromMaster { link, body: Box::new(body) });
     }
 
     pub(crate) fn framework_info(&self) -> v1::FrameworkInfo {
         use v1::framework_info::{Capability, capability::Type};
-        let aware = Capability {
-            r#type: Some(Type::PartitionAware as i32),
-        };
+        let aware = Capability { r#type: Some(Type::PartitionAware as i32) };
         v1::FrameworkInfo {
             id: Some(framework_id()),
             user: "nobody".into(),
             name: "test".into(),
-            capabilities: if self.partition_aware {
-                vec![aware]
-            } else {
-                Vec::new()
-            },
+            capabilities: if self.partition_aware { vec![aware] } else { Vec::new() },
             ..Default::default()
         }
     }
@@ -193,10 +172,7 @@ impl Bench {
     }
 
     pub(crate) fn exited(&mut self, container: &Container, status: ExitStatus) {
-        self.feed(Input::ContainerExited {
-            container: container.clone(),
-            status,
-        });
+        self.feed(Input::ContainerExited { container: container.clone(), status });
     }
 
     /// The executor of the command task `id`, started and subscribed on `connection`.
@@ -224,21 +200,14 @@ impl Bench {
         };
         self.next_request += 1;
         let (request, call) = (self.next_request, Box::new(call));
-        self.feed(Input::ExecutorSubscribe {
-            request,
-            connection,
-            call,
-        });
+        self.feed(Input::ExecutorSubscribe { request, connection, call });
         self.replied(request).0
     }
 
     pub(crate) fn call(&mut self, call: Call) -> (u16, String) {
         self.next_request += 1;
         let request = self.next_request;
-        self.feed(Input::ExecutorCall {
-            request,
-            call: Box::new(call),
-        });
+        self.feed(Input::ExecutorCall { request, call: Box::new(call) });
         self.replied(request)
     }
 
@@ -260,11 +229,9 @@ impl Bench {
 
     fn replied(&self, request: u64) -> (u16, String) {
         let reply = self.outputs.iter().find_map(|output| match output {
-            Output::Reply {
-                request: of,
-                status,
-                text,
-            } if *of == request => Some((*status, text.clone())),
+            Output::Reply { request: of, status, text } if *of == request => {
+                Some((*status, text.clone()))
+            }
             _ => None,
         });
         reply.expect("a reply")
@@ -320,24 +287,16 @@ impl Bench {
 
 fn kind(event: &Event) -> &'static str {
     use v1::executor::event::Type;
-    event
-        .r#type
-        .and_then(|it| Type::try_from(it).ok())
-        .map_or("?", |it| it.as_str_name())
+    event.r#type.and_then(|it| Type::try_from(it).ok()).map_or("?", |it| it.as_str_name())
 }
 
 pub(crate) fn clocks(instant: Instant) -> Now {
     let wall = 1_700_000_000_000_000_000 + instant.as_nanoseconds() as i64;
-    Now {
-        instant,
-        wall: WallTime::from_nanoseconds(wall),
-    }
+    Now { instant, wall: WallTime::from_nanoseconds(wall) }
 }
 
 pub(crate) fn framework_id() -> v1::FrameworkId {
-    v1::FrameworkId {
-        value: FRAMEWORK.into(),
-    }
+    v1::FrameworkId { value: FRAMEWORK.into() }
 }
 
 pub(crate) fn task_id(id: &str) -> v1::TaskId {
@@ -345,17 +304,12 @@ pub(crate) fn task_id(id: &str) -> v1::TaskId {
 }
 
 pub(crate) fn task(id: &str, executor: Option<v1::ExecutorInfo>) -> v1::TaskInfo {
-    let command = v1::CommandInfo {
-        value: Some("sleep 1".into()),
-        ..Default::default()
-    };
+    let command = v1::CommandInfo { value: Some("sleep 1".into()), ..Default::default() };
     v1::TaskInfo {
         name: id.into(),
         task_id: task_id(id),
         agent_id: v1::AgentId { value: "S0".into() },
-        resources: Resources::parse("cpus:1;mem:64", "*")
-            .unwrap()
-            .to_messages(),
+        resources: Resources::parse("cpus:1;mem:64", "*").unwrap().to_messages(),
         command: Some(command).filter(|_| executor.is_none()),
         executor,
         ..Default::default()
@@ -366,13 +320,8 @@ pub(crate) fn custom(id: &str) -> v1::ExecutorInfo {
     v1::ExecutorInfo {
         executor_id: v1::ExecutorId { value: id.into() },
         r#type: Some(v1::executor_info::Type::Custom as i32),
-        command: Some(v1::CommandInfo {
-            value: Some("exec".into()),
-            ..Default::default()
-        }),
-        resources: Resources::parse("cpus:0.5;mem:32", "*")
-            .unwrap()
-            .to_messages(),
+        command: Some(v1::CommandInfo { value: Some("exec".into()), ..Default::default() }),
+        resources: Resources::parse("cpus:0.5;mem:32", "*").unwrap().to_messages(),
         ..Default::default()
     }
 }
@@ -380,9 +329,7 @@ pub(crate) fn custom(id: &str) -> v1::ExecutorInfo {
 pub(crate) fn call_of(executor: &str) -> Call {
     Call {
         framework_id: framework_id(),
-        executor_id: v1::ExecutorId {
-            value: executor.into(),
-        },
+        executor_id: v1::ExecutorId { value: executor.into() },
         ..Default::default()
     }
 }

@@ -68,19 +68,22 @@ impl Allocator {
         for role in &options.roles {
             self.roles.subscribe(role, key);
         }
-        self.frameworks.insert(key.0, Framework::new(id, options, active));
+        self.frameworks
+            .insert(key.0, Framework::new(id, options, active));
         self.refresh(key);
         self.pending.framework_now(key);
     }
 
-    /// Replaces roles, suppression and capabilities. Filters in roles that it leaves are removed;
-    /// what it holds there stays accounted for.
+    /// Replaces roles, suppressed roles and capabilities. Filters in roles that it leaves are
+    /// removed; what it holds there stays accounted for.
     pub fn update_framework(&mut self, key: FrameworkKey, options: FrameworkOptions) {
-        let Some(framework) = self.frameworks.get_mut(key.0) else { return };
-        if framework.options == options {
+        let Some(framework) = self.frameworks.get_mut(key.0) else {
+            return;
+        };
+        let changed = Framework::new(&framework.id, options, framework.active);
+        if *framework == changed {
             return;
         }
-        let changed = Framework::new(&framework.id, options, framework.active);
         let old = std::mem::replace(framework, changed);
         let new = framework.options.roles.clone();
         for role in old.options.roles.iter().filter(|role| !new.contains(role)) {
@@ -96,15 +99,21 @@ impl Allocator {
 
     /// Removes a framework; what it still holds becomes free.
     pub fn remove_framework(&mut self, key: FrameworkKey) {
-        let Some(framework) = self.frameworks.remove(key.0) else { return };
+        let Some(framework) = self.frameworks.remove(key.0) else {
+            return;
+        };
         self.pending.forget_framework(key);
         for role in &framework.options.roles {
             self.remove_filters(key, role);
             self.roles.unsubscribe(role, key, &self.pool);
         }
         let holds = |(_, agent): &(u32, &Agent)| agent.allocations.contains_key(&key);
-        let agents: Vec<u32> =
-            self.agents.iter().filter(holds).map(|(number, _)| number).collect();
+        let agents: Vec<u32> = self
+            .agents
+            .iter()
+            .filter(holds)
+            .map(|(number, _)| number)
+            .collect();
         for number in agents {
             let held = self.allocated(key, AgentKey(number)).clone();
             self.release(key, AgentKey(number), &held);
@@ -113,7 +122,9 @@ impl Allocator {
 
     /// Lets a framework have offers.
     pub fn activate_framework(&mut self, key: FrameworkKey) {
-        let Some(framework) = self.frameworks.get_mut(key.0) else { return };
+        let Some(framework) = self.frameworks.get_mut(key.0) else {
+            return;
+        };
         framework.active = true;
         self.refresh(key);
         self.pending.framework_now(key);
@@ -121,7 +132,9 @@ impl Allocator {
 
     /// Stops offers to a framework and forgets what it refused. What it holds stays its own.
     pub fn deactivate_framework(&mut self, key: FrameworkKey) {
-        let Some(framework) = self.frameworks.get_mut(key.0) else { return };
+        let Some(framework) = self.frameworks.get_mut(key.0) else {
+            return;
+        };
         framework.active = false;
         for role in framework.options.roles.clone() {
             self.remove_filters(key, &role);
@@ -131,16 +144,28 @@ impl Allocator {
 
     /// Stops offers in `roles`, or in all roles when it is empty. Filters stay.
     pub fn suppress(&mut self, key: FrameworkKey, roles: &[String]) {
-        let Some(framework) = self.frameworks.get_mut(key.0) else { return };
-        let roles = if roles.is_empty() { framework.options.roles.clone() } else { roles.to_vec() };
+        let Some(framework) = self.frameworks.get_mut(key.0) else {
+            return;
+        };
+        let roles = if roles.is_empty() {
+            framework.options.roles.clone()
+        } else {
+            roles.to_vec()
+        };
         framework.suppressed.extend(roles);
         self.refresh(key);
     }
 
     /// Starts offers in `roles`, or in all roles when it is empty, and forgets what was refused.
     pub fn revive(&mut self, key: FrameworkKey, roles: &[String]) {
-        let Some(framework) = self.frameworks.get_mut(key.0) else { return };
-        let roles = if roles.is_empty() { framework.options.roles.clone() } else { roles.to_vec() };
+        let Some(framework) = self.frameworks.get_mut(key.0) else {
+            return;
+        };
+        let roles = if roles.is_empty() {
+            framework.options.roles.clone()
+        } else {
+            roles.to_vec()
+        };
         framework.suppressed.retain(|role| !roles.contains(role));
         for role in &roles {
             self.remove_filters(key, role);
@@ -159,9 +184,13 @@ impl Allocator {
 
     /// Brings the tree of roles in line with what the framework wants now.
     fn refresh(&mut self, key: FrameworkKey) {
-        let Some(framework) = self.frameworks.get(key.0) else { return };
+        let Some(framework) = self.frameworks.get(key.0) else {
+            return;
+        };
         for name in &framework.options.roles {
-            let Some(role) = self.roles.find(name) else { continue };
+            let Some(role) = self.roles.find(name) else {
+                continue;
+            };
             if framework.wants(name) {
                 self.roles.activate(role, key, &framework.id, &self.pool);
             } else {
@@ -179,7 +208,8 @@ impl Allocator {
     // === agents ===
 
     /// Adds an active agent, in the place of one that has the same key. `used` is what frameworks
-    /// already hold there, with allocation roles; frameworks may be added later. `id` is for messages.
+    /// already hold there, with allocation roles; frameworks may be added later. `id` is for
+    /// messages.
     pub fn add_agent(
         &mut self,
         key: AgentKey,
@@ -199,7 +229,9 @@ impl Allocator {
 
     /// Replaces what an agent has in total. Refusals on it are forgotten.
     pub fn update_agent(&mut self, key: AgentKey, total: Resources) {
-        let Some(agent) = self.agents.get_mut(key.0) else { return };
+        let Some(agent) = self.agents.get_mut(key.0) else {
+            return;
+        };
         self.pool.subtract(&agent.total.quantities());
         self.pool.add(&total.quantities());
         self.pool_changed = true;
@@ -210,7 +242,9 @@ impl Allocator {
 
     /// Removes an agent with everything that was held there.
     pub fn remove_agent(&mut self, key: AgentKey) {
-        let Some(agent) = self.agents.remove(key.0) else { return };
+        let Some(agent) = self.agents.remove(key.0) else {
+            return;
+        };
         for (framework, resources) in &agent.allocations {
             self.account_release(*framework, resources);
         }
@@ -223,14 +257,18 @@ impl Allocator {
 
     /// Lets an agent's resources be granted.
     pub fn activate_agent(&mut self, key: AgentKey) {
-        let Some(agent) = self.agents.get_mut(key.0) else { return };
+        let Some(agent) = self.agents.get_mut(key.0) else {
+            return;
+        };
         agent.active = true;
         self.offer_now(key);
     }
 
     /// Stops grants from an agent. What is held there stays.
     pub fn deactivate_agent(&mut self, key: AgentKey) {
-        let Some(agent) = self.agents.get_mut(key.0) else { return };
+        let Some(agent) = self.agents.get_mut(key.0) else {
+            return;
+        };
         agent.active = false;
         self.note_free(key);
     }
@@ -297,7 +335,8 @@ impl Allocator {
             framework.active && framework.options.roles.iter().any(|role| role == name)
         };
         if let (true, Some(role)) = (known.is_some_and(subscribed), self.roles.find(name)) {
-            self.filters.insert((framework, role, agent), refused, expiry);
+            self.filters
+                .insert((framework, role, agent), refused, expiry);
         }
     }
 
@@ -308,7 +347,9 @@ impl Allocator {
         key: AgentKey,
         resources: &Resources,
     ) {
-        let Some(agent) = self.agents.get_mut(key.0) else { return };
+        let Some(agent) = self.agents.get_mut(key.0) else {
+            return;
+        };
         agent.allocate(framework, resources);
         for_each_role(resources, |role, quantities| {
             self.roles.allocate(role, framework, quantities, &self.pool);
@@ -318,7 +359,9 @@ impl Allocator {
 
     /// Reverses [`Allocator::allocate`] as far as the framework holds the resources.
     fn release(&mut self, framework: FrameworkKey, key: AgentKey, resources: &Resources) {
-        let Some(agent) = self.agents.get_mut(key.0) else { return };
+        let Some(agent) = self.agents.get_mut(key.0) else {
+            return;
+        };
         let released = agent.release(framework, resources);
         if released.is_empty() {
             return;

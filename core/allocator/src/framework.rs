@@ -7,10 +7,11 @@ use orrery_model::{Quantities, Resources};
 
 use crate::options::{FrameworkOptions, Options};
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Framework {
     pub(crate) id: Arc<str>,
     pub(crate) options: FrameworkOptions,
+    /// Begins as what `options` say and changes with every suppression and revival.
     pub(crate) suppressed: BTreeSet<String>,
     pub(crate) active: bool,
 }
@@ -18,7 +19,12 @@ pub(crate) struct Framework {
 impl Framework {
     pub(crate) fn new(id: &str, options: FrameworkOptions, active: bool) -> Self {
         let suppressed = options.suppressed.iter().cloned().collect();
-        Self { id: id.into(), options, suppressed, active }
+        Self {
+            id: id.into(),
+            options,
+            suppressed,
+            active,
+        }
     }
 
     /// Whether it takes offers in `role`, one of its roles.

@@ -36,7 +36,9 @@ pub(crate) struct Due {
 impl Pending {
     pub(crate) fn new(interval: Duration) -> Self {
         Self {
-            interval: u64::try_from(interval.as_nanos()).unwrap_or(u64::MAX).max(1),
+            interval: u64::try_from(interval.as_nanos())
+                .unwrap_or(u64::MAX)
+                .max(1),
             latest: Instant::default(),
             frameworks: BTreeSet::new(),
             now: BTreeSet::new(),
@@ -81,15 +83,13 @@ impl Pending {
         self.periodic = Some(self.periodic.map_or(due, |periodic| periodic.min(due)));
     }
 
-    /// When a run is due, given the agents that have something free and the next end of a filter.
-    pub(crate) fn deadline(
-        &self,
-        with_free: &BTreeSet<AgentKey>,
-        expiry: Option<Instant>,
-    ) -> Option<Instant> {
-        if !self.frameworks.is_empty() || !self.now.is_disjoint(with_free) {
-            return Some(self.latest);
-        }
+    /// A point in the past when a run is due at once.
+    pub(crate) fn urgent(&self) -> Option<Instant> {
+        (!self.frameworks.is_empty() || !self.now.is_empty()).then_some(self.latest)
+    }
+
+    /// When the periodic run is due, given the next end of a filter.
+    pub(crate) fn later(&self, expiry: Option<Instant>) -> Option<Instant> {
         let expiry = expiry.map(|expiry| self.beat(expiry));
         self.periodic.into_iter().chain(expiry).min()
     }

@@ -1,9 +1,9 @@
 //! The tree of roles, in which everybody stands in the order of shares.
 //!
 //! A role's frameworks compete as one with the roles below it: role `a` with frameworks of its own
-//! and a role `a/b` has two children, its own leaf (called `.`) and `b`. Every node keeps its active
-//! children in an ordered set, so whoever is next is found without sorting, and a change of an
-//! allocation moves one entry in each set on the way to the root.
+//! and a role `a/b` has two children, its own leaf (called `.`) and `b`. Every node keeps its
+//! active children in an ordered set, so whoever is next is found without sorting, and a change of
+//! an allocation moves one entry in each set on the way to the root.
 
 mod node;
 mod walk;
@@ -41,7 +41,11 @@ pub(crate) struct Roles {
 
 impl Default for Roles {
     fn default() -> Self {
-        Self { nodes: vec![Node::default()], vacant: Vec::new(), weights: BTreeMap::new() }
+        Self {
+            nodes: vec![Node::default()],
+            vacant: Vec::new(),
+            weights: BTreeMap::new(),
+        }
     }
 }
 
@@ -78,8 +82,12 @@ impl Roles {
     fn insert(&mut self, parent: RoleKey, component: &str, name: &str) -> RoleKey {
         let component: Arc<str> = component.into();
         let weight = self.weights.get(name).copied().unwrap_or(1.0);
-        let node =
-            Node { parent: Some(parent), component: component.clone(), weight, ..Node::default() };
+        let node = Node {
+            parent: Some(parent),
+            component: component.clone(),
+            weight,
+            ..Node::default()
+        };
         let role = match self.vacant.pop() {
             Some(role) => {
                 *self.node_mut(role) = node;
@@ -134,14 +142,19 @@ impl Roles {
 
     /// The active frameworks of a role from the one that is next to the last.
     pub(crate) fn frameworks(&self, role: RoleKey) -> impl Iterator<Item = FrameworkKey> {
-        self.node(role).clients_in_order.iter().map(|position| position.framework)
+        self.node(role)
+            .clients_in_order
+            .iter()
+            .map(|position| position.framework)
     }
 
     /// What each framework holds in each role.
     pub(crate) fn holdings(&self) -> impl Iterator<Item = (&str, FrameworkKey, &Quantities)> {
         self.nodes.iter().flat_map(|node| {
             let name = node.name.as_deref().unwrap_or_default();
-            node.clients.iter().map(move |(key, client)| (name, *key, &client.usage.held))
+            node.clients
+                .iter()
+                .map(move |(key, client)| (name, *key, &client.usage.held))
         })
     }
 
@@ -150,7 +163,11 @@ impl Roles {
     /// Makes the framework one of the role's, without offers so far.
     pub(crate) fn subscribe(&mut self, name: &str, framework: FrameworkKey) -> RoleKey {
         let role = self.find_or_insert(name);
-        self.node_mut(role).clients.entry(framework).or_default().subscribed = true;
+        self.node_mut(role)
+            .clients
+            .entry(framework)
+            .or_default()
+            .subscribed = true;
         role
     }
 
@@ -209,7 +226,11 @@ impl Roles {
     ) {
         let role = self.find_or_insert(name);
         let node = self.node_mut(role);
-        node.clients.entry(framework).or_default().usage.add(quantities);
+        node.clients
+            .entry(framework)
+            .or_default()
+            .usage
+            .add(quantities);
         node.own.add(quantities);
         let mut above = Some(role);
         while let Some(role) = above {
@@ -229,7 +250,9 @@ impl Roles {
         pool: &Pool,
     ) {
         let Some(role) = self.find(name) else { return };
-        let Some(client) = self.node_mut(role).clients.get_mut(&framework) else { return };
+        let Some(client) = self.node_mut(role).clients.get_mut(&framework) else {
+            return;
+        };
         client.usage.held -= quantities;
         self.node_mut(role).own.held -= quantities;
         let mut above = Some(role);
@@ -270,15 +293,26 @@ impl Roles {
 
     /// Puts the framework where its share belongs, or nowhere when it is not active.
     fn place_client(&mut self, role: RoleKey, framework: FrameworkKey, pool: &Pool) {
-        let Node { clients, clients_in_order, .. } = self.node_mut(role);
-        let Some(client) = clients.get_mut(&framework) else { return };
+        let Node {
+            clients,
+            clients_in_order,
+            ..
+        } = self.node_mut(role);
+        let Some(client) = clients.get_mut(&framework) else {
+            return;
+        };
         if let Some(old) = client.position.take() {
             clients_in_order.remove(&old);
         }
         if client.active {
             let share = pool.share(&client.usage.held, 1.0);
             let (grants, id) = (client.usage.grants, client.id.clone());
-            let position = ClientPosition { share, grants, id, framework };
+            let position = ClientPosition {
+                share,
+                grants,
+                id,
+                framework,
+            };
             client.position = Some(position.clone());
             clients_in_order.insert(position);
         }
@@ -301,15 +335,21 @@ impl Roles {
         }
         if !node.clients_in_order.is_empty() {
             let share = pool.share(&node.own.held, 1.0);
-            let position =
-                Position { share, grants: node.own.grants, component: ".".into(), child: Child::Own };
+            let position = Position {
+                share,
+                grants: node.own.grants,
+                component: ".".into(),
+                child: Child::Own,
+            };
             node.own_position = Some(position.clone());
             node.children.insert(position);
         }
     }
 
     fn place_node(&mut self, role: RoleKey, pool: &Pool) {
-        let Some(parent) = self.node(role).parent else { return };
+        let Some(parent) = self.node(role).parent else {
+            return;
+        };
         if let Some(old) = self.node_mut(role).position.take() {
             self.node_mut(parent).children.remove(&old);
         }

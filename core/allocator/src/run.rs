@@ -17,10 +17,17 @@ impl Allocator {
     /// `None` when there is nothing to wait for: nobody takes offers, nothing is free, or nothing
     /// has changed.
     pub fn deadline(&self) -> Option<Instant> {
-        if self.roles.is_idle() || self.with_free.is_empty() {
+        if self.roles.is_idle() {
             return None;
         }
-        self.pending.deadline(&self.with_free, self.filters.next_expiry())
+        let later = || self.pending.later(self.filters.next_expiry());
+        self.pending.urgent().or_else(|| {
+            if self.with_free.is_empty() {
+                None
+            } else {
+                later()
+            }
+        })
     }
 
     /// Runs what is due at `now` and says what was granted. Grants are already accounted for.
@@ -29,7 +36,10 @@ impl Allocator {
         while let Some((agent, expiry)) = self.filters.pop_expired(now) {
             self.pending.expired(agent, expiry);
         }
-        let Due { mut agents, frameworks } = self.pending.take_due(now);
+        let Due {
+            mut agents,
+            frameworks,
+        } = self.pending.take_due(now);
         agents.retain(|agent| self.with_free.contains(agent));
         // Whoever takes offers later causes a look at every agent, so nothing is forgotten here.
         if self.roles.is_idle() || (agents.is_empty() && frameworks.is_empty()) {
@@ -87,7 +97,9 @@ impl Allocator {
                 if only.is_some_and(|only| !only.contains(&number)) {
                     continue;
                 }
-                let Some(framework) = self.frameworks.get(number.0) else { continue };
+                let Some(framework) = self.frameworks.get(number.0) else {
+                    continue;
+                };
                 if gpus_kept && !framework.options.gpu {
                     continue;
                 }

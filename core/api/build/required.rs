@@ -9,6 +9,9 @@ use prost_types::field_descriptor_proto::{Label, Type};
 
 use crate::names::Schema;
 
+/// The most fields that a table may list; `src/protobuf.rs` counts them in an array of this length.
+const MAX_FIELDS: usize = 64;
+
 /// The text of the generated module.
 pub fn generate(schema: &Schema) -> Result<String, Box<dyn std::error::Error>> {
     let incomplete = can_be_incomplete(schema);
@@ -38,9 +41,10 @@ fn can_be_incomplete(schema: &Schema) -> BTreeSet<String> {
     loop {
         let before = found.len();
         for (name, message) in schema.all_messages() {
-            let reaches = message.descriptor.field.iter().any(|field| {
-                field.label() == Label::Required || found.contains(field.type_name())
-            });
+            let reaches =
+                message.descriptor.field.iter().any(|field| {
+                    field.label() == Label::Required || found.contains(field.type_name())
+                });
             if reaches {
                 found.insert(name.to_owned());
             }
@@ -78,15 +82,23 @@ fn table(
             }
             _ => "Kind::Other".to_owned(),
         };
+        let number = field.number();
+        let name = field.name();
+        let repeated = field.label() == Label::Repeated;
         writeln!(
             fields,
-            "    Field {{ number: {}, name: {:?}, required: {required}, repeated: {}, kind: {kind} }},",
-            field.number(),
-            field.name(),
-            field.label() == Label::Repeated,
+            "    Field {{ number: {number}, name: {name:?}, required: {required}, \
+             repeated: {repeated}, kind: {kind} }},"
         )?;
     }
-    writeln!(text, "static {}: Shape = Shape {{ fields: &[\n{fields}] }};", identifier(name))?;
+    if fields.lines().count() > MAX_FIELDS {
+        return Err(format!("{name} has more than {MAX_FIELDS} fields to check").into());
+    }
+    writeln!(
+        text,
+        "static {}: Shape = Shape {{ fields: &[\n{fields}] }};",
+        identifier(name)
+    )?;
     for entry in entries {
         write!(text, "{}", table(schema, incomplete, entry)?)?;
     }
@@ -96,5 +108,7 @@ fn table(
 /// `.mesos.v1.Offer.Operation` as `MESOS_V1_OFFER_OPERATION`. Two names of the texts could only
 /// clash if they differed in nothing but case; the compiler would then refuse the second table.
 fn identifier(name: &str) -> String {
-    name.trim_start_matches('.').replace('.', "_").to_uppercase()
+    name.trim_start_matches('.')
+        .replace('.', "_")
+        .to_uppercase()
 }

@@ -9,6 +9,10 @@ use bytes::Bytes;
 use prost::Message;
 use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_field};
 
+/// The most fields that a message's table may list; the build script sees to it. An array of that
+/// length on the stack spares an allocation for each message that is looked into.
+const MAX_FIELDS: usize = 64;
+
 /// How deeply messages may be nested; prost's own bound.
 const MAX_DEPTH: usize = 100;
 
@@ -93,7 +97,7 @@ impl Check {
         if shape.fields.is_empty() || self.path.len() > MAX_DEPTH {
             return Ok(());
         }
-        let mut seen = vec![0_usize; shape.fields.len()];
+        let mut seen = [0_usize; MAX_FIELDS];
         while !bytes.is_empty() {
             let (number, wire_type) = decode_key(&mut bytes)?;
             let known = shape.fields.iter().zip(&mut seen);
@@ -122,7 +126,8 @@ impl Check {
         match (&field.kind, wire_type) {
             (Kind::Message(shape), WireType::LengthDelimited) => {
                 let inner = take_delimited(bytes)?;
-                self.path.push((field.name, field.repeated.then_some(*count)));
+                self.path
+                    .push((field.name, field.repeated.then_some(*count)));
                 *count += 1;
                 let result = self.message(inner, shape);
                 self.path.pop();
@@ -160,7 +165,9 @@ impl Check {
 /// Splits a length-delimited value off the front of `bytes`.
 fn take_delimited<'a>(bytes: &mut &'a [u8]) -> Result<&'a [u8], DecodeError> {
     let length = decode_varint(bytes)?;
-    let split = usize::try_from(length).ok().and_then(|length| bytes.split_at_checked(length));
+    let split = usize::try_from(length)
+        .ok()
+        .and_then(|length| bytes.split_at_checked(length));
     match split {
         Some((value, rest)) => {
             *bytes = rest;

@@ -180,7 +180,11 @@ impl CommandExecutor {
     }
 
     fn launched(&mut self, now: Now, process: ProcessId, outputs: &mut Vec<Output>) {
-        let Some(task) = self.task.as_mut().filter(|task| task.phase == Phase::Launching) else {
+        let Some(task) = self
+            .task
+            .as_mut()
+            .filter(|task| task.phase == Phase::Launching)
+        else {
             return;
         };
         let id = task.id.clone();
@@ -195,12 +199,20 @@ impl CommandExecutor {
     }
 
     fn launch_failed(&mut self, now: Now, reason: &str, outputs: &mut Vec<Output>) {
-        let Some(task) = self.task.as_ref().filter(|task| task.phase == Phase::Launching) else {
+        let Some(task) = self
+            .task
+            .as_ref()
+            .filter(|task| task.phase == Phase::Launching)
+        else {
             return;
         };
         let killed = task.kill.is_some();
         let id = task.id.clone();
-        let state = if killed { TaskState::TaskKilled } else { TaskState::TaskFailed };
+        let state = if killed {
+            TaskState::TaskKilled
+        } else {
+            TaskState::TaskFailed
+        };
         let mut status = self.status(now, &id, state);
         status.message = Some(format!("Command could not be launched: {reason}"));
         if !killed {
@@ -209,14 +221,11 @@ impl CommandExecutor {
         self.end(status, outputs);
     }
 
-    fn ended(
-        &mut self,
-        now: Now,
-        exit: Result<ExitStatus, String>,
-        outputs: &mut Vec<Output>,
-    ) {
+    fn ended(&mut self, now: Now, exit: Result<ExitStatus, String>, outputs: &mut Vec<Output>) {
         // What the task left behind in its group ends with us: the agent kills our session.
-        let Some(task) = self.task.as_ref().filter(|task| is_running(task)) else { return };
+        let Some(task) = self.task.as_ref().filter(|task| is_running(task)) else {
+            return;
+        };
         let (id, too_long) = (task.id.clone(), is_too_long(task));
         let (state, message) = match exit {
             Ok(status) => (task.outcome(status), format!("Command {status}")),
@@ -314,7 +323,9 @@ impl CommandExecutor {
     }
 
     fn subscribe(&mut self, outputs: &mut Vec<Output>) {
-        outputs.push(Output::Subscribe(Box::new(self.updates.subscribe(&self.caller))));
+        outputs.push(Output::Subscribe(Box::new(
+            self.updates.subscribe(&self.caller),
+        )));
     }
 
     fn disconnected(&mut self, now: Now, reason: &str, outputs: &mut Vec<Output>) {
@@ -382,7 +393,8 @@ impl CommandExecutor {
             self.exited = true;
             outputs.push(Output::Exit(self.exit_code));
         } else if self.session.is_subscribed() {
-            self.leave_by.get_or_insert(now.instant + LAST_ACKNOWLEDGEMENT);
+            self.leave_by
+                .get_or_insert(now.instant + LAST_ACKNOWLEDGEMENT);
         }
     }
 }
@@ -392,7 +404,8 @@ fn is_running(task: &Task) -> bool {
 }
 
 fn is_too_long(task: &Task) -> bool {
-    task.kill.is_some_and(|kill| kill.cause == Cause::CompletionTime)
+    task.kill
+        .is_some_and(|kill| kill.cause == Cause::CompletionTime)
 }
 
 impl Machine for CommandExecutor {
@@ -421,7 +434,10 @@ impl Machine for CommandExecutor {
             return None;
         }
         let task = self.task.as_ref().and_then(Task::deadline);
-        [self.session.deadline(), task, self.leave_by].into_iter().flatten().min()
+        [self.session.deadline(), task, self.leave_by]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     fn tick() -> Input {

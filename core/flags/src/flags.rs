@@ -27,7 +27,9 @@ pub struct Flags {
 impl Flags {
     /// The flag's value; `None` when it was not given and has no default, or is of another type.
     pub fn get<T: FlagValue>(&self, name: &str) -> Option<T> {
-        self.values.get(name).and_then(|loaded| T::from_value(&loaded.value))
+        self.values
+            .get(name)
+            .and_then(|loaded| T::from_value(&loaded.value))
     }
 
     /// The flag's value, or the type's own default (zero, false, empty) when it has none.

@@ -20,8 +20,10 @@ impl Ranges {
     /// The numbers that are in any of `ranges`, which may overlap and have any order. A range
     /// whose end lies before its begin holds nothing.
     pub fn from_ranges(ranges: impl IntoIterator<Item = Range>) -> Self {
-        let mut sorted: Vec<Range> =
-            ranges.into_iter().filter(|range| range.begin <= range.end).collect();
+        let mut sorted: Vec<Range> = ranges
+            .into_iter()
+            .filter(|range| range.begin <= range.end)
+            .collect();
         sorted.sort_unstable();
         Self::merge(sorted.into_iter())
     }
@@ -54,7 +56,10 @@ impl Ranges {
 
     /// How many numbers are in the set.
     pub fn count(&self) -> u128 {
-        self.0.iter().map(|range| u128::from(range.end - range.begin) + 1).sum()
+        self.0
+            .iter()
+            .map(|range| u128::from(range.end - range.begin) + 1)
+            .sum()
     }
 
     /// Whether every number of `other` is in this set.
@@ -80,7 +85,11 @@ impl Ranges {
             if a.begin <= b.end && b.begin <= a.end {
                 return true;
             }
-            if a.end < b.end { left.next() } else { right.next() };
+            if a.end < b.end {
+                left.next()
+            } else {
+                right.next()
+            };
         }
         false
     }
@@ -117,7 +126,10 @@ impl Ranges {
                     break;
                 }
                 if hole.begin > begin {
-                    rest.push(Range { begin, end: hole.begin - 1 });
+                    rest.push(Range {
+                        begin,
+                        end: hole.begin - 1,
+                    });
                 }
                 if hole.end >= range.end {
                     // This hole may reach into the next range, so it stays.
@@ -128,7 +140,10 @@ impl Ranges {
                 holes.next();
             }
             if !used_up {
-                rest.push(Range { begin, end: range.end });
+                rest.push(Range {
+                    begin,
+                    end: range.end,
+                });
             }
         }
         self.0 = rest;
@@ -141,7 +156,9 @@ impl From<&Ranges> for orrery_api::v1::value::Ranges {
             begin: range.begin,
             end: range.end,
         };
-        Self { range: ranges.0.iter().map(message).collect() }
+        Self {
+            range: ranges.0.iter().map(message).collect(),
+        }
     }
 }
 
@@ -192,14 +209,21 @@ mod tests {
 
     fn small() -> impl Strategy<Value = (Ranges, BTreeSet<u64>)> {
         proptest::collection::vec((0u64..40, 0u64..6), 0..8).prop_map(|pairs| {
-            let pairs: Vec<_> = pairs.into_iter().map(|(begin, size)| (begin, begin + size)).collect();
+            let pairs: Vec<_> = pairs
+                .into_iter()
+                .map(|(begin, size)| (begin, begin + size))
+                .collect();
             let set = pairs.iter().flat_map(|&(begin, end)| begin..=end).collect();
             (ranges(&pairs), set)
         })
     }
 
     fn numbers(ranges: &Ranges) -> BTreeSet<u64> {
-        ranges.as_slice().iter().flat_map(|range| range.begin..=range.end).collect()
+        ranges
+            .as_slice()
+            .iter()
+            .flat_map(|range| range.begin..=range.end)
+            .collect()
     }
 
     proptest! {

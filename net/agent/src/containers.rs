@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use orrery_agent::{Container, Input, Launch, agent_directory, short_path};
-use orrery_runtime::{ProcessId, Runtime};
+use orrery_runtime::{ExitStatus, ProcessId, Runtime, Signal, Target};
 
 use crate::daemon::Shared;
 
@@ -37,20 +37,21 @@ impl Shared {
                 Err(error) => {
                     let message = error.to_string();
                     // A stopping agent needs no inputs any more, here and below.
-                    let _ = feeder
-                        .feed(Input::ContainerLaunchFailed { container, message })
-                        .await;
+                    let _ = feeder.feed(Input::ContainerLaunchFailed { container, message }).await;
                     return;
                 }
             };
-            let launched = Input::ContainerLaunched {
-                container: container.clone(),
-                process,
-            };
+            let launched = Input::ContainerLaunched { container: container.clone(), process };
             let _ = feeder.feed(launched).await;
             let input = wait(&runtime, container, process).await;
             let _ = feeder.feed(input).await;
         });
+    }
+
+    /// Kills a container that runs. Finding its processes takes time, so the machine goes on.
+    pub(crate) fn destroy(&self, container: Container, process: ProcessId) {
+        let runtime = self.runtime.clone();
+        self.runtime.spawn("kill container", async move { kill(&runtime, &container, process) });
     }
 
     /// Lets `/files` serve the sandbox, under its own path and under shorter ones.
@@ -66,23 +67,29 @@ impl Shared {
 
 async fn start(runtime: &Runtime, launch: Launch) -> io::Result<ProcessId> {
     runtime.disk.create_directories(&launch.directory).await?;
-    runtime
-        .disk
-        .symbolic_link(&launch.directory, &launch.latest)
-        .await?;
+    runtime.disk.symbolic_link(&launch.directory, &launch.latest).await?;
     runtime.processes.launch(launch.command).await
 }
 
+/// Waits for the end of a container's first process, then kills what that one left behind.
 async fn wait(runtime: &Runtime, container: Container, process: ProcessId) -> Input {
-    let status = runtime
-        .processes
-        .wait(process)
-        .await
-        .unwrap_or_else(|error| {
-            // It was started here and is waited for once, so its end is all that can be concluded.
-            let container_id = &container.container_id;
-            tracing::error!(container_id, %process, %error, "cannot wait for a process");
-            orrery_runtime::ExitStatus::Exited(255)
-        });
+    let status = runtime.processes.wait(process).await.unwrap_or_else(|error| {
+        // It was started here and is waited for once, so its end is all that can be concluded.
+        let container_id = &container.container_id;
+        tracing::error!(container_id, %process, %error, "cannot wait for a process");
+        ExitStatus::Exited(255)
+    });
+    kill(runtime, &container, process);
     Input::ContainerExited { container, status }
+}
+
+fn kill(runtime: &Runtime, container: &Container, process: ProcessId) {
+    let result = runtime.processes.signal(Target::Session(process), Signal::Kill);
+    // Most often everything of the session has ended by itself.
+    if let Err(error) = result
+        && error.kind() != io::ErrorKind::NotFound
+    {
+        let container_id = &container.container_id;
+        tracing::warn!(container_id, %process, %error, "cannot kill a container");
+    }
 }

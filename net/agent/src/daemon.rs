@@ -9,9 +9,9 @@ use std::time::Duration;
 use orrery_agent::{Agent, ConnectionNumber, Input, Output, RequestNumber};
 use orrery_api::v1::executor::{Event, event};
 use orrery_http::{Body, MediaType, StreamSender, media, recordio};
+use orrery_runtime::Runtime;
 use orrery_runtime::machine::Feeder;
 use orrery_runtime::tasks::AbortOnDrop;
-use orrery_runtime::{Runtime, Signal, Target};
 use tokio::sync::oneshot;
 
 use crate::Options;
@@ -103,11 +103,7 @@ impl Shared {
         let (opened, is_open) = oneshot::channel::<()>();
         let keeper = self.runtime.spawn("executor stream", async move {
             let _ = is_open.await;
-            while runtime
-                .timeout(HEARTBEAT_INTERVAL, watched.closed())
-                .await
-                .is_none()
-            {
+            while runtime.timeout(HEARTBEAT_INTERVAL, watched.closed()).await.is_none() {
                 let Some(shared) = shared.upgrade() else {
                     return;
                 };
@@ -117,11 +113,7 @@ impl Shared {
                 shared.close_stream(connection);
             }
         });
-        let subscriber = Subscriber {
-            sender,
-            media_type,
-            _keeper: keeper.abort_on_drop(),
-        };
+        let subscriber = Subscriber { sender, media_type, _keeper: keeper.abort_on_drop() };
         lock(&self.subscribers).insert(connection, subscriber);
         let _ = opened.send(());
         (connection, body)
@@ -142,28 +134,12 @@ impl Shared {
             Output::ToMaster(body) => self.send_to_master(*body),
             Output::Admitted { agent_id } => self.admitted(agent_id),
             Output::Launch(launch) => self.launch(*launch),
-            Output::Destroy { container, process } => {
-                let result = self
-                    .runtime
-                    .processes
-                    .signal(Target::Session(process), Signal::Kill);
-                // Most often everything of the session has ended by itself.
-                if let Err(error) = result
-                    && error.kind() != std::io::ErrorKind::NotFound
-                {
-                    let container_id = container.container_id;
-                    tracing::warn!(container_id, %process, %error, "cannot kill a container");
-                }
-            }
+            Output::Destroy { container, process } => self.destroy(container, process),
             Output::ExecutorEvent { connection, event } => self.send_event(connection, &event),
             Output::CloseConnection { connection } => {
                 drop(lock(&self.subscribers).remove(&connection));
             }
-            Output::Reply {
-                request,
-                status,
-                text,
-            } => {
+            Output::Reply { request, status, text } => {
                 if let Some(sender) = lock(&self.requests).remove(&request) {
                     // Whoever asked may have gone meanwhile.
                     let _ = sender.send((status, text));
@@ -203,10 +179,7 @@ impl Shared {
 }
 
 fn heartbeat() -> Event {
-    Event {
-        r#type: Some(event::Type::Heartbeat as i32),
-        ..Default::default()
-    }
+    Event { r#type: Some(event::Type::Heartbeat as i32), ..Default::default() }
 }
 
 /// The tables hold plain data, which a panic elsewhere cannot leave half changed.

@@ -145,12 +145,7 @@ pub async fn start(runtime: Runtime, options: Options) -> Result<Running, StartE
     let serve = orrery_http::serve(runtime.clone(), listener, service);
     let serve = runtime.spawn("http server", serve);
     let tasks = vec![drive.abort_on_drop(), serve.abort_on_drop()];
-    Ok(Running {
-        address,
-        shared,
-        ended,
-        _tasks: tasks,
-    })
+    Ok(Running { address, shared, ended, _tasks: tasks })
 }
 
 /// Makes the folder and proves that it can be written, so that a wrong path is told at the start
@@ -160,14 +155,9 @@ async fn prepare_work_directory(runtime: &Runtime, options: &Options) -> Result<
     let probe = path.join(".probe");
     let result = async {
         runtime.disk.create_directories(&path).await?;
-        runtime
-            .disk
-            .create_directories(&path.join("slaves"))
-            .await?;
+        runtime.disk.create_directories(&path.join("slaves")).await?;
         drop(runtime.disk.open(&probe, OpenOptions::CREATE).await?);
         runtime.disk.remove_file(&probe).await
     };
-    result
-        .await
-        .map_err(|source| StartError::WorkDirectory { path, source })
+    result.await.map_err(|source| StartError::WorkDirectory { path, source })
 }

@@ -51,18 +51,13 @@ impl Link {
                     break;
                 };
                 // A message without a body is of a kind that only newer masters know.
-                input = message.body.map(|body| Input::FromMaster {
-                    link: number,
-                    body: Box::new(body),
-                });
+                input = message
+                    .body
+                    .map(|body| Input::FromMaster { link: number, body: Box::new(body) });
             }
             let _ = feeder.feed(Input::LinkDown { link: number }).await;
         });
-        let link = Self {
-            number,
-            sender: None,
-            _task: task.abort_on_drop(),
-        };
+        let link = Self { number, sender: None, _task: task.abort_on_drop() };
         *lock(&shared.link) = Some(link);
     }
 
@@ -77,10 +72,7 @@ impl Link {
 impl Shared {
     fn link_opened(&self, number: LinkNumber, sender: LinkSender<link::FromAgent>) {
         // The machine may have given this connection up meanwhile.
-        if let Some(link) = lock(&self.link)
-            .as_mut()
-            .filter(|link| link.number == number)
-        {
+        if let Some(link) = lock(&self.link).as_mut().filter(|link| link.number == number) {
             link.sender = Some(sender);
         }
     }
@@ -96,10 +88,7 @@ impl Shared {
         let open = lock(&self.link);
         let Some(link) = open.as_ref() else { return };
         let Some(sender) = &link.sender else { return };
-        let message = link::FromAgent {
-            body: Some(body),
-            ..Default::default()
-        };
+        let message = link::FromAgent { body: Some(body), ..Default::default() };
         if let Err(error) = sender.try_send(message) {
             let number = link.number;
             drop(open);

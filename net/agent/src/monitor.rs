@@ -32,11 +32,7 @@ pub(crate) type Usages = BTreeMap<u32, Usage>;
 /// Adds up what `/proc` tells of all processes. Empty where there is no `/proc`.
 pub(crate) async fn usages(runtime: &Runtime) -> Usages {
     let mut usages = Usages::new();
-    let processes = runtime
-        .disk
-        .list(Path::new("/proc"))
-        .await
-        .unwrap_or_default();
+    let processes = runtime.disk.list(Path::new("/proc")).await.unwrap_or_default();
     for entry in processes {
         if !entry.name.bytes().all(|byte| byte.is_ascii_digit()) {
             continue;
@@ -61,9 +57,7 @@ async fn text(runtime: &Runtime, path: &Path) -> String {
         let file = runtime.disk.open(path, OpenOptions::READ).await?;
         file.read_at(0, LENGTH_MAX).await
     };
-    read.await
-        .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
-        .unwrap_or_default()
+    read.await.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
 }
 
 /// Session, user time and system time of `/proc/<pid>/stat`.
@@ -73,11 +67,7 @@ fn parse_stat(stat: &str) -> Option<(u32, f64, f64)> {
     let fields: Vec<&str> = rest.split_whitespace().collect();
     let session = fields.get(3)?.parse().ok()?;
     let ticks = |index: usize| fields.get(index)?.parse::<f64>().ok();
-    Some((
-        session,
-        ticks(11)? / TICKS_PER_SECOND,
-        ticks(12)? / TICKS_PER_SECOND,
-    ))
+    Some((session, ticks(11)? / TICKS_PER_SECOND, ticks(12)? / TICKS_PER_SECOND))
 }
 
 fn resident_bytes(status: &str) -> u64 {
@@ -88,10 +78,7 @@ fn resident_bytes(status: &str) -> u64 {
 
 fn statistics(executor: &ExecutorSnapshot, usages: &Usages, time: f64) -> v1::ResourceStatistics {
     let process = executor.process.map(|process| process.0);
-    let usage = process
-        .and_then(|process| usages.get(&process))
-        .copied()
-        .unwrap_or_default();
+    let usage = process.and_then(|process| usages.get(&process)).copied().unwrap_or_default();
     let cpus = executor.resources.scalar("cpus");
     let memory = executor.resources.scalar("mem");
     let memory = (memory != Scalar::ZERO).then(|| (memory.as_f64() * MEGABYTE) as u64);
@@ -116,18 +103,12 @@ fn status(executor: &ExecutorSnapshot) -> v1::ContainerStatus {
 }
 
 fn container_id(executor: &ExecutorSnapshot) -> v1::ContainerId {
-    v1::ContainerId {
-        value: executor.container.container_id.clone(),
-        parent: None,
-    }
+    v1::ContainerId { value: executor.container.container_id.clone(), parent: None }
 }
 
 /// Executors whose containers run.
 fn running(snapshot: &Snapshot) -> impl Iterator<Item = &ExecutorSnapshot> {
-    let executors = snapshot
-        .frameworks
-        .iter()
-        .flat_map(|framework| &framework.executors);
+    let executors = snapshot.frameworks.iter().flat_map(|framework| &framework.executors);
     executors.filter(|executor| executor.alive && executor.process.is_some())
 }
 
@@ -139,19 +120,14 @@ fn identity(executor: &ExecutorSnapshot) -> serde_json::Map<String, Value> {
         ("executor_name", executor.info.name()),
         ("source", executor.info.source()),
     ];
-    keys.map(|(key, value)| (key.to_owned(), Value::from(value)))
-        .into_iter()
-        .collect()
+    keys.map(|(key, value)| (key.to_owned(), Value::from(value))).into_iter().collect()
 }
 
 /// The list of `/monitor/statistics` at `time`, in seconds since 1970.
 pub(crate) fn monitor_statistics(snapshot: &Snapshot, usages: &Usages, time: f64) -> Value {
     let object = |executor: &ExecutorSnapshot| {
         let mut object = identity(executor);
-        object.insert(
-            "statistics".into(),
-            to_value(&statistics(executor, usages, time)),
-        );
+        object.insert("statistics".into(), to_value(&statistics(executor, usages, time)));
         Value::Object(object)
     };
     running(snapshot).map(object).collect()
@@ -177,16 +153,10 @@ impl Selection {
             framework_id: parameter("framework_id"),
             executor_id: parameter("executor_id"),
         };
-        match (
-            &selection.container_id,
-            &selection.framework_id,
-            &selection.executor_id,
-        ) {
+        match (&selection.container_id, &selection.framework_id, &selection.executor_id) {
             (Some(_), None, None) | (None, Some(_), _) | (None, None, None) => Ok(selection),
-            _ => Err(
-                "expected 'container_id' alone, 'framework_id' alone, or 'framework_id' and \
-                      'executor_id'",
-            ),
+            _ => Err("expected 'container_id' alone, 'framework_id' alone, or 'framework_id' and \
+                      'executor_id'"),
         }
     }
 
@@ -209,21 +179,12 @@ pub(crate) fn containers(
 ) -> Value {
     let object = |executor: &ExecutorSnapshot| {
         let mut object = identity(executor);
-        object.insert(
-            "container_id".into(),
-            json!(executor.container.container_id),
-        );
+        object.insert("container_id".into(), json!(executor.container.container_id));
         object.insert("status".into(), to_value(&status(executor)));
-        object.insert(
-            "statistics".into(),
-            to_value(&statistics(executor, usages, time)),
-        );
+        object.insert("statistics".into(), to_value(&statistics(executor, usages, time)));
         Value::Object(object)
     };
-    running(snapshot)
-        .filter(|executor| selection.matches(executor))
-        .map(object)
-        .collect()
+    running(snapshot).filter(|executor| selection.matches(executor)).map(object).collect()
 }
 
 /// The answer to GET_CONTAINERS at `time`; `None`, as Mesos has it, when there are none.
@@ -258,29 +219,19 @@ mod tests {
 
     #[test]
     fn resident_memory_is_in_bytes() {
-        assert_eq!(
-            resident_bytes("Name:\tx\nVmRSS:\t     948 kB\n"),
-            948 * 1024
-        );
+        assert_eq!(resident_bytes("Name:\tx\nVmRSS:\t     948 kB\n"), 948 * 1024);
         assert_eq!(resident_bytes("Name:\tkthread\n"), 0);
     }
 
     #[test]
     fn selections_that_make_no_sense_are_refused() {
         let of = |query: &str| Selection::of(&Query::parse(query).unwrap()).is_ok();
-        for good in [
-            "",
-            "container_id=c",
-            "framework_id=f",
-            "framework_id=f&executor_id=e",
-        ] {
+        for good in ["", "container_id=c", "framework_id=f", "framework_id=f&executor_id=e"] {
             assert!(of(good), "{good}");
         }
-        for bad in [
-            "executor_id=e",
-            "container_id=c&framework_id=f",
-            "container_id=c&executor_id=e",
-        ] {
+        for bad in
+            ["executor_id=e", "container_id=c&framework_id=f", "container_id=c&executor_id=e"]
+        {
             assert!(!of(bad), "{bad}");
         }
     }

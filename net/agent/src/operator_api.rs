@@ -28,21 +28,15 @@ pub(crate) async fn handle(shared: Arc<Shared>, request: Request) -> Response {
 
 async fn answer(shared: &Shared, request: Request) -> Result<Response, Response> {
     if request.method() != Method::POST {
-        return Err(respond::method_not_allowed(
-            &[Method::POST],
-            request.method(),
-        ));
+        return Err(respond::method_not_allowed(&[Method::POST], request.method()));
     }
     let (parts, body) = request.into_parts();
     let content_type =
         media::content_type_of(&parts.headers, &MEDIA_TYPES).map_err(|error| error.response())?;
-    let body = body
-        .collect(limits::BODY)
-        .await
-        .map_err(|error| error.response())?;
+    let body = body.collect(limits::BODY).await.map_err(|error| error.response())?;
     let call: Call = media::decode(content_type, &body)
         .map_err(|error| respond::text(StatusCode::BAD_REQUEST, error))?;
-    let kind = validate(&call)?;
+    let kind = validate(&call).map_err(|(status, text)| respond::text(status, text))?;
     let media_type =
         media::accept(&parts.headers, &MEDIA_TYPES).map_err(|error| error.response())?;
     let answer = match kind {
@@ -59,20 +53,16 @@ async fn answer(shared: &Shared, request: Request) -> Result<Response, Response>
 }
 
 /// Checks the call's type and that its body is there.
-fn validate(call: &Call) -> Result<Type, Response> {
+fn validate(call: &Call) -> Result<Type, (StatusCode, String)> {
     let expecting = |field: &str| {
-        let text = format!("{PREFIX}: Expecting '{field}' to be present");
-        Err(respond::text(StatusCode::BAD_REQUEST, text))
+        Err((StatusCode::BAD_REQUEST, format!("{PREFIX}: Expecting '{field}' to be present")))
     };
     let kind = match call.r#type.map(Type::try_from) {
         None | Some(Err(_)) => return expecting("type"),
         Some(Ok(kind)) => kind,
     };
     match kind {
-        Type::Unknown => Err(respond::text(
-            StatusCode::NOT_IMPLEMENTED,
-            "Received 'UNKNOWN' call",
-        )),
+        Type::Unknown => Err((StatusCode::NOT_IMPLEMENTED, "Received 'UNKNOWN' call".to_owned())),
         Type::GetMetrics if call.get_metrics.is_none() => expecting("get_metrics"),
         Type::ListFiles if call.list_files.is_none() => expecting("list_files"),
         Type::ReadFile if call.read_file.is_none() => expecting("read_file"),
@@ -123,10 +113,7 @@ async fn of_state(shared: &Shared, kind: Type) -> Result<Answer, Response> {
         }
         Type::GetAgent => {
             let agent_info = Some(snapshot(shared).await?.agent_info);
-            answer.get_agent = Some(response::GetAgent {
-                agent_info,
-                ..Default::default()
-            });
+            answer.get_agent = Some(response::GetAgent { agent_info, ..Default::default() });
             response::Type::GetAgent
         }
         Type::GetContainers => {
@@ -156,29 +143,18 @@ fn get_flags(shared: &Shared) -> response::GetFlags {
         name: name.clone(),
         value: Some(value.clone()),
     };
-    response::GetFlags {
-        flags: shared.options.flags.iter().map(flag).collect(),
-    }
+    response::GetFlags { flags: shared.options.flags.iter().map(flag).collect() }
 }
 
 async fn get_metrics(shared: &Shared) -> Result<response::GetMetrics, Response> {
     let metrics = shared.metrics().await.ok_or_else(stopping)?;
-    let metric = |(name, value)| v1::Metric {
-        name,
-        value: Some(value),
-    };
-    Ok(response::GetMetrics {
-        metrics: metrics.into_iter().map(metric).collect(),
-    })
+    let metric = |(name, value)| v1::Metric { name, value: Some(value) };
+    Ok(response::GetMetrics { metrics: metrics.into_iter().map(metric).collect() })
 }
 
 async fn list_files(shared: &Shared, call: &Call) -> Result<Answer, Response> {
     let path = call.list_files.as_ref().map_or("", |list| &list.path);
-    let listed = shared
-        .files
-        .list(path)
-        .await
-        .map_err(|error| error.response())?;
+    let listed = shared.files.list(path).await.map_err(|error| error.response())?;
     let file_infos = listed.iter().map(|entry| entry.message()).collect();
     Ok(Answer {
         r#type: Some(response::Type::ListFiles as i32),
@@ -191,17 +167,11 @@ async fn read_file(shared: &Shared, call: &Call) -> Result<Answer, Response> {
     let Some(read) = &call.read_file else {
         return Err(not_available(Type::ReadFile));
     };
-    let piece = shared
-        .files
-        .read_piece(&read.path, Some(read.offset), read.length)
-        .await;
+    let piece = shared.files.read_piece(&read.path, Some(read.offset), read.length).await;
     let piece = piece.map_err(|error| error.response())?;
     Ok(Answer {
         r#type: Some(response::Type::ReadFile as i32),
-        read_file: Some(response::ReadFile {
-            size: piece.size,
-            data: piece.data,
-        }),
+        read_file: Some(response::ReadFile { size: piece.size, data: piece.data }),
         ..Default::default()
     })
 }
@@ -212,10 +182,6 @@ fn write(media_type: MediaType, answer: &Answer) -> Response {
             let value = operator_state::with_empty_lists(to_value(answer));
             respond::json(StatusCode::OK, value.to_string())
         }
-        _ => respond::content(
-            StatusCode::OK,
-            media_type,
-            media::encode(media_type, answer),
-        ),
+        _ => respond::content(StatusCode::OK, media_type, media::encode(media_type, answer)),
     }
 }

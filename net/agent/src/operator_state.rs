@@ -23,11 +23,7 @@ pub(crate) fn get_frameworks(snapshot: &Snapshot) -> GetFrameworks {
     };
     GetFrameworks {
         frameworks: snapshot.frameworks.iter().map(framework).collect(),
-        completed_frameworks: snapshot
-            .completed_frameworks
-            .iter()
-            .map(framework)
-            .collect(),
+        completed_frameworks: snapshot.completed_frameworks.iter().map(framework).collect(),
     }
 }
 
@@ -60,17 +56,11 @@ pub(crate) fn get_tasks(snapshot: &Snapshot) -> GetTasks {
 }
 
 fn live(snapshot: &Snapshot) -> impl Iterator<Item = &ExecutorSnapshot> {
-    snapshot
-        .frameworks
-        .iter()
-        .flat_map(|framework| &framework.executors)
+    snapshot.frameworks.iter().flat_map(|framework| &framework.executors)
 }
 
 fn completed(snapshot: &Snapshot) -> impl Iterator<Item = &ExecutorSnapshot> {
-    let frameworks = snapshot
-        .completed_frameworks
-        .iter()
-        .chain(&snapshot.frameworks);
+    let frameworks = snapshot.completed_frameworks.iter().chain(&snapshot.frameworks);
     frameworks.flat_map(|framework| &framework.completed_executors)
 }
 

@@ -15,15 +15,7 @@ use crate::{executor_api, machine_statistics, monitor, operator_api, state};
 
 const ROUTER: Router = Router::new(
     "slave(1)",
-    &[
-        "api/v1",
-        "api/v1/executor",
-        "containers",
-        "flags",
-        "health",
-        "monitor/statistics",
-        "state",
-    ],
+    &["api/v1", "api/v1/executor", "containers", "flags", "health", "monitor/statistics", "state"],
     &[
         "files/browse",
         "files/debug",
@@ -124,11 +116,7 @@ impl Shared {
     pub(crate) async fn metrics(&self) -> Option<BTreeMap<String, f64>> {
         let now = self.runtime.now();
         let statistics = machine_statistics::read(&self.runtime).await;
-        let mut all = self
-            .feeder
-            .inspect(move |agent| agent.metrics(now))
-            .await
-            .ok()?;
+        let mut all = self.feeder.inspect(move |agent| agent.metrics(now)).await.ok()?;
         statistics.add_metrics(&mut all);
         Some(all)
     }

@@ -7,6 +7,7 @@
 //! | [`reply`] | answers in JSON: JSONP, gzip, HEAD |
 //! | [`objects`] | the JSON objects of tasks, executors, frameworks, agents and resources |
 //! | [`system`] | `/version`, `/flags`, `/system/stats.json` |
+//! | [`machine`] | load and memory of the machine, for `/system/stats.json` and the metrics |
 //! | [`metrics`] | `/metrics/snapshot` |
 //! | [`files`] | `/files/{browse,read,download,debug}` over the port to the disk |
 //!

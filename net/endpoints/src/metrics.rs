@@ -21,9 +21,9 @@ pub fn snapshot(asked: &Asked, metrics: &BTreeMap<String, f64>) -> Response {
 
 /// The metrics as an object. JSON cannot say NaN or infinite, so such a metric is left out.
 pub fn object(metrics: &BTreeMap<String, f64>) -> Value {
-    let finite = metrics.iter().filter_map(|(name, value)| {
-        Some((name.clone(), Value::Number(Number::from_f64(*value)?)))
-    });
+    let finite = metrics
+        .iter()
+        .filter_map(|(name, value)| Some((name.clone(), Value::Number(Number::from_f64(*value)?))));
     Value::Object(finite.collect::<Map<_, _>>())
 }
 
@@ -65,7 +65,10 @@ mod tests {
         assert_eq!(header(&response, "content-type"), Some("application/json"));
         assert_eq!(text(response), expected);
         assert_eq!(text(get("/metrics/snapshot?timeout=1secs")), expected);
-        assert_eq!(text(get("/metrics/snapshot?jsonp=f")), format!("f({expected})"));
+        assert_eq!(
+            text(get("/metrics/snapshot?jsonp=f")),
+            format!("f({expected})")
+        );
     }
 
     #[test]
@@ -73,8 +76,14 @@ mod tests {
         for bad in ["", "x", "5", "-1secs", "5parsecs"] {
             let response = get(&format!("/metrics/snapshot?timeout={bad}"));
             assert_eq!(response.status(), StatusCode::BAD_REQUEST, "{bad}");
-            assert_eq!(header(&response, "content-type"), Some("text/plain; charset=utf-8"));
-            assert!(text(response).starts_with("parameter 'timeout': duration '"), "{bad}");
+            assert_eq!(
+                header(&response, "content-type"),
+                Some("text/plain; charset=utf-8")
+            );
+            assert!(
+                text(response).starts_with("parameter 'timeout': duration '"),
+                "{bad}"
+            );
         }
     }
 }

@@ -66,10 +66,16 @@ impl Query {
         minimum: i64,
         expected: &'static str,
     ) -> Result<Option<i64>, ParameterError> {
-        let Some(value) = self.get(name) else { return Ok(None) };
+        let Some(value) = self.get(name) else {
+            return Ok(None);
+        };
         match value.parse() {
             Ok(number) if number >= minimum => Ok(Some(number)),
-            _ => Err(ParameterError { name, value: value.to_owned(), expected }),
+            _ => Err(ParameterError {
+                name,
+                value: value.to_owned(),
+                expected,
+            }),
         }
     }
 }
@@ -90,9 +96,8 @@ impl ParameterError {
 
 fn decode(text: &str) -> Result<String, QueryError> {
     let mut escapes = text.split('%').skip(1).map(str::as_bytes);
-    let is_escape = |bytes: &[u8]| {
-        bytes.len() >= 2 && bytes.iter().take(2).all(u8::is_ascii_hexdigit)
-    };
+    let is_escape =
+        |bytes: &[u8]| bytes.len() >= 2 && bytes.iter().take(2).all(u8::is_ascii_hexdigit);
     if !escapes.all(is_escape) {
         return Err(QueryError(text.to_owned()));
     }
@@ -131,7 +136,12 @@ mod tests {
         for bad in ["b", "c", "d", "e"] {
             assert!(query.integer(bad, -1, "a number").is_err(), "{bad}");
         }
-        let error = query.integer("b", -1, "a whole number from -1").expect_err("too small");
-        assert_eq!(error.to_string(), "parameter 'b' is '-2'; expected a whole number from -1");
+        let error = query
+            .integer("b", -1, "a whole number from -1")
+            .expect_err("too small");
+        assert_eq!(
+            error.to_string(),
+            "parameter 'b' is '-2'; expected a whole number from -1"
+        );
     }
 }

@@ -53,7 +53,11 @@ impl Timer {
     )]
     pub fn new(clock: Arc<dyn Clock>) -> Self {
         let port_zero = clock.now();
-        Self { clock, standard_zero: std::time::Instant::now(), port_zero }
+        Self {
+            clock,
+            standard_zero: std::time::Instant::now(),
+            port_zero,
+        }
     }
 
     fn sleep_until_port(&self, deadline: Instant) -> Pin<Box<dyn hyper::rt::Sleep>> {
@@ -108,7 +112,11 @@ enum End {
 impl Io {
     /// Wraps a stream.
     pub fn new(stream: Box<dyn ByteStream>) -> Self {
-        Self { stream, ahead: BytesMut::new(), end: End::Never }
+        Self {
+            stream,
+            ahead: BytesMut::new(),
+            end: End::Never,
+        }
     }
 
     /// Wraps a stream that fails once `end` completes. This is how to end an HTTP/2 connection of
@@ -117,7 +125,11 @@ impl Io {
         stream: Box<dyn ByteStream>,
         end: impl Future<Output = ()> + Send + 'static,
     ) -> Self {
-        Self { stream, ahead: BytesMut::new(), end: End::After(Box::pin(end)) }
+        Self {
+            stream,
+            ahead: BytesMut::new(),
+            end: End::After(Box::pin(end)),
+        }
     }
 
     /// Fails once the stream is cut off.
@@ -136,6 +148,11 @@ impl Io {
     /// The bytes that were read ahead and not yet taken.
     pub(crate) fn ahead(&self) -> &[u8] {
         &self.ahead
+    }
+
+    /// Throws away what was read ahead.
+    pub(crate) fn forget_ahead(&mut self) {
+        self.ahead.clear();
     }
 
     /// Reads once from the stream and keeps what came. 0 means that the peer sends no more.

@@ -23,7 +23,10 @@ enum Version {
 
 /// Answers requests on `connection` until either side ends it.
 pub(crate) async fn run(runtime: Runtime, connection: Connection, service: Arc<dyn Service>) {
-    let peer = Peer { address: connection.peer, local: connection.local };
+    let peer = Peer {
+        address: connection.peer,
+        local: connection.local,
+    };
     let mut io = Io::new(connection.stream);
     let version = match recognise(&runtime, &mut io).await {
         Ok(version) => version,
@@ -33,7 +36,12 @@ pub(crate) async fn run(runtime: Runtime, connection: Connection, service: Arc<d
         }
     };
     let (closer, closed) = closer(runtime.clone());
-    let handler = Handler { clock: Arc::clone(&runtime.clock), service, peer, closer };
+    let handler = Handler {
+        clock: Arc::clone(&runtime.clock),
+        service,
+        peer,
+        closer,
+    };
     let result = tokio::select! {
         biased;
         result = serve(runtime, io, version, handler) => result,
@@ -73,12 +81,7 @@ async fn read_ahead(io: &mut Io) -> io::Result<usize> {
     poll_fn(|context| io.poll_read_ahead(context, usize::MAX)).await
 }
 
-async fn serve(
-    runtime: Runtime,
-    io: Io,
-    version: Version,
-    handler: Handler,
-) -> hyper::Result<()> {
+async fn serve(runtime: Runtime, io: Io, version: Version, handler: Handler) -> hyper::Result<()> {
     match version {
         Version::Http1 => serve_http1(io, handler).await,
         Version::Http2 => serve_http2(runtime, io, handler).await,

@@ -3,8 +3,8 @@
 //! Hyper alone cannot do two things that a cluster manager needs, so they are done here:
 //! - **Headers have a time limit, silence has none.** The clock runs from a request's first byte to
 //!   its last header; a connection that waits between two requests may wait for ever.
-//! - **A peer may stop sending and still get its answer, but a stream without a reader ends.** When
-//!   the peer closes its direction, an ordinary response is still delivered. While a stream is being
+//! - **A peer may stop sending and still get its answer, but a stream without a reader ends.**
+//!   When the peer closes its direction, an ordinary response is still delivered. While a stream is being
 //!   sent, the same sign means that the peer is gone: nobody who listens to events hangs up half.
 
 use std::io;
@@ -37,13 +37,22 @@ struct State {
     /// When the headers that have begun to arrive must be whole.
     deadline: Option<Instant>,
     alarm: Option<BoxFuture<'static, ()>>,
+    /// Set while the connection is being closed: how long what still comes is read.
+    linger: Option<BoxFuture<'static, ()>>,
 }
 
 impl Exchange {
     /// Takes over a stream of which the first bytes may have been read ahead.
     pub(crate) fn new(io: Io, clock: Arc<dyn Clock>) -> Self {
         let deadline = (!io.ahead().is_empty()).then(|| clock.now() + limits::HEADERS_TIME);
-        Self(Arc::new(Mutex::new(State { io, clock, in_flight: 0, deadline, alarm: None })))
+        Self(Arc::new(Mutex::new(State {
+            io,
+            clock,
+            in_flight: 0,
+            deadline,
+            alarm: None,
+            linger: None,
+        })))
     }
 
     /// Notes that a request's headers are whole; it is in flight until the guard is dropped.
@@ -83,10 +92,35 @@ impl State {
         let Some(deadline) = self.deadline else {
             return Poll::Pending;
         };
-        let alarm = self.alarm.get_or_insert_with(|| self.clock.sleep_until(deadline));
+        let alarm = self
+            .alarm
+            .get_or_insert_with(|| self.clock.sleep_until(deadline));
         std::task::ready!(alarm.as_mut().poll(context));
         let message = "the request's headers took too long";
         Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, message)))
+    }
+
+    /// Closes our direction, then reads on for a while. To close a socket on which something
+    /// unread has arrived resets the connection, and the peer may lose the answer that says why,
+    /// such as a 413 to a body that it is still sending.
+    fn poll_close(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.linger.is_none() {
+            std::task::ready!(Pin::new(&mut self.io).poll_shutdown(context))?;
+        }
+        let end = self.clock.now() + limits::LINGER;
+        let linger = self
+            .linger
+            .get_or_insert_with(|| self.clock.sleep_until(end));
+        if linger.as_mut().poll(context).is_ready() {
+            return Poll::Ready(Ok(()));
+        }
+        loop {
+            self.io.forget_ahead();
+            match std::task::ready!(self.io.poll_read_ahead(context, usize::MAX)) {
+                Ok(0) | Err(_) => return Poll::Ready(Ok(())),
+                Ok(_) => {}
+            }
+        }
     }
 
     /// Completes when the peer has closed its direction or the connection has failed. What it sends
@@ -129,7 +163,7 @@ impl Write for Exchange {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.lock().io).poll_shutdown(context)
+        self.lock().poll_close(context)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -151,7 +185,10 @@ pub(crate) struct InFlight(Exchange);
 impl InFlight {
     /// The response's body, with which the request will be over.
     pub(crate) fn attach(self, body: Body) -> AttachedBody {
-        AttachedBody { body, in_flight: self }
+        AttachedBody {
+            body,
+            in_flight: self,
+        }
     }
 }
 

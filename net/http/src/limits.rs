@@ -23,3 +23,7 @@ pub const HTTP2_WINDOW: u32 = 1 << 20;
 
 /// Bytes that are gathered for one connection before its socket has taken them.
 pub const WRITE_BUFFER: usize = 64 << 10;
+
+/// After we have closed our direction of an HTTP/1.1 connection, how long what the peer still sends
+/// is read and thrown away.
+pub const LINGER: Duration = Duration::from_secs(2);

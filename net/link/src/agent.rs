@@ -14,9 +14,10 @@ use orrery_http::body::BoxError;
 use orrery_http::client::redirect_target;
 use orrery_http::{closer, limits};
 use orrery_runtime::{Address, BoxFuture, Runtime};
+use tokio::sync::oneshot;
 use tonic::Status;
 
-use crate::ends::half_link;
+use crate::ends::{drain, half_link};
 use crate::generated::agent_link_client::AgentLinkClient;
 use crate::{LinkReceiver, LinkSender, MESSAGE_MAX};
 
@@ -80,7 +81,10 @@ pub async fn connect(
 ) -> Result<(LinkSender<link::FromAgent>, LinkReceiver<link::FromMaster>), LinkError> {
     match runtime.timeout(CONNECT_TIME, open(runtime, to)).await {
         Some(result) => result,
-        None => Err(LinkError::Timeout { address: to.clone(), limit: CONNECT_TIME }),
+        None => Err(LinkError::Timeout {
+            address: to.clone(),
+            limit: CONNECT_TIME,
+        }),
     }
 }
 
@@ -108,19 +112,33 @@ async fn open(
         .max_decoding_message_size(MESSAGE_MAX)
         .max_encoding_message_size(MESSAGE_MAX);
     match client.connect(outgoing).await {
-        Ok(response) => Ok(half.join(response.into_inner())),
+        Ok(response) => {
+            let (rest, ended) = oneshot::channel();
+            runtime.spawn("agent link end", drain(ended));
+            Ok(half.join(response.into_inner(), Some(rest)))
+        }
         Err(status) => Err(refused(address, &status)),
     }
 }
 
 fn refused(address: Address, status: &Status) -> LinkError {
-    let refusal = status.source().and_then(|source| source.downcast_ref::<Refusal>());
+    let refusal = status
+        .source()
+        .and_then(|source| source.downcast_ref::<Refusal>());
     match refusal {
         Some(refusal) => {
             let (reason, leader) = (refusal.to_string(), refusal.leader.clone());
-            LinkError::Refused { address, reason, leader }
+            LinkError::Refused {
+                address,
+                reason,
+                leader,
+            }
         }
-        None => LinkError::Refused { address, reason: status.message().to_owned(), leader: None },
+        None => LinkError::Refused {
+            address,
+            reason: status.message().to_owned(),
+            leader: None,
+        },
     }
 }
 
@@ -162,7 +180,11 @@ impl tower_service::Service<http::Request<tonic::body::Body>> for Channel {
             }
             let (parts, _) = response.into_parts();
             let leader = redirect_target(&parts);
-            Err(Refusal { status: parts.status, leader }.into())
+            Err(Refusal {
+                status: parts.status,
+                leader,
+            }
+            .into())
         })
     }
 }

@@ -2,8 +2,8 @@
 
 use std::future::poll_fn;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use futures_util::Stream;
@@ -11,7 +11,7 @@ use futures_util::task::AtomicWaker;
 use orrery_api::link;
 use orrery_http::Closer;
 use prost::Message;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tonic::Streaming;
 
 use crate::{LINGER, MESSAGE_MAX, PROTOCOL_VERSION, QUEUE_MAX};
@@ -61,16 +61,6 @@ struct Shared {
     /// Wakes whoever waits in [`LinkReceiver::receive`].
     incoming: AtomicWaker,
     closer: Closer,
-    parked: Mutex<Parked>,
-}
-
-/// The receiving stream after our own side has ended the link. To drop it would reset the HTTP/2
-/// stream and with it what still waits to go out, so it is kept until the queue is empty.
-enum Parked {
-    Nothing,
-    Stream(Box<dyn Send>),
-    /// The queue is no longer being emptied: nothing is worth keeping.
-    Over,
 }
 
 impl Shared {
@@ -84,21 +74,6 @@ impl Shared {
 
     fn is_closed(&self) -> bool {
         self.closed.load(Ordering::Acquire)
-    }
-
-    fn park(&self, stream: impl Send + 'static) {
-        let mut parked = self.parked.lock().unwrap_or_else(PoisonError::into_inner);
-        if matches!(*parked, Parked::Nothing) {
-            *parked = Parked::Stream(Box::new(stream));
-        }
-    }
-
-    fn unpark(&self) {
-        let mut parked = self.parked.lock().unwrap_or_else(PoisonError::into_inner);
-        let stream = std::mem::replace(&mut *parked, Parked::Over);
-        // Dropped outside the lock: it reaches deep into HTTP/2.
-        drop(parked);
-        drop(stream);
     }
 }
 
@@ -119,7 +94,10 @@ pub struct LinkSender<M> {
 
 impl<M> Clone for LinkSender<M> {
     fn clone(&self) -> Self {
-        Self { queue: self.queue.clone(), ends: Arc::clone(&self.ends) }
+        Self {
+            queue: self.queue.clone(),
+            ends: Arc::clone(&self.ends),
+        }
     }
 }
 
@@ -133,7 +111,8 @@ impl<M: LinkMessage> LinkSender<M> {
     /// Queues a message; never waits. Its protocol version is filled in.
     ///
     /// # Errors
-    /// [`SendError::Full`] when the peer does not read, [`SendError::Closed`] when the link is over.
+    /// [`SendError::Full`] when the peer does not read, [`SendError::Closed`] when the link is
+    /// over.
     pub fn try_send(&self, mut message: M) -> Result<(), SendError> {
         if self.ends.0.is_closed() {
             return Err(SendError::Closed);
@@ -156,6 +135,8 @@ impl<M: LinkMessage> LinkSender<M> {
 pub struct LinkReceiver<M: LinkMessage> {
     /// `None` once the link has ended.
     stream: Option<Streaming<M>>,
+    /// Who takes the stream when our own side ends the link; see [`drain`].
+    rest: Option<oneshot::Sender<Streaming<M>>>,
     ends: Arc<Ends>,
 }
 
@@ -177,8 +158,9 @@ impl<M: LinkMessage> LinkReceiver<M> {
     }
 
     fn end(&mut self) {
-        if let Some(stream) = self.stream.take() {
-            self.ends.0.park(stream);
+        if let (Some(stream), Some(rest)) = (self.stream.take(), self.rest.take()) {
+            // Nobody takes it when the runtime is stopping.
+            let _ = rest.send(stream);
         }
     }
 
@@ -250,10 +232,12 @@ impl<M: LinkMessage> Stream for Outgoing<M> {
     }
 }
 
-impl<M> Drop for Outgoing<M> {
-    fn drop(&mut self) {
-        // What the peer has sent may still be read; its own end will follow.
-        self.shared.unpark();
+/// Reads a link to its end after our own side has ended it. A client that drops its receiving
+/// stream resets the call and with it what still waits to go out, so the stream is kept until the
+/// master has ended its direction too or the closer has cut the connection.
+pub(crate) async fn drain<M>(ended: oneshot::Receiver<Streaming<M>>) {
+    if let Ok(mut stream) = ended.await {
+        while let Ok(Some(_)) = stream.message().await {}
     }
 }
 
@@ -271,20 +255,39 @@ pub(crate) fn half_link<M: LinkMessage>(closer: Closer) -> (HalfLink<M>, Outgoin
         outgoing: AtomicWaker::new(),
         incoming: AtomicWaker::new(),
         closer,
-        parked: Mutex::new(Parked::Nothing),
     });
-    let outgoing = Outgoing { queue: receiver, shared: Arc::clone(&shared) };
-    (HalfLink { queue: sender, ends: Ends(shared) }, outgoing)
+    let outgoing = Outgoing {
+        queue: receiver,
+        shared: Arc::clone(&shared),
+    };
+    (
+        HalfLink {
+            queue: sender,
+            ends: Ends(shared),
+        },
+        outgoing,
+    )
 }
 
 impl<M: LinkMessage> HalfLink<M> {
-    /// Both ends of the link.
+    /// Both ends of the link. `rest` takes the stream when our own side ends the link.
     pub(crate) fn join<R: LinkMessage>(
         self,
         stream: Streaming<R>,
+        rest: Option<oneshot::Sender<Streaming<R>>>,
     ) -> (LinkSender<M>, LinkReceiver<R>) {
         let ends = Arc::new(self.ends);
-        let receiver = LinkReceiver { stream: Some(stream), ends: Arc::clone(&ends) };
-        (LinkSender { queue: self.queue, ends }, receiver)
+        let receiver = LinkReceiver {
+            stream: Some(stream),
+            rest,
+            ends: Arc::clone(&ends),
+        };
+        (
+            LinkSender {
+                queue: self.queue,
+                ends,
+            },
+            receiver,
+        )
     }
 }

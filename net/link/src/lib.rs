@@ -7,8 +7,8 @@
 //!   LinkReceiver<FromMaster> ◀─ HTTP/2 stream ◀─ queue ◀─ LinkSender<FromMaster>
 //! ```
 //!
-//! What it promises: messages arrive whole, in order and at most once; nothing waits for a peer that
-//! does not read ([`LinkSender::try_send`] says so instead); the end of the link, for whatever
+//! What it promises: messages arrive whole, in order and at most once; nothing waits for a peer
+//! that does not read ([`LinkSender::try_send`] says so instead); the end of the link, for whatever
 //! reason, is one event, `None` from [`LinkReceiver::receive`]; and what a peer sends, however
 //! wrong, ends its own link and nothing else.
 
@@ -21,7 +21,13 @@ mod ends;
 pub mod master;
 
 /// What the build script made of `link.proto`.
-#[allow(clippy::all, clippy::pedantic, missing_docs, rust_2018_idioms, unused_qualifications)]
+#[allow(
+    clippy::all,
+    clippy::pedantic,
+    missing_docs,
+    rust_2018_idioms,
+    unused_qualifications
+)]
 mod generated {
     include!(concat!(env!("OUT_DIR"), "/orrery.link.v1.rs"));
 }

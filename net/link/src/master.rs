@@ -57,10 +57,7 @@ impl LinkService {
     }
 
     /// Answers a request.
-    pub fn call(
-        &self,
-        request: orrery_http::Request,
-    ) -> BoxFuture<'static, orrery_http::Response> {
+    pub fn call(&self, request: orrery_http::Request) -> BoxFuture<'static, orrery_http::Response> {
         if request.version() != Version::HTTP_2 {
             let text = "the agent link needs HTTP/2 (prior knowledge)";
             let response = respond::text(StatusCode::HTTP_VERSION_NOT_SUPPORTED, text);
@@ -95,11 +92,13 @@ impl AgentLink for Links {
         let extensions = request.extensions();
         let (Some(peer), Some(closer)) = (extensions.get::<Peer>(), extensions.get::<Closer>())
         else {
-            return Err(Status::internal("the request does not say which connection it came on"));
+            return Err(Status::internal(
+                "the request does not say which connection it came on",
+            ));
         };
         let peer = peer.address;
         let (half, outgoing) = half_link(closer.clone());
-        let (sender, receiver) = half.join(request.into_inner());
+        let (sender, receiver) = half.join(request.into_inner(), None);
         tracing::debug!(%peer, "agent link opened");
         self.acceptor.accept(peer, sender, receiver);
         Ok(Response::new(outgoing.map(Ok as Wrap)))

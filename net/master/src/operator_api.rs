@@ -40,7 +40,8 @@ async fn answer(
         return Err(respond::method_not_allowed(&[Method::POST], request.method()));
     }
     let (parts, body) = request.into_parts();
-    let content_type = media::content_type(&parts.headers).map_err(|error| error.response())?;
+    let content_type = media::content_type_of(&parts.headers, &MEDIA_TYPES)
+        .map_err(|error| error.response())?;
     let body = body.collect(limits::BODY).await.map_err(|error| error.response())?;
     let bad_request = |text: String| respond::text(StatusCode::BAD_REQUEST, text);
     let call: master::Call = media::decode(content_type, &body).map_err(bad_request)?;

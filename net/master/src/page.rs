@@ -6,10 +6,12 @@ use http::{Method, StatusCode};
 use orrery_http::{Response, body, respond};
 
 /// The files, by their path, with their type.
-const FILES: [(&str, &str, &[u8]); 3] = [
+const FILES: [(&str, &str, &[u8]); 5] = [
     ("", "text/html; charset=utf-8", include_bytes!("../page/index.html")),
     ("page.css", "text/css; charset=utf-8", include_bytes!("../page/page.css")),
     ("page.js", "text/javascript; charset=utf-8", include_bytes!("../page/page.js")),
+    ("draw.js", "text/javascript; charset=utf-8", include_bytes!("../page/draw.js")),
+    ("viewer.js", "text/javascript; charset=utf-8", include_bytes!("../page/viewer.js")),
 ];
 
 /// Answers with one of the page's files.

@@ -21,6 +21,8 @@ const ROUTER: Router = Router::new(
         "",
         "page.css",
         "page.js",
+        "draw.js",
+        "viewer.js",
         "api/v1",
         "api/v1/scheduler",
         "flags",
@@ -71,7 +73,9 @@ async fn answer(shared: Arc<Shared>, options: Arc<Options>, request: Request) ->
         "health" => return health(request.method()),
         "redirect" if rest.is_empty() => return redirect(&shared).await,
         "redirect" => return respond::not_found(),
-        "" | "page.css" | "page.js" => return page::file(endpoint, request.method()),
+        "" | "page.css" | "page.js" | "draw.js" | "viewer.js" => {
+            return page::file(endpoint, request.method());
+        }
         _ => {}
     }
     let asked = match Asked::of(&request) {

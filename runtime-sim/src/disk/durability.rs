@@ -46,8 +46,8 @@ impl Disk {
         }
         let journal = std::mem::take(&mut self.journal);
         for item in journal {
-            let touched = folder
-                .is_none_or(|folder| item.changes.iter().any(|(place, ..)| *place == folder));
+            let touched =
+                folder.is_none_or(|folder| item.changes.iter().any(|(place, ..)| *place == folder));
             if touched && item.sequence <= sequence {
                 self.harden(item);
             } else {

@@ -4,9 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use orrery_runtime::{
-    BoxFuture, DirectoryEntry, Disk, File, Metadata, OpenOptions, WallTime,
-};
+use orrery_runtime::{BoxFuture, DirectoryEntry, Disk, File, Metadata, OpenOptions, WallTime};
 
 use super::tree::{self, Id};
 use crate::host::Host;

@@ -11,7 +11,8 @@ use orrery_runtime::{DirectoryEntry, FileKind, Metadata, OpenOptions, WallTime};
 pub(crate) type Id = u64;
 
 pub(crate) const ROOT: Id = 1;
-const FOLDERS: [&str; 6] = ["/etc", "/proc/sys/kernel/random", "/root", "/tmp", "/var/lib", "/var/log"];
+const FOLDERS: [&str; 6] =
+    ["/etc", "/proc/sys/kernel/random", "/root", "/tmp", "/var/lib", "/var/log"];
 
 /// A change of a file's content that was not synced yet.
 #[derive(Clone, Debug)]

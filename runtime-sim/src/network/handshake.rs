@@ -36,10 +36,7 @@ impl Network {
         let number = self.next_number();
         let key = self.enter(Connection {
             number,
-            ends: [
-                End::new(owner, local, State::Open),
-                End::new(nobody, peer, State::Absent),
-            ],
+            ends: [End::new(owner, local, State::Open), End::new(nobody, peer, State::Absent)],
             ways: [Way::default(), Way::default()],
             phase: Phase::Connecting,
             connector: None,
@@ -191,15 +188,12 @@ impl Network {
         let taken = self.stations[host as usize].listening.get(&port).into_iter().flatten();
         let clashes = |key: &Key| {
             let other = self.listeners.get(*key).map(|backlog| backlog.address);
-            other.is_some_and(|other| {
-                other == ip || other.is_unspecified() || ip.is_unspecified()
-            })
+            other.is_some_and(|other| other == ip || other.is_unspecified() || ip.is_unspecified())
         };
         if taken.clone().any(clashes) || self.is_port_used(host, port) {
             return Err(ErrorKind::AddrInUse.into());
         }
-        let backlog =
-            Backlog { owner, address: ip, port, queue: VecDeque::new(), acceptor: None };
+        let backlog = Backlog { owner, address: ip, port, queue: VecDeque::new(), acceptor: None };
         let key = self.listeners.insert(backlog);
         self.stations[host as usize].listening.entry(port).or_default().push(key);
         self.own_listener(owner, key);

@@ -30,9 +30,8 @@ impl Network for Ports {
             let key = opened?;
             // From here on, dropping this future closes the connection.
             let stream = Stream::new(Arc::clone(&world), key, 0);
-            let connected = std::future::poll_fn(|context| {
-                world.network.lock().poll_connected(key, context)
-            });
+            let connected =
+                std::future::poll_fn(|context| world.network.lock().poll_connected(key, context));
             let (local, peer) = connected.await?;
             Ok(Connection { stream: Box::new(stream), local, peer })
         })

@@ -104,11 +104,8 @@ impl Network {
             used: BTreeSet::new(),
             next_port: FIRST_EPHEMERAL,
         });
-        let link = Link {
-            latency: self.config.latency,
-            bandwidth: self.config.bandwidth,
-            cut: false,
-        };
+        let link =
+            Link { latency: self.config.latency, bandwidth: self.config.bandwidth, cut: false };
         for row in &mut self.links {
             row.push(link);
         }
@@ -184,7 +181,8 @@ impl Network {
     /// The host that a name or address means to host `asking`.
     pub(crate) fn resolve(&self, name: &str, asking: u32) -> Option<u32> {
         let address = name.parse::<IpAddr>().ok();
-        if name == "localhost" || address.is_some_and(|ip| ip.is_loopback() || ip.is_unspecified()) {
+        if name == "localhost" || address.is_some_and(|ip| ip.is_loopback() || ip.is_unspecified())
+        {
             return Some(asking);
         }
         let known = self.names.get(name).copied();

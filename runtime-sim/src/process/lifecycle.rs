@@ -53,7 +53,8 @@ impl Host {
         let world = self.world();
         let owner = Owner { host: self.index(), process: id };
         world.network.lock().close_process(world, owner);
-        // Dropping its tasks runs their destructors, which come back to the models: no lock is held.
+        // Dropping its tasks runs their destructors, which come back to the models: so no lock may
+        // be held here.
         world.handle.kill(node);
     }
 

@@ -290,9 +290,9 @@ impl Shell {
     /// Takes the redirections out of `words` and opens what they name.
     fn redirect(&self, words: &mut Vec<String>) -> std::io::Result<(Output, Output)> {
         let (mut stdout, mut stderr) = (self.stdout.clone(), self.stderr.clone());
-        while let Some(at) = words.iter().position(|word| {
-            matches!(word.as_str(), ">" | ">>" | "2>" | "2>>")
-        }) {
+        while let Some(at) =
+            words.iter().position(|word| matches!(word.as_str(), ">" | ">>" | "2>" | "2>>"))
+        {
             let end = words.len().min(at + 2);
             let taken: Vec<String> = words.drain(at..end).collect();
             let target = taken.get(1).map_or("", String::as_str);

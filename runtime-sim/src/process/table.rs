@@ -160,9 +160,7 @@ impl ProcessTable {
     /// The living processes that a signal reaches, by number.
     pub(crate) fn select(&self, target: Target) -> Vec<u32> {
         match target {
-            Target::Process(ProcessId(id)) => {
-                self.is_alive(id).then_some(id).into_iter().collect()
-            }
+            Target::Process(ProcessId(id)) => self.is_alive(id).then_some(id).into_iter().collect(),
             Target::Group(ProcessId(leader)) => self
                 .living()
                 .filter(|(_, process)| process.group == leader)

@@ -93,7 +93,9 @@ impl Reader {
         name: &'static str,
         slot: &mut BTreeMap<String, T>,
     ) -> Result<(), JsonError> {
-        let Some(value) = present(object, name) else { return Ok(()) };
+        let Some(value) = present(object, name) else {
+            return Ok(());
+        };
         self.at(Step::Field(name), |reader| {
             let Value::Object(entries) = value else {
                 return Err(reader.mismatch("a JSON object", value));
@@ -152,7 +154,11 @@ impl Reader {
 
     /// The error for a value of a wrong type where the reader stands.
     pub(super) fn mismatch(&self, expected: &'static str, found: &Value) -> JsonError {
-        JsonError::Mismatch { path: self.path(None), expected, found: shorten(found) }
+        JsonError::Mismatch {
+            path: self.path(None),
+            expected,
+            found: shorten(found),
+        }
     }
 
     /// `message`, unless required fields are missing.
@@ -177,13 +183,19 @@ impl Reader {
         name: &'static str,
         mut read: impl FnMut(&Value, &mut Self) -> Result<(), JsonError>,
     ) -> Result<(), JsonError> {
-        let Some(value) = present(object, name) else { return Ok(()) };
+        let Some(value) = present(object, name) else {
+            return Ok(());
+        };
         self.at(Step::Field(name), |reader| {
             let values = match value {
                 Value::Array(values) => values.as_slice(),
                 single => std::slice::from_ref(single),
             };
-            for (index, value) in values.iter().enumerate().filter(|(_, value)| !value.is_null()) {
+            for (index, value) in values
+                .iter()
+                .enumerate()
+                .filter(|(_, value)| !value.is_null())
+            {
                 reader.at(Step::Index(index), |reader| read(value, reader))?;
             }
             Ok(())
@@ -244,7 +256,9 @@ impl JsonRead for String {
 impl JsonRead for Bytes {
     fn read(value: &Value, reader: &mut Reader) -> Result<Self, JsonError> {
         let bytes = value.as_str().and_then(|text| STANDARD.decode(text).ok());
-        bytes.map(Self::from).ok_or_else(|| reader.mismatch("a string in base64", value))
+        bytes
+            .map(Self::from)
+            .ok_or_else(|| reader.mismatch("a string in base64", value))
     }
 }
 

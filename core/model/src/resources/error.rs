@@ -88,6 +88,9 @@ pub enum Problem {
 
 impl ResourceError {
     pub(super) fn new(name: &str, problem: impl Into<Problem>) -> Self {
-        Self { name: name.to_owned(), problem: problem.into() }
+        Self {
+            name: name.to_owned(),
+            problem: problem.into(),
+        }
     }
 }

@@ -72,7 +72,9 @@ impl Resources {
     /// Like [`Resources::to_messages`] with the older `role` and `reservation` beside the newer
     /// `reservations`: the format of operators' answers. `role` is `*` when nothing is reserved.
     pub fn to_endpoint_messages(&self) -> Vec<v1::Resource> {
-        self.iter().map(|entry| entry.to_endpoint_message()).collect()
+        self.iter()
+            .map(|entry| entry.to_endpoint_message())
+            .collect()
     }
 
     /// Messages for frameworks that do not know `reservations`: only `role` and `reservation`.
@@ -90,7 +92,8 @@ impl Resources {
     /// allocation role, and at least as much of each.
     pub fn contains(&self, other: &Self) -> bool {
         other.groups.iter().all(|wanted| {
-            self.find(wanted).is_ok_and(|index| self.groups[index].contains(wanted))
+            self.find(wanted)
+                .is_ok_and(|index| self.groups[index].contains(wanted))
         })
     }
 

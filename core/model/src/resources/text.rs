@@ -20,7 +20,10 @@ pub fn parse_messages(text: &str, default_role: &str) -> Result<Vec<v1::Resource
     let mut messages = match text.starts_with('[') {
         true => parse_json(text)?,
         false => {
-            let pairs = text.split([';', '\n']).map(str::trim).filter(|pair| !pair.is_empty());
+            let pairs = text
+                .split([';', '\n'])
+                .map(str::trim)
+                .filter(|pair| !pair.is_empty());
             pairs.map(parse_pair).collect::<Result<_, _>>()?
         }
     };
@@ -48,17 +51,25 @@ fn parse_pair(pair: &str) -> Result<v1::Resource, ResourceError> {
     let (key, text) = pair.split_once(':').ok_or_else(wrong)?;
     let (name, role) = match key.trim().split_once('(') {
         None => (key.trim(), None),
-        Some((name, rest)) => (name.trim(), Some(rest.strip_suffix(')').ok_or_else(wrong)?.trim())),
+        Some((name, rest)) => (
+            name.trim(),
+            Some(rest.strip_suffix(')').ok_or_else(wrong)?.trim()),
+        ),
     };
     if name.is_empty() {
         return Err(wrong());
     }
     let value = value::parse(text).map_err(|error| ResourceError::new(name, error))?;
-    let mut message = v1::Resource { name: name.to_owned(), ..Default::default() };
+    let mut message = v1::Resource {
+        name: name.to_owned(),
+        ..Default::default()
+    };
     message.role = role.map(str::to_owned);
     message.r#type = match value {
         Value::Scalar(scalar) => {
-            message.scalar = Some(v1::value::Scalar { value: scalar.as_f64() });
+            message.scalar = Some(v1::value::Scalar {
+                value: scalar.as_f64(),
+            });
             Type::Scalar
         }
         Value::Ranges(ranges) => {
@@ -66,7 +77,9 @@ fn parse_pair(pair: &str) -> Result<v1::Resource, ResourceError> {
             Type::Ranges
         }
         Value::Set(items) => {
-            message.set = Some(v1::value::Set { item: items.into_iter().collect() });
+            message.set = Some(v1::value::Set {
+                item: items.into_iter().collect(),
+            });
             Type::Set
         }
         Value::Text(text) => return Err(ResourceError::new(name, Problem::Text(text))),
@@ -109,7 +122,9 @@ impl fmt::Display for Entry<'_> {
 
 impl Entry<'_> {
     fn fmt_disk(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Some(disk) = self.disk() else { return Ok(()) };
+        let Some(disk) = self.disk() else {
+            return Ok(());
+        };
         let mut parts = Vec::new();
         if let Some(source) = &disk.source {
             parts.push(source.r#type().as_str_name().to_owned());
@@ -119,7 +134,11 @@ impl Entry<'_> {
         if let Some(persistence) = &disk.persistence {
             parts.push(persistence.id.clone());
         }
-        parts.extend(disk.volume.as_ref().map(|volume| volume.container_path.clone()));
+        parts.extend(
+            disk.volume
+                .as_ref()
+                .map(|volume| volume.container_path.clone()),
+        );
         write!(formatter, "[{}]", parts.join(":"))
     }
 }

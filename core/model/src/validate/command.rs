@@ -11,7 +11,10 @@ pub(super) fn command(command: &CommandInfo) -> Result<(), Invalid> {
     for uri in &command.uris {
         let name = uri.output_file();
         let inside = !name.starts_with('/') && name.split('/').all(|part| part != "..");
-        expect(inside, &format!("'output_file' is '{name}'; expected a path inside the sandbox"))?;
+        expect(
+            inside,
+            format_args!("'output_file' is '{name}'; expected a path inside the sandbox"),
+        )?;
     }
     command.environment.as_ref().map_or(Ok(()), environment)
 }
@@ -23,7 +26,11 @@ pub(super) fn environment(environment: &Environment) -> Result<(), Invalid> {
 
 fn check_variable(variable: &Variable) -> Result<(), Invalid> {
     let name = &variable.name;
-    let wrong = |what: &str| Err(Invalid::new(format!("Environment variable '{name}' {what}")));
+    let wrong = |what: &str| {
+        Err(Invalid::new(format!(
+            "Environment variable '{name}' {what}"
+        )))
+    };
     match variable.r#type() {
         variable::Type::Value if variable.secret.is_some() => {
             wrong("of type 'VALUE' must not have a secret set")
@@ -38,10 +45,16 @@ fn check_variable(variable: &Variable) -> Result<(), Invalid> {
             None => wrong("of type 'SECRET' must have a secret set"),
             Some(value) => {
                 secret(value).map_err(|error| {
-                    error.within(&format!("Environment variable '{name}' has an invalid secret"))
+                    error.within(&format!(
+                        "Environment variable '{name}' has an invalid secret"
+                    ))
                 })?;
                 let data = value.value.as_ref().map_or(&[][..], |value| &value.data);
-                if data.contains(&0) { wrong("has a secret with a null byte") } else { Ok(()) }
+                if data.contains(&0) {
+                    wrong("has a secret with a null byte")
+                } else {
+                    Ok(())
+                }
             }
         },
         variable::Type::Value => Ok(()),

@@ -11,16 +11,27 @@ pub(super) fn container(container: &ContainerInfo) -> Result<(), Invalid> {
     container.volumes.iter().try_for_each(check_volume)?;
     if container.r#type() == Type::Docker {
         let Some(docker) = &container.docker else {
-            return Err(Invalid::new("DockerInfo 'docker' is not set for DOCKER typed ContainerInfo"));
+            return Err(Invalid::new(
+                "DockerInfo 'docker' is not set for DOCKER typed ContainerInfo",
+            ));
         };
-        let name = docker.parameters.iter().any(|parameter| parameter.key == "name");
+        let name = docker
+            .parameters
+            .iter()
+            .any(|parameter| parameter.key == "name");
         expect(!name, "Parameter in DockerInfo must not be 'name'")?;
     }
     for limit in container.rlimit_info.iter().flat_map(|info| &info.rlimits) {
         let both_or_none = limit.soft.is_some() == limit.hard.is_some();
         let kind = limit.r#type().as_str_name();
-        expect(both_or_none, &format!("Both soft and hard limit must be set or unset for {kind}"))?;
-        expect(limit.soft <= limit.hard, &format!("The soft limit is above the hard one for {kind}"))?;
+        expect(
+            both_or_none,
+            format_args!("Both soft and hard limit must be set or unset for {kind}"),
+        )?;
+        expect(
+            limit.soft <= limit.hard,
+            format_args!("The soft limit is above the hard one for {kind}"),
+        )?;
     }
     Ok(())
 }
@@ -48,15 +59,22 @@ fn check_source(source: &orrery_api::v1::volume::Source) -> Result<(), Invalid> 
         }
     };
     let kind = source.r#type().as_str_name();
-    expect(set, &format!("'source.{field}' is not set for {kind} volume"))?;
+    expect(
+        set,
+        format_args!("'source.{field}' is not set for {kind} volume"),
+    )?;
     if let Some(path) = &source.sandbox_path {
         let known = !matches!(path.r#type(), source::sandbox_path::Type::Unknown);
         expect(known, "'source.sandbox_path.type' is unknown")?;
-        expect(!path.path.starts_with('/'), "'source.sandbox_path.path' must be relative")?;
+        expect(
+            !path.path.starts_with('/'),
+            "'source.sandbox_path.path' must be relative",
+        )?;
     }
     match &source.secret {
-        Some(secret) => command::secret(secret)
-            .map_err(|error| error.within("'source.secret' is invalid")),
+        Some(secret) => {
+            command::secret(secret).map_err(|error| error.within("'source.secret' is invalid"))
+        }
         None => Ok(()),
     }
 }

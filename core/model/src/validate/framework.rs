@@ -25,7 +25,9 @@ pub fn framework_info(info: &FrameworkInfo) -> Result<(), Invalid> {
     let timeout = info.failover_timeout();
     expect(
         timeout.abs() <= FAILOVER_TIMEOUT_MAX,
-        &format!("'FrameworkInfo.failover_timeout' is {timeout}; expected a number of seconds up to 9.2e9"),
+        format_args!(
+            "'FrameworkInfo.failover_timeout' is {timeout}; expected at most 9.2e9 seconds"
+        ),
     )
 }
 
@@ -47,7 +49,9 @@ fn check_roles(info: &FrameworkInfo) -> Result<(), Invalid> {
         let duplicate = format!("'FrameworkInfo.roles' contains the duplicate item '{name}'");
         expect(seen.insert(name), &duplicate)?;
         role(name).map_err(|error| {
-            error.within(&format!("'FrameworkInfo.roles' contains invalid role '{name}'"))
+            error.within(&format!(
+                "'FrameworkInfo.roles' contains invalid role '{name}'"
+            ))
         })?;
     }
     Ok(())
@@ -59,17 +63,24 @@ fn check_offer_filters(info: &FrameworkInfo) -> Result<(), Invalid> {
         let foreign = format!("'FrameworkInfo.offer_filters' has '{name}', which is no role of it");
         expect(own.contains(name), &foreign)?;
         check_filter(filters).map_err(|error| {
-            error.within(&format!("'FrameworkInfo.offer_filters' is invalid for role '{name}'"))
+            error.within(&format!(
+                "'FrameworkInfo.offer_filters' is invalid for role '{name}'"
+            ))
         })?;
     }
     Ok(())
 }
 
 fn check_filter(filters: &OfferFilters) -> Result<(), Invalid> {
-    let Some(minimum) = &filters.min_allocatable_resources else { return Ok(()) };
+    let Some(minimum) = &filters.min_allocatable_resources else {
+        return Ok(());
+    };
     for quantities in &minimum.quantities {
-        expect(!quantities.quantities.is_empty(), "Resource quantities must contain at least one \
-               quantity")?;
+        expect(
+            !quantities.quantities.is_empty(),
+            "Resource quantities must contain at least one \
+               quantity",
+        )?;
         for (name, amount) in &quantities.quantities {
             let value = amount.value;
             let wrong = format!("quantity '{name}' is {value}; expected a number of at least 0");

@@ -30,20 +30,26 @@ pub fn task(info: &TaskInfo) -> Result<(), Invalid> {
 pub(super) fn common(info: &TaskInfo) -> Result<(), Invalid> {
     id(&info.task_id.value).map_err(|error| error.within("'TaskInfo.task_id' is invalid"))?;
     id(&info.agent_id.value).map_err(|error| error.within("'TaskInfo.agent_id' is invalid"))?;
-    let grace_period = info.kill_policy.as_ref().and_then(|policy| policy.grace_period.as_ref());
+    let grace_period = info
+        .kill_policy
+        .as_ref()
+        .and_then(|policy| policy.grace_period.as_ref());
     expect(
         grace_period.is_none_or(|period| period.nanoseconds >= 0),
         "Task's 'kill_policy.grace_period' must be non-negative",
     )?;
     expect(
-        info.max_completion_time.as_ref().is_none_or(|time| time.nanoseconds >= 0),
+        info.max_completion_time
+            .as_ref()
+            .is_none_or(|time| time.nanoseconds >= 0),
         "Task's `max_completion_time` must be non-negative",
     )?;
     if let Some(info) = &info.check {
         check::check(info).map_err(|error| error.within("Task uses invalid check"))?;
     }
     if let Some(info) = &info.health_check {
-        check::health_check(info).map_err(|error| error.within("Task uses invalid health check"))?;
+        check::health_check(info)
+            .map_err(|error| error.within("Task uses invalid health check"))?;
     }
     let resources = resources(info)?;
     if let Some(info) = &info.command {
@@ -70,19 +76,22 @@ fn limits(info: &TaskInfo, resources: &Resources) -> Result<(), Invalid> {
     for (name, limit) in &info.limits {
         expect(
             matches!(name.as_str(), "cpus" | "mem"),
-            &format!("Task has a limit for '{name}'; expected limits for cpus and mem only"),
+            format_args!("Task has a limit for '{name}'; expected limits for cpus and mem only"),
         )?;
         let request = resources.scalar(name);
         expect(
             request > Scalar::ZERO,
-            &format!("Task has a limit for '{name}' but requests none of it"),
+            format_args!("Task has a limit for '{name}' but requests none of it"),
         )?;
         // Infinity is a limit that never binds. NaN fails the comparison.
         let limit = limit.value;
-        let enough = limit == f64::INFINITY || Scalar::from_f64(limit).is_some_and(|l| l >= request);
+        let enough =
+            limit == f64::INFINITY || Scalar::from_f64(limit).is_some_and(|l| l >= request);
         expect(
             enough,
-            &format!("Task's limit for '{name}' is {limit}; expected at least its request {request}"),
+            format_args!(
+                "Task's limit for '{name}' is {limit}; expected at least its request {request}"
+            ),
         )?;
     }
     Ok(())
@@ -93,7 +102,10 @@ fn with_executor(info: &TaskInfo, info_of_executor: &ExecutorInfo) -> Result<(),
         matches!(info_of_executor.r#type(), Type::Custom | Type::Unknown),
         "'ExecutorInfo.type' must be 'CUSTOM'",
     )?;
-    expect(info_of_executor.command.is_some(), "'ExecutorInfo.command' must be set")?;
+    expect(
+        info_of_executor.command.is_some(),
+        "'ExecutorInfo.command' must be set",
+    )?;
     executor(info_of_executor)?;
     combined(info, info_of_executor)
 }
@@ -112,7 +124,10 @@ pub(super) fn combined(task: &TaskInfo, executor: &ExecutorInfo) -> Result<(), I
                 _ => false,
             };
             let name = mine.name();
-            expect(!overlap, &format!("Task and its executor both use parts of '{name}'"))?;
+            expect(
+                !overlap,
+                format_args!("Task and its executor both use parts of '{name}'"),
+            )?;
         }
     }
     consumed(&(task + executor)).map_err(|error| error.within("Task and its executor"))

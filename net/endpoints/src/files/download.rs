@@ -48,9 +48,16 @@ impl Files {
         let path = required_path(query)?;
         let file = self.open(path).await?;
         let length = file.length().await;
-        let length =
-            length.map_err(|source| FilesError::Disk { path: path.to_owned(), source })?;
-        let name = path.trim_end_matches('/').rsplit('/').next().unwrap_or_default().to_owned();
+        let length = length.map_err(|source| FilesError::Disk {
+            path: path.to_owned(),
+            source,
+        })?;
+        let name = path
+            .trim_end_matches('/')
+            .rsplit('/')
+            .next()
+            .unwrap_or_default()
+            .to_owned();
         Ok(Download { name, file, length })
     }
 }
@@ -72,7 +79,10 @@ impl Download {
 
 /// The type of the content, told by the ending of the name.
 fn content_type(name: &str) -> HeaderValue {
-    let ending = name.rsplit_once('.').map_or("", |(_, ending)| ending).to_ascii_lowercase();
+    let ending = name
+        .rsplit_once('.')
+        .map_or("", |(_, ending)| ending)
+        .to_ascii_lowercase();
     let known = TYPES.iter().find(|(known, _)| *known == ending);
     HeaderValue::from_static(known.map_or("application/octet-stream", |(_, media)| media))
 }
@@ -113,7 +123,11 @@ enum State {
 
 impl FileBody {
     fn new(file: Box<dyn File>, length: u64) -> Self {
-        Self { position: 0, length, state: State::Idle(file) }
+        Self {
+            position: 0,
+            length,
+            state: State::Idle(file),
+        }
     }
 
     fn left(&self) -> u64 {
@@ -148,7 +162,9 @@ impl http_body::Body for FileBody {
         context: &mut Context<'_>,
     ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
         self.advance();
-        let State::Reading(reading) = &mut self.state else { return Poll::Ready(None) };
+        let State::Reading(reading) = &mut self.state else {
+            return Poll::Ready(None);
+        };
         let (file, result) = ready!(reading.as_mut().poll(context));
         self.state = State::Ended;
         let data = match result {
@@ -159,7 +175,10 @@ impl http_body::Body for FileBody {
             Ok(data) => data,
             Err(error) => return Poll::Ready(Some(Err(error))),
         };
-        self.position = self.position.saturating_add(data.len() as u64).min(self.length);
+        self.position = self
+            .position
+            .saturating_add(data.len() as u64)
+            .min(self.length);
         self.state = State::Idle(file);
         Poll::Ready(Some(Ok(Frame::data(data))))
     }
@@ -191,7 +210,10 @@ mod tests {
         let text = |name| String::from_utf8_lossy(disposition(name).as_bytes()).into_owned();
         assert_eq!(text("stdout"), "attachment; filename=stdout");
         assert_eq!(text("a b"), "attachment; filename=\"a b\"");
-        assert_eq!(text("a\"\\\r\nX: y"), "attachment; filename=\"a\\\"\\\\X: y\"");
+        assert_eq!(
+            text("a\"\\\r\nX: y"),
+            "attachment; filename=\"a\\\"\\\\X: y\""
+        );
         assert_eq!(text("é"), "attachment; filename=\"é\"");
     }
 }
