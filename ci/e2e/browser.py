@@ -183,6 +183,11 @@ class Browser:
     def close(self):
         """Ends the browser with all its helpers, which share its process group."""
         if self.socket:
+            try:
+                self.call("Browser.close")
+                self.process.wait(10)
+            except (OSError, ValueError, subprocess.TimeoutExpired):
+                pass
             self.socket.close()
         try:
             os.killpg(self.process.pid, signal.SIGKILL)

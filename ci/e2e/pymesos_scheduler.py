@@ -51,7 +51,7 @@ class Test(Scheduler):
         name, state = update["task_id"]["value"], update["state"]
         self.states.setdefault(name, []).append(state)
         if name == "endless" and state == "TASK_RUNNING":
-            driver.sendFrameworkMessage(update["executor_id"], update["agent_id"],
+            driver.sendFrameworkMessage({"value": "echo"}, update["agent_id"],
                                         encode_data(b"hello"))
         ends = [states[-1] for states in self.states.values()]
         if sorted(ends) == ["TASK_FINISHED"] * 3 + ["TASK_KILLED"]:

@@ -93,7 +93,8 @@ impl Host {
     }
 
     /// Makes a process without a main of its own and hands out its runtime: the scenario itself
-    /// acts as that process. It lives until it is killed.
+    /// acts as that process. It lives until it is killed; after that, connecting, listening,
+    /// launching and waiting through its runtime never complete.
     ///
     /// # Panics
     /// When the host is down.

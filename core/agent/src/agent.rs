@@ -25,6 +25,15 @@ pub(crate) enum Stopping {
     Done,
 }
 
+/// The end of an agent that is stopped in order.
+#[derive(Debug, Default)]
+pub(crate) struct Leave {
+    /// When it stops waiting for the master. Set once its executors have ended.
+    pub(crate) until: Option<Instant>,
+    /// True once it has unregistered.
+    pub(crate) said: bool,
+}
+
 /// The agent's state machine. See the crate's description.
 #[derive(Debug)]
 pub struct Agent {
@@ -46,6 +55,8 @@ pub struct Agent {
     pub(crate) connections: BTreeMap<ConnectionNumber, ExecutorKey>,
     pub(crate) counters: Counters,
     pub(crate) stopping: Option<Stopping>,
+    /// How a stopping agent takes its leave of the master.
+    pub(crate) leave: Leave,
     pub(crate) outputs: Vec<Output>,
 }
 
@@ -69,6 +80,7 @@ impl Agent {
             connections: BTreeMap::new(),
             counters: Counters::default(),
             stopping: None,
+            leave: Leave::default(),
             outputs: Vec::new(),
         }
     }
@@ -223,7 +235,7 @@ impl Machine for Agent {
             return None;
         }
         let executors = self.deadlines.first().map(|(at, _)| *at);
-        [self.registration.deadline(), self.streams.deadline(), executors]
+        [self.registration.deadline(), self.streams.deadline(), executors, self.leave.until]
             .into_iter()
             .flatten()
             .min()

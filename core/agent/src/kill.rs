@@ -1,5 +1,7 @@
 //! Ending things: killing tasks, shutting down executors, frameworks and the agent itself.
 
+use std::time::Duration;
+
 use orrery_api::link::{self, from_agent};
 use orrery_api::v1::TaskState::TaskKilled;
 use orrery_api::v1::executor::{Event, event};
@@ -9,6 +11,9 @@ use crate::agent::Stopping;
 use crate::framework::{ExecutorKey, ExecutorState, Queued, Termination};
 use crate::planted::is_planted;
 use crate::{Agent, Output, PlantedBug, container};
+
+/// How long a stopping agent waits for the master to take its last words.
+const LEAVE_PATIENCE: Duration = Duration::from_secs(2);
 
 impl Agent {
     pub(crate) fn kill_task(&mut self, kill: link::KillTask) {
@@ -181,12 +186,29 @@ impl Agent {
         if executors.any(|executor| executor.state != ExecutorState::Terminated) {
             return;
         }
-        if error.is_none() {
-            // It does not come back under this id, so the master need not wait for it.
-            self.send_to_master(from_agent::Body::Unregister(link::Unregister {}));
+        if error.is_none() && self.is_leaving() {
+            return;
         }
         self.stopping = Some(Stopping::Done);
         self.emit(Output::Stop { error });
+    }
+}
+
+impl Agent {
+    /// Whether there is something to wait for before an agent that was stopped in order ends: its
+    /// last updates are to be acknowledged, and the master is to hear that it does not come back
+    /// under this id. The master then closes the link.
+    fn is_leaving(&mut self) -> bool {
+        if !self.registration.is_registered() {
+            return false;
+        }
+        let until = *self.leave.until.get_or_insert(self.now.instant + LEAVE_PATIENCE);
+        let late = self.now.instant >= until;
+        if !self.leave.said && (late || self.streams.is_empty()) {
+            self.leave.said = true;
+            self.send_to_master(from_agent::Body::Unregister(link::Unregister {}));
+        }
+        !late
     }
 }
 

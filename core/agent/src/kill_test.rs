@@ -8,7 +8,7 @@ use orrery_api::v1::TaskState::{TaskFailed, TaskKilled, TaskRunning};
 use orrery_api::v1::task_status::Reason;
 use orrery_runtime::ExitStatus;
 
-use crate::testing::{Bench, custom, framework_id, reason, state};
+use crate::testing::{Bench, custom, framework_id, reason, state, uuid};
 use crate::{Input, Output};
 
 const GRACE: Duration = Duration::from_secs(5);
@@ -131,16 +131,21 @@ fn stopping_ends_executors_then_the_agent() {
     bench.update("t", "t", TaskKilled, 1);
     assert_eq!(state(&bench.only_update()), TaskKilled);
     bench.exited(&container, ExitStatus::Exited(0));
-    let last: Vec<_> = bench.outputs.iter().rev().take(2).collect();
-    assert_eq!(last[0], &Output::Stop { error: None });
-    let unregister = from_agent::Body::Unregister(link::Unregister {});
-    assert_eq!(last[1], &Output::ToMaster(Box::new(unregister)));
+    let unregister = Output::ToMaster(Box::new(from_agent::Body::Unregister(link::Unregister {})));
+    assert!(!bench.outputs.contains(&unregister), "the last update is not acknowledged yet");
+    bench.acknowledge("t", &uuid(1));
+    assert_eq!(bench.outputs.last(), Some(&unregister));
+    bench.feed(Input::LinkDown { link: 1 });
+    assert_eq!(bench.outputs.last(), Some(&Output::Stop { error: None }));
 }
 
 #[test]
-fn an_idle_agent_stops_at_once_and_an_ordered_stop_says_why() {
+fn a_stopping_agent_waits_for_the_master_only_so_long_and_an_ordered_stop_says_why() {
     let mut bench = Bench::registered();
     bench.feed(Input::Stop);
+    let unregister = Output::ToMaster(Box::new(from_agent::Body::Unregister(link::Unregister {})));
+    assert_eq!(bench.outputs.last(), Some(&unregister));
+    bench.pass(Duration::from_secs(2));
     assert_eq!(bench.outputs.last(), Some(&Output::Stop { error: None }));
     let mut bench = Bench::registered();
     bench.master(from_master::Body::Shutdown(link::Shutdown { message: "gone".into() }));

@@ -83,6 +83,11 @@ impl Streams {
         true
     }
 
+    /// Whether no task has a stream.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.streams.is_empty()
+    }
+
     /// Whether updates of this task await acknowledgement.
     pub(crate) fn contains(&self, key: &TaskKey) -> bool {
         self.streams.contains_key(key)

@@ -11,10 +11,7 @@ use crate::names::{self, Message, Occurrence, Schema};
 /// The text of the generated module.
 pub fn generate(schema: &Schema) -> Result<String, Box<dyn std::error::Error>> {
     let mut text = String::new();
-    for (_, path) in schema
-        .enums()
-        .filter(|(name, _)| name.starts_with(".mesos.v1."))
-    {
+    for (_, path) in schema.enums().filter(|(name, _)| name.starts_with(".mesos.v1.")) {
         write!(text, "{}", enumeration(path))?;
     }
     for (name, message) in schema.messages() {
@@ -45,16 +42,8 @@ fn write_message(
     let mut reads = String::new();
     for field in &message.descriptor.field {
         let occurrence = names::occurrence(field, proto3);
-        writeln!(
-            writes,
-            "        {}",
-            writing(schema, message, field, occurrence)?
-        )?;
-        writeln!(
-            reads,
-            "        {}",
-            reading(schema, message, field, occurrence)?
-        )?;
+        writeln!(writes, "        {}", writing(schema, message, field, occurrence)?)?;
+        writeln!(reads, "        {}", reading(schema, message, field, occurrence)?)?;
     }
     write!(
         text,
@@ -179,8 +168,5 @@ fn reading(
 }
 
 fn is_deprecated(field: &FieldDescriptorProto) -> bool {
-    field
-        .options
-        .as_ref()
-        .is_some_and(|options| options.deprecated())
+    field.options.as_ref().is_some_and(|options| options.deprecated())
 }

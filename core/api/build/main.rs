@@ -2,10 +2,7 @@
 //! things that prost does not: Mesos' JSON form of every `mesos.v1` message, and the tables by
 //! which a decoded message is checked for its required fields.
 
-#![allow(
-    clippy::disallowed_methods,
-    reason = "a build script writes files by itself"
-)]
+#![allow(clippy::disallowed_methods, reason = "a build script writes files by itself")]
 
 mod json;
 mod names;
@@ -46,9 +43,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     // Serving the fields that Mesos calls deprecated is this crate's duty, so their use is no
     // reason for a warning.
     for file in &mut descriptors.file {
-        file.message_type
-            .iter_mut()
-            .for_each(allow_deprecated_fields);
+        file.message_type.iter_mut().for_each(allow_deprecated_fields);
     }
     let mut config = prost_build::Config::new();
     config.bytes(["."]);
@@ -64,8 +59,5 @@ fn allow_deprecated_fields(message: &mut DescriptorProto) {
             options.deprecated = None;
         }
     }
-    message
-        .nested_type
-        .iter_mut()
-        .for_each(allow_deprecated_fields);
+    message.nested_type.iter_mut().for_each(allow_deprecated_fields);
 }

@@ -39,10 +39,7 @@ pub enum Occurrence {
 impl Schema {
     /// Collects what the files declare.
     pub fn new(files: &FileDescriptorSet) -> Result<Self, Box<dyn Error>> {
-        let mut schema = Self {
-            messages: BTreeMap::new(),
-            enums: BTreeMap::new(),
-        };
+        let mut schema = Self { messages: BTreeMap::new(), enums: BTreeMap::new() };
         for file in &files.file {
             let package = file.package();
             let module = rust_module(package)
@@ -60,10 +57,7 @@ impl Schema {
 
     fn add_message(&mut self, descriptor: &DescriptorProto, scope: &str, module: &str) {
         let name = format!("{scope}.{}", descriptor.name());
-        let inner = format!(
-            "{module}::{}",
-            identifier(&descriptor.name().to_snake_case())
-        );
+        let inner = format!("{module}::{}", identifier(&descriptor.name().to_snake_case()));
         for message in &descriptor.nested_type {
             self.add_message(message, &name, &inner);
         }
@@ -71,53 +65,38 @@ impl Schema {
             self.add_enum(enumeration, &name, &inner);
         }
         let path = format!("{module}::{}", descriptor.name().to_upper_camel_case());
-        let message = Message {
-            descriptor: descriptor.clone(),
-            path,
-            module: inner,
-        };
+        let message = Message { descriptor: descriptor.clone(), path, module: inner };
         self.messages.insert(name, message);
     }
 
     fn add_enum(&mut self, descriptor: &EnumDescriptorProto, scope: &str, module: &str) {
         let path = format!("{module}::{}", descriptor.name().to_upper_camel_case());
-        self.enums
-            .insert(format!("{scope}.{}", descriptor.name()), path);
+        self.enums.insert(format!("{scope}.{}", descriptor.name()), path);
     }
 
     /// All messages that have a Rust type of their own (map entries have none), by full name.
     pub fn messages(&self) -> impl Iterator<Item = (&str, &Message)> {
-        self.all_messages()
-            .filter(|(_, message)| !message.is_map_entry())
+        self.all_messages().filter(|(_, message)| !message.is_map_entry())
     }
 
     /// All messages and map entries, by full name.
     pub fn all_messages(&self) -> impl Iterator<Item = (&str, &Message)> {
-        self.messages
-            .iter()
-            .map(|(name, message)| (name.as_str(), message))
+        self.messages.iter().map(|(name, message)| (name.as_str(), message))
     }
 
     /// All enums: their full names and the paths of their Rust types.
     pub fn enums(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.enums
-            .iter()
-            .map(|(name, path)| (name.as_str(), path.as_str()))
+        self.enums.iter().map(|(name, path)| (name.as_str(), path.as_str()))
     }
 
     /// The message of that full name.
     pub fn message(&self, name: &str) -> Result<&Message, String> {
-        self.messages
-            .get(name)
-            .ok_or_else(|| format!("message {name} is not declared"))
+        self.messages.get(name).ok_or_else(|| format!("message {name} is not declared"))
     }
 
     /// The path of the Rust type of the enum of that full name.
     pub fn enum_path(&self, name: &str) -> Result<&str, String> {
-        let path = self
-            .enums
-            .get(name)
-            .ok_or_else(|| format!("enum {name} is not declared"))?;
+        let path = self.enums.get(name).ok_or_else(|| format!("enum {name} is not declared"))?;
         Ok(path)
     }
 
@@ -133,21 +112,14 @@ impl Schema {
         if !entry.is_map_entry() {
             return Ok(None);
         }
-        Ok(entry
-            .descriptor
-            .field
-            .iter()
-            .find(|field| field.name() == "value"))
+        Ok(entry.descriptor.field.iter().find(|field| field.name() == "value"))
     }
 }
 
 impl Message {
     /// Whether this is not a message of its own but the form that a map takes on the wire.
     pub fn is_map_entry(&self) -> bool {
-        self.descriptor
-            .options
-            .as_ref()
-            .is_some_and(|options| options.map_entry())
+        self.descriptor.options.as_ref().is_some_and(|options| options.map_entry())
     }
 
     /// The oneof that `field` belongs to: its Rust field and its Rust type.
@@ -189,10 +161,7 @@ fn rust_module(package: &str) -> Option<String> {
     let (root, module) = ROOTS
         .iter()
         .find(|(root, _)| package == *root || package.starts_with(&format!("{root}.")))?;
-    Some(format!(
-        "{module}{}",
-        package[root.len()..].replace('.', "::")
-    ))
+    Some(format!("{module}{}", package[root.len()..].replace('.', "::")))
 }
 
 /// Escapes the Rust keywords that occur as names in the `.proto` texts.

@@ -94,11 +94,7 @@ fn table(
     if fields.lines().count() > MAX_FIELDS {
         return Err(format!("{name} has more than {MAX_FIELDS} fields to check").into());
     }
-    writeln!(
-        text,
-        "static {}: Shape = Shape {{ fields: &[\n{fields}] }};",
-        identifier(name)
-    )?;
+    writeln!(text, "static {}: Shape = Shape {{ fields: &[\n{fields}] }};", identifier(name))?;
     for entry in entries {
         write!(text, "{}", table(schema, incomplete, entry)?)?;
     }
@@ -108,7 +104,5 @@ fn table(
 /// `.mesos.v1.Offer.Operation` as `MESOS_V1_OFFER_OPERATION`. Two names of the texts could only
 /// clash if they differed in nothing but case; the compiler would then refuse the second table.
 fn identifier(name: &str) -> String {
-    name.trim_start_matches('.')
-        .replace('.', "_")
-        .to_uppercase()
+    name.trim_start_matches('.').replace('.', "_").to_uppercase()
 }

@@ -126,8 +126,7 @@ impl Check {
         match (&field.kind, wire_type) {
             (Kind::Message(shape), WireType::LengthDelimited) => {
                 let inner = take_delimited(bytes)?;
-                self.path
-                    .push((field.name, field.repeated.then_some(*count)));
+                self.path.push((field.name, field.repeated.then_some(*count)));
                 *count += 1;
                 let result = self.message(inner, shape);
                 self.path.pop();
@@ -165,9 +164,7 @@ impl Check {
 /// Splits a length-delimited value off the front of `bytes`.
 fn take_delimited<'a>(bytes: &mut &'a [u8]) -> Result<&'a [u8], DecodeError> {
     let length = decode_varint(bytes)?;
-    let split = usize::try_from(length)
-        .ok()
-        .and_then(|length| bytes.split_at_checked(length));
+    let split = usize::try_from(length).ok().and_then(|length| bytes.split_at_checked(length));
     match split {
         Some((value, rest)) => {
             *bytes = rest;

@@ -24,10 +24,7 @@ const TYPES: [(&str, RoundTrip); 9] = [
     ("master.Response.", round_trip::<v1::master::Response>),
     ("scheduler.Call.", round_trip::<v1::scheduler::Call>),
     ("scheduler.Event.", round_trip::<v1::scheduler::Event>),
-    (
-        "scheduler.OfferConstraints.",
-        round_trip::<v1::scheduler::OfferConstraints>,
-    ),
+    ("scheduler.OfferConstraints.", round_trip::<v1::scheduler::OfferConstraints>),
 ];
 
 fn round_trip<M: JsonMessage + Checked + PartialEq + Debug>(text: &[u8]) -> Value {
@@ -47,11 +44,7 @@ fn recorded_messages_keep_their_json() {
     let mut wrong = Vec::new();
     for entry in fs::read_dir(folder).expect("the folder of recorded messages") {
         let path = entry.expect("an entry").path();
-        let name = path
-            .file_name()
-            .expect("a name")
-            .to_string_lossy()
-            .into_owned();
+        let name = path.file_name().expect("a name").to_string_lossy().into_owned();
         let (_, round_trip) = TYPES
             .iter()
             .find(|(prefix, _)| name.starts_with(prefix))

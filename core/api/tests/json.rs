@@ -34,15 +34,9 @@ fn defaults_are_written_unless_deprecated() {
         text(&v1::FrameworkInfo::default()),
         r#"{"user":"","name":"","failover_timeout":0.0,"checkpoint":false}"#
     );
-    let variable = v1::environment::Variable {
-        name: "A".into(),
-        ..Default::default()
-    };
+    let variable = v1::environment::Variable { name: "A".into(), ..Default::default() };
     assert_eq!(text(&variable), r#"{"name":"A","type":"VALUE"}"#);
-    let plugin = v1::CsiPluginInfo {
-        r#type: "t".into(),
-        ..Default::default()
-    };
+    let plugin = v1::CsiPluginInfo { r#type: "t".into(), ..Default::default() };
     assert_eq!(text(&plugin), r#"{"type":"t","name":"default"}"#);
 }
 
@@ -55,14 +49,9 @@ fn unset_and_empty_fields_are_left_out() {
 
 #[test]
 fn numbers_have_mesos_shapes() {
-    let range = v1::value::Range {
-        begin: 0,
-        end: u64::MAX,
-    };
+    let range = v1::value::Range { begin: 0, end: u64::MAX };
     assert_eq!(text(&range), r#"{"begin":0,"end":18446744073709551615}"#);
-    let time = v1::TimeInfo {
-        nanoseconds: i64::MIN,
-    };
+    let time = v1::TimeInfo { nanoseconds: i64::MIN };
     assert_eq!(text(&time), r#"{"nanoseconds":-9223372036854775808}"#);
     for (value, expected) in [
         (1.0, "1.0"),
@@ -82,10 +71,7 @@ fn numbers_have_mesos_shapes() {
 
 #[test]
 fn strings_are_escaped() {
-    let label = v1::Label {
-        key: "\"\\\n\u{0}\u{7f}é😀</script>".into(),
-        value: None,
-    };
+    let label = v1::Label { key: "\"\\\n\u{0}\u{7f}é😀</script>".into(), value: None };
     let written = text(&label);
     assert!(written.contains(r#"\"\\\n\u0000"#), "{written}");
     assert_eq!(read::<v1::Label>(&written), label);
@@ -94,9 +80,7 @@ fn strings_are_escaped() {
 #[test]
 fn bytes_are_base64_with_padding() {
     for (bytes, expected) in [("", ""), ("a", "YQ=="), ("ab", "YWI="), ("abc", "YWJj")] {
-        let uuid = v1::Uuid {
-            value: Bytes::from_static(bytes.as_bytes()),
-        };
+        let uuid = v1::Uuid { value: Bytes::from_static(bytes.as_bytes()) };
         assert_eq!(text(&uuid), format!(r#"{{"value":"{expected}"}}"#));
         assert_eq!(read::<v1::Uuid>(&text(&uuid)), uuid);
     }
@@ -109,19 +93,13 @@ fn bytes_are_base64_with_padding() {
 #[test]
 fn maps_are_objects() {
     let json = r#"{"quantities":{"cpus":{"value":1.0},"mem":{"value":2.5}}}"#;
-    assert_eq!(
-        text(&read::<v1::offer_filters::ResourceQuantities>(json)),
-        json
-    );
+    assert_eq!(text(&read::<v1::offer_filters::ResourceQuantities>(json)), json);
 }
 
 #[test]
 fn a_oneof_is_its_member() {
     let json = r#"{"selector":{"pseudoattribute_type":"HOSTNAME"},"predicate":{"exists":{}}}"#;
-    assert_eq!(
-        text(&read::<v1::scheduler::AttributeConstraint>(json)),
-        json
-    );
+    assert_eq!(text(&read::<v1::scheduler::AttributeConstraint>(json)), json);
 }
 
 #[test]
@@ -136,10 +114,7 @@ fn a_protobuf_duration_is_an_object() {
 
 #[test]
 fn unknown_keys_and_nulls_count_for_nothing() {
-    assert_eq!(
-        status(r#","nosuch":[{"a":1}],"message":null,"labels":null"#),
-        status("")
-    );
+    assert_eq!(status(r#","nosuch":[{"a":1}],"message":null,"labels":null"#), status(""));
     let info: v1::FrameworkInfo = read(r#"{"user":"u","name":"n","roles":["a",null,"b"]}"#);
     assert_eq!(info.roles, ["a", "b"]);
 }
@@ -152,27 +127,13 @@ fn numbers_and_booleans_may_be_strings() {
     );
     assert_eq!(read.timestamp, Some(12.5));
     assert_eq!(read.healthy, Some(true));
-    assert_eq!(
-        read.container_status.and_then(|status| status.executor_pid),
-        Some(77)
-    );
+    assert_eq!(read.container_status.and_then(|status| status.executor_pid), Some(77));
 }
 
 #[test]
 fn integers_may_have_an_empty_fraction_only() {
-    assert_eq!(
-        read::<v1::TimeInfo>(r#"{"nanoseconds":3e2}"#).nanoseconds,
-        300
-    );
-    for bad in [
-        "1.5",
-        "9223372036854775808",
-        "1e300",
-        "\"x\"",
-        "true",
-        "[1]",
-        "{}",
-    ] {
+    assert_eq!(read::<v1::TimeInfo>(r#"{"nanoseconds":3e2}"#).nanoseconds, 300);
+    for bad in ["1.5", "9223372036854775808", "1e300", "\"x\"", "true", "[1]", "{}"] {
         let json = format!(r#"{{"nanoseconds":{bad}}}"#);
         assert!(refusal::<v1::TimeInfo>(&json).starts_with("field 'nanoseconds': expected an"));
     }
@@ -195,10 +156,7 @@ fn enums_go_by_name() {
     assert!(refusal::<v1::TaskStatus>(unknown).contains("field 'state': expected the name"));
     let capabilities: v1::CapabilityInfo = read(r#"{"capabilities":["CHOWN","NOSUCH","KILL"]}"#);
     assert_eq!(text(&capabilities), r#"{"capabilities":["CHOWN","KILL"]}"#);
-    let odd = Call {
-        r#type: Some(99),
-        ..Call::default()
-    };
+    let odd = Call { r#type: Some(99), ..Call::default() };
     assert_eq!(text(&odd), "{}");
 }
 
@@ -235,10 +193,7 @@ fn broken_utf8_is_replaced() {
 #[test]
 fn what_is_not_an_object_is_refused() {
     for bad in ["", "   ", "{", "{\"type", "{} x", "nul", "\u{feff}{}"] {
-        assert!(matches!(
-            json::decode::<Call>(bad.as_bytes()),
-            Err(JsonError::Syntax(_))
-        ));
+        assert!(matches!(json::decode::<Call>(bad.as_bytes()), Err(JsonError::Syntax(_))));
     }
     for bad in ["[]", "1", "\"x\"", "null"] {
         assert!(refusal::<Call>(bad).contains("expected a JSON object"));
@@ -248,20 +203,14 @@ fn what_is_not_an_object_is_refused() {
 #[test]
 fn deep_nesting_is_refused_not_followed() {
     let levels = 200_000;
-    let parents = format!(
-        "{}{{}}{}",
-        r#"{"value":"c","parent":"#.repeat(levels),
-        "}".repeat(levels)
-    );
+    let parents =
+        format!("{}{{}}{}", r#"{"value":"c","parent":"#.repeat(levels), "}".repeat(levels));
     assert!(matches!(
         json::decode::<v1::ContainerId>(parents.as_bytes()),
         Err(JsonError::Syntax(_))
     ));
     let lists = "[".repeat(levels);
-    assert!(matches!(
-        json::decode::<Call>(lists.as_bytes()),
-        Err(JsonError::Syntax(_))
-    ));
+    assert!(matches!(json::decode::<Call>(lists.as_bytes()), Err(JsonError::Syntax(_))));
 }
 
 #[test]

@@ -13,11 +13,7 @@ use prost_types::{DescriptorProto, EnumDescriptorProto, FieldDescriptorProto, Fi
 fn no_name_number_or_type_drifts() {
     let files = FileDescriptorSet::decode(DESCRIPTORS).expect("the compiled descriptors");
     let mut lines = BTreeSet::new();
-    for file in files
-        .file
-        .iter()
-        .filter(|file| file.package().starts_with("mesos."))
-    {
+    for file in files.file.iter().filter(|file| file.package().starts_with("mesos.")) {
         let package = file.package();
         for message in &file.message_type {
             list_message(message, package, &mut lines);
@@ -26,16 +22,10 @@ fn no_name_number_or_type_drifts() {
             list_enum(enumeration, package, &mut lines);
         }
     }
-    let listed: BTreeSet<String> = include_str!("numbers.txt")
-        .lines()
-        .map(str::to_owned)
-        .collect();
+    let listed: BTreeSet<String> = include_str!("numbers.txt").lines().map(str::to_owned).collect();
     let gone: Vec<_> = listed.difference(&lines).collect();
     let new: Vec<_> = lines.difference(&listed).collect();
-    assert!(
-        gone.is_empty() && new.is_empty(),
-        "listed but gone: {gone:#?}\nnot listed: {new:#?}"
-    );
+    assert!(gone.is_empty() && new.is_empty(), "listed but gone: {gone:#?}\nnot listed: {new:#?}");
 }
 
 fn list_message(message: &DescriptorProto, scope: &str, lines: &mut BTreeSet<String>) {
@@ -47,11 +37,7 @@ fn list_message(message: &DescriptorProto, scope: &str, lines: &mut BTreeSet<Str
             field.number(),
             type_name(field),
             label(field),
-            field
-                .default_value
-                .as_ref()
-                .map(|value| format!(" ={value}"))
-                .unwrap_or_default()
+            field.default_value.as_ref().map(|value| format!(" ={value}")).unwrap_or_default()
         ));
     }
     for inner in &message.nested_type {
@@ -72,10 +58,7 @@ fn list_enum(enumeration: &EnumDescriptorProto, scope: &str, lines: &mut BTreeSe
 fn type_name(field: &FieldDescriptorProto) -> String {
     match field.r#type() {
         Type::Message | Type::Enum => field.type_name().trim_start_matches('.').to_owned(),
-        scalar => scalar
-            .as_str_name()
-            .trim_start_matches("TYPE_")
-            .to_lowercase(),
+        scalar => scalar.as_str_name().trim_start_matches("TYPE_").to_lowercase(),
     }
 }
 

@@ -28,10 +28,7 @@ fn missing_required_fields_are_all_named() {
     assert_eq!(missing::<Call>(&call), ["subscribe.framework_info.name"]);
 
     let offers = [field(1, &field(1, b"o")), field(1, b"")].concat();
-    assert_eq!(
-        missing::<Call>(&field(4, &offers)),
-        ["accept.offer_ids[1].value"]
-    );
+    assert_eq!(missing::<Call>(&field(4, &offers)), ["accept.offer_ids[1].value"]);
 }
 
 #[test]
@@ -54,40 +51,25 @@ fn an_unknown_value_of_a_required_enum_counts_as_missing() {
 
 #[test]
 fn nothing_is_missing_from_an_empty_message_without_required_fields() {
-    assert_eq!(
-        protobuf::decode::<Call>(b"").expect("an empty call"),
-        Call::default()
-    );
+    assert_eq!(protobuf::decode::<Call>(b"").expect("an empty call"), Call::default());
     assert_eq!(missing::<v1::TaskId>(b""), ["value"]);
 }
 
 #[test]
 fn unknown_fields_are_skipped() {
     let id = [field(9, b"what is this"), field(1, b"t")].concat();
-    assert_eq!(
-        protobuf::decode::<v1::TaskId>(&id).expect("an id").value,
-        "t"
-    );
+    assert_eq!(protobuf::decode::<v1::TaskId>(&id).expect("an id").value, "t");
 }
 
 #[test]
 fn deep_nesting_is_refused_not_followed() {
-    let mut id = v1::ContainerId {
-        value: "c".into(),
-        parent: None,
-    };
+    let mut id = v1::ContainerId { value: "c".into(), parent: None };
     for _ in 0..90 {
-        id = v1::ContainerId {
-            value: "c".into(),
-            parent: Some(Box::new(id)),
-        };
+        id = v1::ContainerId { value: "c".into(), parent: Some(Box::new(id)) };
     }
     assert!(protobuf::decode::<v1::ContainerId>(&protobuf::encode(&id)).is_ok());
     for _ in 0..200 {
-        id = v1::ContainerId {
-            value: "c".into(),
-            parent: Some(Box::new(id)),
-        };
+        id = v1::ContainerId { value: "c".into(), parent: Some(Box::new(id)) };
     }
     assert!(matches!(
         protobuf::decode::<v1::ContainerId>(&protobuf::encode(&id)),
@@ -97,17 +79,8 @@ fn deep_nesting_is_refused_not_followed() {
 
 #[test]
 fn lengths_that_lie_are_refused() {
-    for bytes in [
-        &b"\x0a\x05ab"[..],
-        b"\x0a",
-        b"\x0a\xff\xff\xff\xff\x0f",
-        b"\xff",
-        b"\x0b\x0a",
-    ] {
-        assert!(matches!(
-            protobuf::decode::<v1::TaskId>(bytes),
-            Err(DecodeError::Malformed(_))
-        ));
+    for bytes in [&b"\x0a\x05ab"[..], b"\x0a", b"\x0a\xff\xff\xff\xff\x0f", b"\xff", b"\x0b\x0a"] {
+        assert!(matches!(protobuf::decode::<v1::TaskId>(bytes), Err(DecodeError::Malformed(_))));
     }
 }
 

@@ -79,10 +79,7 @@ impl FilesError {
 impl Files {
     /// Nothing attached yet, on that disk.
     pub fn new(disk: Arc<dyn Disk>) -> Self {
-        Self {
-            disk,
-            table: Arc::default(),
-        }
+        Self { disk, table: Arc::default() }
     }
 
     /// Shows the file or folder `real` under the virtual path `shown`, in place of what was shown
@@ -128,10 +125,7 @@ impl Files {
     pub fn debug(&self, asked: &Asked) -> Response {
         let table = self.table();
         let entries = table.entries().map(|(shown, real)| {
-            (
-                shown.to_owned(),
-                Value::from(real.to_string_lossy().into_owned()),
-            )
+            (shown.to_owned(), Value::from(real.to_string_lossy().into_owned()))
         });
         asked.json(&Value::Object(entries.collect()))
     }
@@ -140,21 +134,9 @@ impl Files {
     async fn resolve(&self, path: &str) -> Result<PathBuf, FilesError> {
         let not_found = || FilesError::NotFound(path.to_owned());
         let (root, rest) = self.table().find(path).ok_or_else(not_found)?;
-        let root = self
-            .disk
-            .canonicalize(&root)
-            .await
-            .map_err(|_| not_found())?;
-        let wanted = if rest.is_empty() {
-            root.clone()
-        } else {
-            root.join(rest)
-        };
-        let found = self
-            .disk
-            .canonicalize(&wanted)
-            .await
-            .map_err(|_| not_found())?;
+        let root = self.disk.canonicalize(&root).await.map_err(|_| not_found())?;
+        let wanted = if rest.is_empty() { root.clone() } else { root.join(rest) };
+        let found = self.disk.canonicalize(&wanted).await.map_err(|_| not_found())?;
         if found.starts_with(&root) {
             Ok(found)
         } else {
@@ -177,8 +159,5 @@ impl std::fmt::Debug for Files {
 
 /// The parameter `path`.
 fn required_path(query: &Query) -> Result<&str, FilesError> {
-    query
-        .get("path")
-        .filter(|path| !path.is_empty())
-        .ok_or(FilesError::NoPath)
+    query.get("path").filter(|path| !path.is_empty()).ok_or(FilesError::NoPath)
 }

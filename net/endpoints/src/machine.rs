@@ -19,15 +19,10 @@ pub async fn read(runtime: &Runtime) -> SystemStatistics {
 /// Files under `/proc` say that they are empty, so they are read without asking for their length.
 async fn text(runtime: &Runtime, path: &str) -> String {
     let read = async {
-        let file = runtime
-            .disk
-            .open(Path::new(path), OpenOptions::READ)
-            .await?;
+        let file = runtime.disk.open(Path::new(path), OpenOptions::READ).await?;
         let mut whole = Vec::new();
         while whole.len() < LENGTH_MAX {
-            let piece = file
-                .read_at(whole.len() as u64, LENGTH_MAX - whole.len())
-                .await?;
+            let piece = file.read_at(whole.len() as u64, LENGTH_MAX - whole.len()).await?;
             if piece.is_empty() {
                 break;
             }
@@ -35,27 +30,18 @@ async fn text(runtime: &Runtime, path: &str) -> String {
         }
         std::io::Result::Ok(whole)
     };
-    read.await
-        .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
-        .unwrap_or_default()
+    read.await.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
 }
 
 fn parse(load: &str, memory: &str, processors: &str) -> SystemStatistics {
-    let mut averages = load
-        .split_whitespace()
-        .map(|word| word.parse().unwrap_or(0.0));
+    let mut averages = load.split_whitespace().map(|word| word.parse().unwrap_or(0.0));
     let mut average = || averages.next().unwrap_or(0.0);
     let kibibytes = |name: &str| {
-        let line = memory
-            .lines()
-            .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        let line = memory.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
         let number = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
         number.unwrap_or(0).saturating_mul(1024)
     };
-    let cpus = processors
-        .lines()
-        .filter(|line| line.starts_with("processor"))
-        .count();
+    let cpus = processors.lines().filter(|line| line.starts_with("processor")).count();
     SystemStatistics {
         load: [average(), average(), average()],
         cpus: u32::try_from(cpus).unwrap_or(u32::MAX),

@@ -65,10 +65,7 @@ mod tests {
         assert_eq!(header(&response, "content-type"), Some("application/json"));
         assert_eq!(text(response), expected);
         assert_eq!(text(get("/metrics/snapshot?timeout=1secs")), expected);
-        assert_eq!(
-            text(get("/metrics/snapshot?jsonp=f")),
-            format!("f({expected})")
-        );
+        assert_eq!(text(get("/metrics/snapshot?jsonp=f")), format!("f({expected})"));
     }
 
     #[test]
@@ -76,14 +73,8 @@ mod tests {
         for bad in ["", "x", "5", "-1secs", "5parsecs"] {
             let response = get(&format!("/metrics/snapshot?timeout={bad}"));
             assert_eq!(response.status(), StatusCode::BAD_REQUEST, "{bad}");
-            assert_eq!(
-                header(&response, "content-type"),
-                Some("text/plain; charset=utf-8")
-            );
-            assert!(
-                text(response).starts_with("parameter 'timeout': duration '"),
-                "{bad}"
-            );
+            assert_eq!(header(&response, "content-type"), Some("text/plain; charset=utf-8"));
+            assert!(text(response).starts_with("parameter 'timeout': duration '"), "{bad}");
         }
     }
 }

@@ -48,20 +48,12 @@ pub fn resources_of(messages: &[v1::Resource]) -> Value {
 
 /// Resources in full, in the format of operators' answers.
 pub fn resources_in_full(resources: &Resources) -> Value {
-    resources
-        .to_endpoint_messages()
-        .iter()
-        .map(orrery_api::json::to_value)
-        .collect()
+    resources.to_endpoint_messages().iter().map(orrery_api::json::to_value).collect()
 }
 
 /// Labels as a list of `{key, value?}`.
 pub fn labels(labels: &v1::Labels) -> Value {
-    labels
-        .labels
-        .iter()
-        .map(orrery_api::json::to_value)
-        .collect()
+    labels.labels.iter().map(orrery_api::json::to_value).collect()
 }
 
 /// `{"fault_domain": …}`.
@@ -71,9 +63,7 @@ pub fn domain(domain: &v1::DomainInfo) -> Value {
 
 /// The role that resources are allocated to, `*` if they are not.
 fn role_of(resources: &[v1::Resource]) -> &str {
-    let mut roles = resources
-        .iter()
-        .filter_map(|resource| resource.allocation_info.as_ref());
+    let mut roles = resources.iter().filter_map(|resource| resource.allocation_info.as_ref());
     roles.find_map(|info| info.role.as_deref()).unwrap_or("*")
 }
 
@@ -86,9 +76,7 @@ fn insert_some(object: &mut Object, key: &str, value: Option<Value>) {
 
 /// Amounts by name: a task's or executor's limits.
 fn limits(limits: &std::collections::BTreeMap<String, v1::value::Scalar>) -> Option<Value> {
-    let amounts = limits
-        .iter()
-        .map(|(name, limit)| (name.clone(), number(limit.value)));
+    let amounts = limits.iter().map(|(name, limit)| (name.clone(), number(limit.value)));
     (!limits.is_empty()).then(|| Value::Object(amounts.collect()))
 }
 
@@ -104,9 +92,7 @@ mod tests {
         assert_eq!(number(f64::INFINITY), json!("Infinity"));
         assert_eq!(number(f64::NEG_INFINITY), json!("-Infinity"));
         assert_eq!(number(f64::NAN), json!("NaN"));
-        let time = v1::TimeInfo {
-            nanoseconds: 1_795_165_254_523_744_000,
-        };
+        let time = v1::TimeInfo { nanoseconds: 1_795_165_254_523_744_000 };
         assert_eq!(seconds(&time).to_string(), "1795165254.523744");
     }
 
@@ -133,17 +119,10 @@ mod tests {
 
     #[test]
     fn labels_are_a_plain_list() {
-        let label = |value: Option<&str>| v1::Label {
-            key: "k".into(),
-            value: value.map(str::to_owned),
-        };
-        let list = v1::Labels {
-            labels: vec![label(Some("v")), label(None)],
-        };
-        assert_eq!(
-            labels(&list),
-            json!([{"key": "k", "value": "v"}, {"key": "k"}])
-        );
+        let label =
+            |value: Option<&str>| v1::Label { key: "k".into(), value: value.map(str::to_owned) };
+        let list = v1::Labels { labels: vec![label(Some("v")), label(None)] };
+        assert_eq!(labels(&list), json!([{"key": "k", "value": "v"}, {"key": "k"}]));
         assert_eq!(labels(&v1::Labels::default()), json!([]));
     }
 }

@@ -71,11 +71,7 @@ impl Query {
         };
         match value.parse() {
             Ok(number) if number >= minimum => Ok(Some(number)),
-            _ => Err(ParameterError {
-                name,
-                value: value.to_owned(),
-                expected,
-            }),
+            _ => Err(ParameterError { name, value: value.to_owned(), expected }),
         }
     }
 }
@@ -136,12 +132,7 @@ mod tests {
         for bad in ["b", "c", "d", "e"] {
             assert!(query.integer(bad, -1, "a number").is_err(), "{bad}");
         }
-        let error = query
-            .integer("b", -1, "a whole number from -1")
-            .expect_err("too small");
-        assert_eq!(
-            error.to_string(),
-            "parameter 'b' is '-2'; expected a whole number from -1"
-        );
+        let error = query.integer("b", -1, "a whole number from -1").expect_err("too small");
+        assert_eq!(error.to_string(), "parameter 'b' is '-2'; expected a whole number from -1");
     }
 }

@@ -52,10 +52,7 @@ impl Asked {
             None => (HeaderValue::from_static("application/json"), text),
             Some(function) => {
                 let call = [function.as_bytes(), b"(", &text, b")"].concat();
-                (
-                    HeaderValue::from_static("text/javascript"),
-                    Bytes::from(call),
-                )
+                (HeaderValue::from_static("text/javascript"), Bytes::from(call))
             }
         };
         let mut response = respond::empty(StatusCode::OK);
@@ -76,15 +73,11 @@ impl Asked {
 
 /// Whether `Accept-Encoding` allows gzip.
 fn takes_gzip(headers: &HeaderMap) -> bool {
-    let values = headers
-        .get_all(ACCEPT_ENCODING)
-        .iter()
-        .filter_map(|value| value.to_str().ok());
+    let values = headers.get_all(ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
     values.flat_map(|value| value.split(',')).any(|choice| {
         let mut parts = choice.split(';').map(str::trim);
-        let named = parts
-            .next()
-            .is_some_and(|name| name == "*" || name.eq_ignore_ascii_case("gzip"));
+        let named =
+            parts.next().is_some_and(|name| name == "*" || name.eq_ignore_ascii_case("gzip"));
         let weight = parts.find_map(|part| part.strip_prefix("q="));
         named && weight.is_none_or(|weight| weight.parse().is_ok_and(|weight: f32| weight > 0.0))
     })
@@ -140,9 +133,7 @@ mod tests {
         assert_eq!(header(&response, "content-type"), Some("application/json"));
         let compressed = crate::testing::bytes(response);
         let mut plain = String::new();
-        flate2::read::GzDecoder::new(&compressed[..])
-            .read_to_string(&mut plain)
-            .expect("gzip");
+        flate2::read::GzDecoder::new(&compressed[..]).read_to_string(&mut plain).expect("gzip");
         assert_eq!(plain, large);
         for refusal in ["", "deflate", "gzip;q=0", "identity", "gzip; q=x"] {
             let response = asked(Method::GET, "/", refusal).json_text(large.clone());

@@ -58,11 +58,7 @@ impl Router {
         delegated: &'static [&'static str],
         others: &'static [&'static str],
     ) -> Self {
-        Self {
-            process,
-            delegated,
-            others,
-        }
+        Self { process, delegated, others }
     }
 
     /// The endpoint that `path` (without its query) names.
@@ -73,10 +69,7 @@ impl Router {
         let Some(relative) = path.strip_prefix('/') else {
             return Err(RouteError::Malformed(path.to_owned()));
         };
-        let parts: Vec<&str> = relative
-            .split('/')
-            .filter(|part| !part.is_empty())
-            .collect();
+        let parts: Vec<&str> = relative.split('/').filter(|part| !part.is_empty()).collect();
         if parts.contains(&"..") {
             return Err(RouteError::NotFound(path.to_owned()));
         }
@@ -98,22 +91,14 @@ impl Router {
 fn longest(table: &'static [&'static str], parts: &[&str]) -> Option<Route> {
     let find = |name: &str| table.iter().copied().find(|known| *known == name);
     if parts.is_empty() {
-        return find("").map(|endpoint| Route {
-            endpoint,
-            rest: String::new(),
-        });
+        return find("").map(|endpoint| Route { endpoint, rest: String::new() });
     }
     (1..=parts.len()).rev().find_map(|length| {
         let (name, rest) = parts.split_at(length);
         let name = name.join("/");
-        let current = name
-            .strip_suffix(".json")
-            .filter(|name| OLD_ENDINGS.contains(name));
+        let current = name.strip_suffix(".json").filter(|name| OLD_ENDINGS.contains(name));
         let endpoint = find(&name).or_else(|| current.and_then(find))?;
-        Some(Route {
-            endpoint,
-            rest: rest.join("/"),
-        })
+        Some(Route { endpoint, rest: rest.join("/") })
     })
 }
 
@@ -123,22 +108,8 @@ mod tests {
 
     const MASTER: Router = Router::new(
         "master",
-        &[
-            "",
-            "api/v1",
-            "api/v1/scheduler",
-            "state",
-            "tasks",
-            "slaves",
-            "roles",
-            "quota",
-        ],
-        &[
-            "version",
-            "metrics/snapshot",
-            "files/read",
-            "system/stats.json",
-        ],
+        &["", "api/v1", "api/v1/scheduler", "state", "tasks", "slaves", "roles", "quota"],
+        &["version", "metrics/snapshot", "files/read", "system/stats.json"],
     );
     const AGENT: Router = Router::new("slave(1)", &["state", "monitor/statistics"], &["version"]);
 
@@ -151,12 +122,7 @@ mod tests {
         for path in ["/state", "/master/state", "/state/", "//master//state/"] {
             assert_eq!(endpoint(&MASTER, path), Some("state"), "{path}");
         }
-        for path in [
-            "/slave(1)/state",
-            "/slave%281%29/state",
-            "/slave%281)/state",
-            "/state",
-        ] {
+        for path in ["/slave(1)/state", "/slave%281%29/state", "/slave%281)/state", "/state"] {
             assert_eq!(endpoint(&AGENT, path), Some("state"), "{path}");
         }
         assert_eq!(endpoint(&MASTER, "/slave(1)/state"), None);
@@ -167,36 +133,18 @@ mod tests {
     fn other_processes_are_not_under_the_delegate() {
         assert_eq!(endpoint(&MASTER, "/version"), Some("version"));
         assert_eq!(endpoint(&MASTER, "/master/version"), None);
-        assert_eq!(
-            endpoint(&MASTER, "/metrics/snapshot"),
-            Some("metrics/snapshot")
-        );
+        assert_eq!(endpoint(&MASTER, "/metrics/snapshot"), Some("metrics/snapshot"));
         assert_eq!(endpoint(&MASTER, "/metrics"), None);
     }
 
     #[test]
     fn the_longest_name_wins() {
         let route = MASTER.route("/api/v1/operator").expect("found");
-        assert_eq!(
-            route,
-            Route {
-                endpoint: "api/v1",
-                rest: "operator".into()
-            }
-        );
-        assert_eq!(
-            endpoint(&MASTER, "/api/v1/scheduler"),
-            Some("api/v1/scheduler")
-        );
+        assert_eq!(route, Route { endpoint: "api/v1", rest: "operator".into() });
+        assert_eq!(endpoint(&MASTER, "/api/v1/scheduler"), Some("api/v1/scheduler"));
         assert_eq!(endpoint(&MASTER, "/api"), None);
         let route = MASTER.route("/master/quota/eng%2Fweb/x").expect("found");
-        assert_eq!(
-            route,
-            Route {
-                endpoint: "quota",
-                rest: "eng%2Fweb/x".into()
-            }
-        );
+        assert_eq!(route, Route { endpoint: "quota", rest: "eng%2Fweb/x".into() });
     }
 
     #[test]
@@ -204,15 +152,9 @@ mod tests {
         assert_eq!(endpoint(&MASTER, "/master/state.json"), Some("state"));
         assert_eq!(endpoint(&MASTER, "/roles.json"), Some("roles"));
         assert_eq!(endpoint(&MASTER, "/files/read.json"), Some("files/read"));
-        assert_eq!(
-            endpoint(&AGENT, "/monitor/statistics.json"),
-            Some("monitor/statistics")
-        );
+        assert_eq!(endpoint(&AGENT, "/monitor/statistics.json"), Some("monitor/statistics"));
         assert_eq!(endpoint(&MASTER, "/slaves.json"), None);
-        assert_eq!(
-            endpoint(&MASTER, "/system/stats.json"),
-            Some("system/stats.json")
-        );
+        assert_eq!(endpoint(&MASTER, "/system/stats.json"), Some("system/stats.json"));
         assert_eq!(endpoint(&MASTER, "/system/stats"), None);
     }
 
@@ -226,24 +168,10 @@ mod tests {
 
     #[test]
     fn bad_paths_are_told_apart() {
-        assert_eq!(
-            MASTER.route("state"),
-            Err(RouteError::Malformed("state".into()))
-        );
+        assert_eq!(MASTER.route("state"), Err(RouteError::Malformed("state".into())));
         assert_eq!(MASTER.route(""), Err(RouteError::Malformed(String::new())));
-        for path in [
-            "/..",
-            "/state/..",
-            "/../state",
-            "/%2e%2e/state",
-            "/%ff/state",
-            "/%",
-        ] {
-            assert_eq!(
-                MASTER.route(path).ok().map(|route| route.endpoint),
-                None,
-                "{path}"
-            );
+        for path in ["/..", "/state/..", "/../state", "/%2e%2e/state", "/%ff/state", "/%"] {
+            assert_eq!(MASTER.route(path).ok().map(|route| route.endpoint), None, "{path}");
         }
     }
 }

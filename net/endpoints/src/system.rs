@@ -14,11 +14,8 @@ pub fn version(info: &v1::VersionInfo) -> Map<String, Value> {
     object.insert("build_date".into(), info.build_date().into());
     object.insert("build_time".into(), number(info.build_time()));
     object.insert("build_user".into(), info.build_user().into());
-    let optional = [
-        ("git_sha", &info.git_sha),
-        ("git_branch", &info.git_branch),
-        ("git_tag", &info.git_tag),
-    ];
+    let optional =
+        [("git_sha", &info.git_sha), ("git_branch", &info.git_branch), ("git_tag", &info.git_tag)];
     for (key, value) in optional {
         if let Some(value) = value {
             object.insert(key.into(), value.as_str().into());

@@ -17,10 +17,7 @@ pub fn now<T>(future: impl Future<Output = T>) -> T {
 
 /// A header of a response.
 pub fn header<'a>(response: &'a Response, name: &str) -> Option<&'a str> {
-    response
-        .headers()
-        .get(name)
-        .map(|value| value.to_str().expect("a readable header"))
+    response.headers().get(name).map(|value| value.to_str().expect("a readable header"))
 }
 
 /// The body of a response.

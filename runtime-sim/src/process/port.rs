@@ -16,6 +16,9 @@ use crate::timers::Sleep;
 
 impl Processes for Ports {
     fn launch(&self, command: Command) -> BoxFuture<'static, io::Result<ProcessId>> {
+        if !self.is_alive() {
+            return Box::pin(std::future::pending());
+        }
         let host = self.host().clone();
         let parent = self.process();
         Box::pin(async move {
@@ -31,6 +34,9 @@ impl Processes for Ports {
     }
 
     fn wait(&self, process: ProcessId) -> BoxFuture<'static, io::Result<ExitStatus>> {
+        if !self.is_alive() {
+            return Box::pin(std::future::pending());
+        }
         let host = self.host().clone();
         let parent = self.process();
         Box::pin(async move {

@@ -154,11 +154,7 @@ impl Reader {
 
     /// The error for a value of a wrong type where the reader stands.
     pub(super) fn mismatch(&self, expected: &'static str, found: &Value) -> JsonError {
-        JsonError::Mismatch {
-            path: self.path(None),
-            expected,
-            found: shorten(found),
-        }
+        JsonError::Mismatch { path: self.path(None), expected, found: shorten(found) }
     }
 
     /// `message`, unless required fields are missing.
@@ -191,11 +187,7 @@ impl Reader {
                 Value::Array(values) => values.as_slice(),
                 single => std::slice::from_ref(single),
             };
-            for (index, value) in values
-                .iter()
-                .enumerate()
-                .filter(|(_, value)| !value.is_null())
-            {
+            for (index, value) in values.iter().enumerate().filter(|(_, value)| !value.is_null()) {
                 reader.at(Step::Index(index), |reader| read(value, reader))?;
             }
             Ok(())
@@ -256,9 +248,7 @@ impl JsonRead for String {
 impl JsonRead for Bytes {
     fn read(value: &Value, reader: &mut Reader) -> Result<Self, JsonError> {
         let bytes = value.as_str().and_then(|text| STANDARD.decode(text).ok());
-        bytes
-            .map(Self::from)
-            .ok_or_else(|| reader.mismatch("a string in base64", value))
+        bytes.map(Self::from).ok_or_else(|| reader.mismatch("a string in base64", value))
     }
 }
 

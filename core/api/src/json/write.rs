@@ -41,9 +41,7 @@ impl JsonWrite for Bytes {
         let length = base64::encoded_len(self.len(), true).unwrap_or_default();
         out.resize(start + length, 0);
         // The buffer has exactly the length that the engine asked for, so this cannot fail.
-        let written = STANDARD
-            .encode_slice(self, &mut out[start..])
-            .unwrap_or_default();
+        let written = STANDARD.encode_slice(self, &mut out[start..]).unwrap_or_default();
         out.truncate(start + written);
         out.push(b'"');
     }
@@ -153,10 +151,7 @@ pub fn enumerations<E: JsonEnum>(out: &mut Vec<u8>, key: &str, numbers: &[i32]) 
     }
     out.extend_from_slice(key.as_bytes());
     out.push(b'[');
-    for value in numbers
-        .iter()
-        .filter_map(|number| E::try_from(*number).ok())
-    {
+    for value in numbers.iter().filter_map(|number| E::try_from(*number).ok()) {
         value.name().write(out);
         out.push(b',');
     }

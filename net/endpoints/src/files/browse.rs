@@ -31,10 +31,7 @@ impl Files {
         let mut entries = Vec::with_capacity(names.len());
         for name in names {
             if let Ok(metadata) = self.disk.metadata(&folder.join(&name.name)).await {
-                entries.push(Listed {
-                    path: format!("{shown}/{}", name.name),
-                    metadata,
-                });
+                entries.push(Listed { path: format!("{shown}/{}", name.name), metadata });
             }
         }
         Ok(entries)
@@ -49,9 +46,7 @@ impl Listed {
             path: self.path.clone(),
             nlink: Some(i32::try_from(metadata.links).unwrap_or(i32::MAX)),
             size: Some(metadata.length),
-            mtime: Some(v1::TimeInfo {
-                nanoseconds: modified(metadata),
-            }),
+            mtime: Some(v1::TimeInfo { nanoseconds: modified(metadata) }),
             mode: Some(kind_bits(metadata.kind) | metadata.permissions),
             uid: Some(metadata.user.clone()),
             gid: Some(metadata.group.clone()),
@@ -76,11 +71,7 @@ pub fn entry_object(entry: &Listed) -> Value {
 /// The time of the last change in nanoseconds, cut to whole seconds as Mesos does.
 fn modified(metadata: &Metadata) -> i64 {
     const SECOND: i64 = 1_000_000_000;
-    metadata
-        .modified
-        .as_nanoseconds()
-        .div_euclid(SECOND)
-        .saturating_mul(SECOND)
+    metadata.modified.as_nanoseconds().div_euclid(SECOND).saturating_mul(SECOND)
 }
 
 /// The text that ls(1) shows, such as `-rw-r--r--`.

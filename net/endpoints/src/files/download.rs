@@ -48,16 +48,8 @@ impl Files {
         let path = required_path(query)?;
         let file = self.open(path).await?;
         let length = file.length().await;
-        let length = length.map_err(|source| FilesError::Disk {
-            path: path.to_owned(),
-            source,
-        })?;
-        let name = path
-            .trim_end_matches('/')
-            .rsplit('/')
-            .next()
-            .unwrap_or_default()
-            .to_owned();
+        let length = length.map_err(|source| FilesError::Disk { path: path.to_owned(), source })?;
+        let name = path.trim_end_matches('/').rsplit('/').next().unwrap_or_default().to_owned();
         Ok(Download { name, file, length })
     }
 }
@@ -79,10 +71,7 @@ impl Download {
 
 /// The type of the content, told by the ending of the name.
 fn content_type(name: &str) -> HeaderValue {
-    let ending = name
-        .rsplit_once('.')
-        .map_or("", |(_, ending)| ending)
-        .to_ascii_lowercase();
+    let ending = name.rsplit_once('.').map_or("", |(_, ending)| ending).to_ascii_lowercase();
     let known = TYPES.iter().find(|(known, _)| *known == ending);
     HeaderValue::from_static(known.map_or("application/octet-stream", |(_, media)| media))
 }
@@ -123,11 +112,7 @@ enum State {
 
 impl FileBody {
     fn new(file: Box<dyn File>, length: u64) -> Self {
-        Self {
-            position: 0,
-            length,
-            state: State::Idle(file),
-        }
+        Self { position: 0, length, state: State::Idle(file) }
     }
 
     fn left(&self) -> u64 {
@@ -175,10 +160,7 @@ impl http_body::Body for FileBody {
             Ok(data) => data,
             Err(error) => return Poll::Ready(Some(Err(error))),
         };
-        self.position = self
-            .position
-            .saturating_add(data.len() as u64)
-            .min(self.length);
+        self.position = self.position.saturating_add(data.len() as u64).min(self.length);
         self.state = State::Idle(file);
         Poll::Ready(Some(Ok(Frame::data(data))))
     }
@@ -210,10 +192,7 @@ mod tests {
         let text = |name| String::from_utf8_lossy(disposition(name).as_bytes()).into_owned();
         assert_eq!(text("stdout"), "attachment; filename=stdout");
         assert_eq!(text("a b"), "attachment; filename=\"a b\"");
-        assert_eq!(
-            text("a\"\\\r\nX: y"),
-            "attachment; filename=\"a\\\"\\\\X: y\""
-        );
+        assert_eq!(text("a\"\\\r\nX: y"), "attachment; filename=\"a\\\"\\\\X: y\"");
         assert_eq!(text("é"), "attachment; filename=\"é\"");
     }
 }

@@ -71,9 +71,7 @@ impl FakeDisk {
 
     fn node(&self, path: &Path) -> io::Result<&Node> {
         let real = self.real(path, 0)?;
-        self.nodes
-            .get(&real)
-            .ok_or_else(|| io::ErrorKind::NotFound.into())
+        self.nodes.get(&real).ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 }
 
@@ -120,16 +118,10 @@ impl Disk for FakeDisk {
                 return Err(io::ErrorKind::NotADirectory.into());
             };
             let folder = self.real(path, 0)?;
-            let inside = self
-                .nodes
-                .iter()
-                .filter(|(path, _)| path.parent() == Some(&folder));
+            let inside = self.nodes.iter().filter(|(path, _)| path.parent() == Some(&folder));
             let entries = inside.filter_map(|(path, node)| {
                 let name = path.file_name()?.to_string_lossy().into_owned();
-                Some(DirectoryEntry {
-                    name,
-                    kind: kind(node),
-                })
+                Some(DirectoryEntry { name, kind: kind(node) })
             });
             Ok(entries.collect())
         };
@@ -144,11 +136,7 @@ impl Disk for FakeDisk {
                 _ => 4096,
             },
             links: 1,
-            permissions: if matches!(node, Node::Folder) {
-                0o755
-            } else {
-                0o640
-            },
+            permissions: if matches!(node, Node::Folder) { 0o755 } else { 0o640 },
             user: "root".into(),
             group: "users".into(),
             modified: WallTime::from_nanoseconds(1_795_165_906_123_456_789),
@@ -177,9 +165,7 @@ struct FakeFile(Bytes);
 
 impl File for FakeFile {
     fn read_at(&self, offset: u64, length: usize) -> BoxFuture<'_, io::Result<Bytes>> {
-        let start = usize::try_from(offset)
-            .unwrap_or(usize::MAX)
-            .min(self.0.len());
+        let start = usize::try_from(offset).unwrap_or(usize::MAX).min(self.0.len());
         let end = start.saturating_add(length).min(self.0.len());
         answer(Ok(self.0.slice(start..end)))
     }

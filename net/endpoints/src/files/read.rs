@@ -44,23 +44,13 @@ impl Files {
         offset: Option<u64>,
         length: Option<u64>,
     ) -> Result<Piece, FilesError> {
-        let disk = |source| FilesError::Disk {
-            path: path.to_owned(),
-            source,
-        };
+        let disk = |source| FilesError::Disk { path: path.to_owned(), source };
         let file = self.open(path).await?;
         let size = file.length().await.map_err(disk)?;
         let Some(offset) = offset else {
-            return Ok(Piece {
-                offset: size,
-                size,
-                data: Bytes::new(),
-            });
+            return Ok(Piece { offset: size, size, data: Bytes::new() });
         };
-        let length = length
-            .unwrap_or(u64::MAX)
-            .min(MAX_READ)
-            .min(size.saturating_sub(offset));
+        let length = length.unwrap_or(u64::MAX).min(MAX_READ).min(size.saturating_sub(offset));
         // At most `MAX_READ`, so it fits.
         let length = usize::try_from(length).unwrap_or_default();
         let data = match length {
@@ -74,12 +64,8 @@ impl Files {
     pub(super) async fn read_asked(&self, query: &Query) -> Result<Piece, FilesError> {
         const EXPECTED: &str = "a whole number, or -1";
         let path = required_path(query)?;
-        let offset = query
-            .integer("offset", -1, EXPECTED)?
-            .and_then(|it| u64::try_from(it).ok());
-        let length = query
-            .integer("length", -1, EXPECTED)?
-            .and_then(|it| u64::try_from(it).ok());
+        let offset = query.integer("offset", -1, EXPECTED)?.and_then(|it| u64::try_from(it).ok());
+        let length = query.integer("length", -1, EXPECTED)?.and_then(|it| u64::try_from(it).ok());
         self.read_piece(path, offset, length).await
     }
 
@@ -90,10 +76,7 @@ impl Files {
     }
 
     async fn open_resolved(&self, path: &str, real: &Path) -> Result<Box<dyn File>, FilesError> {
-        let disk = |source| FilesError::Disk {
-            path: path.to_owned(),
-            source,
-        };
+        let disk = |source| FilesError::Disk { path: path.to_owned(), source };
         let metadata = self.disk.metadata(real).await.map_err(disk)?;
         match metadata.kind {
             FileKind::File => self.disk.open(real, OpenOptions::READ).await.map_err(disk),

@@ -19,9 +19,7 @@ impl Table {
     }
 
     pub fn entries(&self) -> impl Iterator<Item = (&str, &Path)> {
-        self.attached
-            .iter()
-            .map(|(shown, real)| (shown.as_str(), real.as_path()))
+        self.attached.iter().map(|(shown, real)| (shown.as_str(), real.as_path()))
     }
 
     /// What is attached at the longest beginning of `path`, and the rest of it.
@@ -37,9 +35,7 @@ impl Table {
 
 /// The names in a virtual path. `.` stands for nothing; `..` is left for the disk to follow.
 fn parts(path: &str) -> Vec<&str> {
-    path.split('/')
-        .filter(|part| !part.is_empty() && *part != ".")
-        .collect()
+    path.split('/').filter(|part| !part.is_empty() && *part != ".").collect()
 }
 
 fn normal(parts: &[&str]) -> String {
@@ -51,9 +47,7 @@ mod tests {
     use super::*;
 
     fn found(table: &Table, path: &str) -> Option<(String, String)> {
-        table
-            .find(path)
-            .map(|(real, rest)| (real.to_string_lossy().into_owned(), rest))
+        table.find(path).map(|(real, rest)| (real.to_string_lossy().into_owned(), rest))
     }
 
     #[test]

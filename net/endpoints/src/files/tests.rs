@@ -41,11 +41,7 @@ fn files() -> Files {
 }
 
 fn asked(method: Method, path: &str) -> Asked {
-    let request = Request::builder()
-        .method(method)
-        .uri(path)
-        .body(())
-        .expect("a request");
+    let request = Request::builder().method(method).uri(path).body(()).expect("a request");
     Asked::of(&request).expect("a good query")
 }
 
@@ -66,18 +62,10 @@ fn browse_lists_a_folder() {
     let response = browse("?path=/frameworks/f/executors/e/runs/latest/");
     assert_eq!(header(&response, "content-type"), Some("application/json"));
     let entries: serde_json::Value = serde_json::from_slice(&bytes(response)).expect("JSON");
-    let names: Vec<_> = entries
-        .as_array()
-        .expect("a list")
-        .iter()
-        .map(|it| &it["path"])
-        .collect();
+    let names: Vec<_> = entries.as_array().expect("a list").iter().map(|it| &it["path"]).collect();
     let prefix = "/frameworks/f/executors/e/runs/latest";
     let expected = ["data", "inside", "large", "out", "pipe", "stderr", "stdout"];
-    assert_eq!(
-        names,
-        expected.map(|name| format!("{prefix}/{name}")).each_ref()
-    );
+    assert_eq!(names, expected.map(|name| format!("{prefix}/{name}")).each_ref());
     assert_eq!(
         entries[6],
         serde_json::json!({"gid": "users", "mode": "-rw-r-----", "mtime": 1_795_165_906.0,
@@ -94,16 +82,9 @@ fn browse_shows_nothing_of_a_plain_file() {
 
 #[test]
 fn a_path_is_needed() {
-    for response in [
-        browse(""),
-        read("?offset=0"),
-        download(Method::GET, "?path="),
-    ] {
+    for response in [browse(""), read("?offset=0"), download(Method::GET, "?path=")] {
         assert_eq!(response.status(), StatusCode::BAD_REQUEST);
-        assert_eq!(
-            header(&response, "content-type"),
-            Some("text/plain; charset=utf-8")
-        );
+        assert_eq!(header(&response, "content-type"), Some("text/plain; charset=utf-8"));
         assert_eq!(text(response), "Expecting 'path=value' in query.");
     }
 }
@@ -120,15 +101,9 @@ fn what_is_not_there_is_not_found() {
         "/",
         "/work/runs/c%00",
     ] {
-        for response in [
-            browse(&format!("?path={path}")),
-            read(&format!("?path={path}")),
-        ] {
+        for response in [browse(&format!("?path={path}")), read(&format!("?path={path}"))] {
             assert_eq!(response.status(), StatusCode::NOT_FOUND, "{path}");
-            assert_eq!(
-                header(&response, "content-type"),
-                Some("text/plain; charset=utf-8")
-            );
+            assert_eq!(header(&response, "content-type"), Some("text/plain; charset=utf-8"));
             assert_eq!(text(response), "", "{path}");
         }
     }
@@ -164,10 +139,7 @@ fn read_gives_pieces() {
         ("&offset=6&length=-1", r#"{"data":"world\n","offset":6}"#),
         ("&offset=6&length=0", r#"{"data":"","offset":6}"#),
         ("&offset=12", r#"{"data":"","offset":12}"#),
-        (
-            "&offset=9223372036854775807&length=10",
-            r#"{"data":"","offset":9223372036854775807}"#,
-        ),
+        ("&offset=9223372036854775807&length=10", r#"{"data":"","offset":9223372036854775807}"#),
     ] {
         let response = read(&format!("?path={RUN}/stdout{parameters}"));
         assert_eq!(response.status(), StatusCode::OK);
@@ -178,19 +150,11 @@ fn read_gives_pieces() {
 
 #[test]
 fn read_refuses_wrong_numbers_and_folders() {
-    for parameters in [
-        "&offset=-2",
-        "&offset=0&length=-2",
-        "&offset=x",
-        "&offset=",
-        "&length=1.5",
-    ] {
+    for parameters in ["&offset=-2", "&offset=0&length=-2", "&offset=x", "&offset=", "&length=1.5"]
+    {
         let response = read(&format!("?path={RUN}/stdout{parameters}"));
         assert_eq!(response.status(), StatusCode::BAD_REQUEST, "{parameters}");
-        assert!(
-            text(response).contains("expected a whole number, or -1"),
-            "{parameters}"
-        );
+        assert!(text(response).contains("expected a whole number, or -1"), "{parameters}");
     }
     for path in ["/work/runs/c", "/work/runs/c/pipe"] {
         let response = read(&format!("?path={path}&offset=0"));
@@ -214,23 +178,12 @@ fn one_answer_holds_sixteen_pages() {
 fn download_sends_the_whole_file() {
     let response = download(Method::GET, &format!("?path={RUN}/large"));
     assert_eq!(response.status(), StatusCode::OK);
-    assert_eq!(
-        header(&response, "content-disposition"),
-        Some("attachment; filename=large")
-    );
-    assert_eq!(
-        header(&response, "content-type"),
-        Some("application/octet-stream")
-    );
+    assert_eq!(header(&response, "content-disposition"), Some("attachment; filename=large"));
+    assert_eq!(header(&response, "content-type"), Some("application/octet-stream"));
     assert_eq!(header(&response, "content-length"), Some("200000"));
     let content = bytes(response);
     assert_eq!(content.len(), 200_000);
-    assert!(
-        content
-            .iter()
-            .enumerate()
-            .all(|(index, byte)| usize::from(*byte) == index % 251)
-    );
+    assert!(content.iter().enumerate().all(|(index, byte)| usize::from(*byte) == index % 251));
 
     let response = download(Method::GET, &format!("?path={RUN}/stderr"));
     assert_eq!(header(&response, "content-length"), Some("0"));

@@ -35,19 +35,11 @@ fn attribute(attribute: &v1::Attribute) -> Value {
             format!("[{}]", ranges.collect::<Vec<_>>().join(", ")).into()
         }
         Type::Set => {
-            let items: Vec<&str> = attribute
-                .set
-                .iter()
-                .flat_map(|set| &set.item)
-                .map(String::as_str)
-                .collect();
+            let items: Vec<&str> =
+                attribute.set.iter().flat_map(|set| &set.item).map(String::as_str).collect();
             format!("{{{}}}", items.join(", ")).into()
         }
-        Type::Text => attribute
-            .text
-            .as_ref()
-            .map_or("", |text| text.value.as_str())
-            .into(),
+        Type::Text => attribute.text.as_ref().map_or("", |text| text.value.as_str()).into(),
     }
 }
 

@@ -9,19 +9,13 @@ use super::{Object, insert_some, labels, resources, resources_of, role_of};
 
 /// The executor object of the master's `/state` and `/frameworks`, with the agent it runs on.
 pub fn executor(info: &v1::ExecutorInfo, agent_id: &str) -> Object {
-    let framework_id = info
-        .framework_id
-        .as_ref()
-        .map_or("", |id| id.value.as_str());
+    let framework_id = info.framework_id.as_ref().map_or("", |id| id.value.as_str());
     let no_command = v1::CommandInfo::default();
     let mut object = Object::new();
     object.insert("executor_id".into(), info.executor_id.value.as_str().into());
     object.insert("name".into(), info.name().into());
     object.insert("framework_id".into(), framework_id.into());
-    object.insert(
-        "command".into(),
-        command(info.command.as_ref().unwrap_or(&no_command)),
-    );
+    object.insert("command".into(), command(info.command.as_ref().unwrap_or(&no_command)));
     object.insert("resources".into(), resources_of(&info.resources));
     if !info.resources.is_empty() {
         object.insert("role".into(), role_of(&info.resources).into());
@@ -38,20 +32,9 @@ fn command(command: &v1::CommandInfo) -> Value {
         |uri: &v1::command_info::Uri| json!({ "value": uri.value, "executable": uri.executable() });
     let mut object = Object::new();
     insert_some(&mut object, "shell", command.shell.map(Value::from));
-    insert_some(
-        &mut object,
-        "value",
-        command.value.as_deref().map(Value::from),
-    );
-    object.insert(
-        "argv".into(),
-        command.arguments.iter().map(String::as_str).collect(),
-    );
-    insert_some(
-        &mut object,
-        "environment",
-        command.environment.as_ref().map(to_value),
-    );
+    insert_some(&mut object, "value", command.value.as_deref().map(Value::from));
+    object.insert("argv".into(), command.arguments.iter().map(String::as_str).collect());
+    insert_some(&mut object, "environment", command.environment.as_ref().map(to_value));
     object.insert("uris".into(), command.uris.iter().map(uri).collect());
     Value::Object(object)
 }
@@ -104,10 +87,7 @@ impl AgentExecutor<'_> {
 
 /// A task that waits for its executor.
 pub fn queued_task(task: &v1::TaskInfo) -> Object {
-    let executor_id = task
-        .executor
-        .as_ref()
-        .map(|info| info.executor_id.value.as_str());
+    let executor_id = task.executor.as_ref().map(|info| info.executor_id.value.as_str());
     let mut object = Object::new();
     object.insert("id".into(), task.task_id.value.as_str().into());
     object.insert("name".into(), task.name.as_str().into());
@@ -116,11 +96,7 @@ pub fn queued_task(task: &v1::TaskInfo) -> Object {
     object.insert("role".into(), role_of(&task.resources).into());
     insert_some(&mut object, "command", task.command.as_ref().map(command));
     insert_some(&mut object, "executor_id", executor_id.map(Value::from));
-    insert_some(
-        &mut object,
-        "discovery",
-        task.discovery.as_ref().map(to_value),
-    );
+    insert_some(&mut object, "discovery", task.discovery.as_ref().map(to_value));
     object
 }
 

@@ -18,16 +18,9 @@ pub fn framework_identity(info: &v1::FrameworkInfo) -> Object {
     object.insert("failover_timeout".into(), number(info.failover_timeout()));
     object.insert("checkpoint".into(), info.checkpoint().into());
     object.insert("hostname".into(), info.hostname().into());
-    insert_some(
-        &mut object,
-        "principal",
-        info.principal.as_deref().map(Value::from),
-    );
+    insert_some(&mut object, "principal", info.principal.as_deref().map(Value::from));
     if has_capability(info, capability::Type::MultiRole) {
-        object.insert(
-            "roles".into(),
-            info.roles.iter().map(String::as_str).collect(),
-        );
+        object.insert("roles".into(), info.roles.iter().map(String::as_str).collect());
     } else {
         object.insert("role".into(), info.role().into());
     }
@@ -41,11 +34,7 @@ pub fn framework_summary(info: &v1::FrameworkInfo) -> Object {
     object.insert("webui_url".into(), info.webui_url().into());
     let capabilities = info.capabilities.iter().map(|it| it.r#type().as_str_name());
     object.insert("capabilities".into(), capabilities.collect());
-    insert_some(
-        &mut object,
-        "labels",
-        info.labels.as_ref().map(super::labels),
-    );
+    insert_some(&mut object, "labels", info.labels.as_ref().map(super::labels));
     object
 }
 
@@ -53,14 +42,8 @@ pub fn framework_summary(info: &v1::FrameworkInfo) -> Object {
 pub fn offer(offer: &v1::Offer) -> Object {
     let mut object = Object::new();
     object.insert("id".into(), offer.id.value.as_str().into());
-    object.insert(
-        "framework_id".into(),
-        offer.framework_id.value.as_str().into(),
-    );
-    let role = offer
-        .allocation_info
-        .as_ref()
-        .map_or("*", |info| info.role());
+    object.insert("framework_id".into(), offer.framework_id.value.as_str().into());
+    let role = offer.allocation_info.as_ref().map_or("*", |info| info.role());
     object.insert("allocation_info".into(), json!({ "role": role }));
     object.insert("slave_id".into(), offer.agent_id.value.as_str().into());
     object.insert("resources".into(), resources_of(&offer.resources));
@@ -68,9 +51,7 @@ pub fn offer(offer: &v1::Offer) -> Object {
 }
 
 fn has_capability(info: &v1::FrameworkInfo, wanted: capability::Type) -> bool {
-    info.capabilities
-        .iter()
-        .any(|capability| capability.r#type() == wanted)
+    info.capabilities.iter().any(|capability| capability.r#type() == wanted)
 }
 
 #[cfg(test)]
@@ -102,10 +83,7 @@ mod tests {
 
     #[test]
     fn another_framework_has_one_role() {
-        let info = v1::FrameworkInfo {
-            principal: Some("p".into()),
-            ..Default::default()
-        };
+        let info = v1::FrameworkInfo { principal: Some("p".into()), ..Default::default() };
         let object = framework_identity(&info);
         assert_eq!(object.get("role"), Some(&json!("*")));
         assert_eq!(object.get("principal"), Some(&json!("p")));

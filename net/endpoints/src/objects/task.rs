@@ -12,38 +12,20 @@ pub fn task(task: &v1::Task) -> Object {
     let mut object = Object::new();
     object.insert("id".into(), task.task_id.value.as_str().into());
     object.insert("name".into(), task.name.as_str().into());
-    object.insert(
-        "framework_id".into(),
-        task.framework_id.value.as_str().into(),
-    );
+    object.insert("framework_id".into(), task.framework_id.value.as_str().into());
     object.insert("executor_id".into(), executor_id.into());
     object.insert("slave_id".into(), task.agent_id.value.as_str().into());
     object.insert("state".into(), task.state().as_str_name().into());
     object.insert("resources".into(), resources_of(&task.resources));
     insert_some(&mut object, "limits", limits(&task.limits));
     object.insert("role".into(), role_of(&task.resources).into());
-    let statuses = task
-        .statuses
-        .iter()
-        .map(|status| Value::Object(task_status(status)));
+    let statuses = task.statuses.iter().map(|status| Value::Object(task_status(status)));
     object.insert("statuses".into(), statuses.collect());
     insert_some(&mut object, "user", task.user.as_deref().map(Value::from));
     insert_some(&mut object, "labels", task.labels.as_ref().map(labels));
-    insert_some(
-        &mut object,
-        "discovery",
-        task.discovery.as_ref().map(to_value),
-    );
-    insert_some(
-        &mut object,
-        "container",
-        task.container.as_ref().map(to_value),
-    );
-    insert_some(
-        &mut object,
-        "health_check",
-        task.health_check.as_ref().map(to_value),
-    );
+    insert_some(&mut object, "discovery", task.discovery.as_ref().map(to_value));
+    insert_some(&mut object, "container", task.container.as_ref().map(to_value));
+    insert_some(&mut object, "health_check", task.health_check.as_ref().map(to_value));
     object
 }
 
@@ -51,10 +33,7 @@ pub fn task(task: &v1::Task) -> Object {
 pub fn task_status(status: &v1::TaskStatus) -> Object {
     let mut object = Object::new();
     object.insert("state".into(), status.state().as_str_name().into());
-    object.insert(
-        "timestamp".into(),
-        number(status.timestamp.unwrap_or_default()),
-    );
+    object.insert("timestamp".into(), number(status.timestamp.unwrap_or_default()));
     insert_some(&mut object, "labels", status.labels.as_ref().map(labels));
     let container = status.container_status.as_ref().map(container_status);
     insert_some(&mut object, "container_status", container);
@@ -64,10 +43,7 @@ pub fn task_status(status: &v1::TaskStatus) -> Object {
 
 /// A container without its process id, which these endpoints do not show.
 fn container_status(status: &v1::ContainerStatus) -> Value {
-    to_value(&v1::ContainerStatus {
-        executor_pid: None,
-        ..status.clone()
-    })
+    to_value(&v1::ContainerStatus { executor_pid: None, ..status.clone() })
 }
 
 #[cfg(test)]
@@ -129,19 +105,11 @@ mod tests {
 
     #[test]
     fn a_command_task_has_an_empty_executor_id() {
-        let plain = v1::Task {
-            executor_id: None,
-            resources: Vec::new(),
-            ..recorded()
-        };
+        let plain = v1::Task { executor_id: None, resources: Vec::new(), ..recorded() };
         let object = task(&plain);
         assert_eq!(object.get("executor_id"), Some(&json!("")));
         assert_eq!(object.get("role"), Some(&json!("*")));
-        let plain = v1::Task {
-            limits: Default::default(),
-            labels: None,
-            ..recorded()
-        };
+        let plain = v1::Task { limits: Default::default(), labels: None, ..recorded() };
         assert!(!task(&plain).contains_key("limits"));
         assert!(!task(&plain).contains_key("labels"));
     }
