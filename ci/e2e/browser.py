@@ -15,7 +15,8 @@ from cluster import wait_for
 
 QUIET = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
          "--disable-background-networking", "--disable-component-update", "--disable-sync",
-         "--disable-breakpad", "--disable-extensions", "--disable-dev-shm-usage", "--no-proxy-server"]
+         "--disable-breakpad", "--disable-extensions", "--disable-dev-shm-usage",
+         "--no-proxy-server"]
 
 
 class WebSocket:

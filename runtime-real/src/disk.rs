@@ -82,6 +82,15 @@ impl Disk for SystemDisk {
         Box::pin(blocking(move || symbolic_link(&target, &link)))
     }
 
+    fn set_owner(&self, path: &Path, user: &str) -> BoxFuture<'static, io::Result<()>> {
+        let (path, user) = (path.to_owned(), user.to_owned());
+        Box::pin(blocking(move || {
+            let unknown = || io::Error::new(io::ErrorKind::NotFound, format!("no user '{user}'"));
+            let found = users::find(&user)?.ok_or_else(unknown)?;
+            std::os::unix::fs::chown(&path, Some(found.uid), Some(found.gid))
+        }))
+    }
+
     fn canonicalize(&self, path: &Path) -> BoxFuture<'static, io::Result<PathBuf>> {
         let path = path.to_owned();
         Box::pin(blocking(move || fs::canonicalize(path)))

@@ -3,6 +3,7 @@
 use core::net::SocketAddr;
 use std::fmt;
 use std::io;
+use std::time::Duration;
 
 use orrery_runtime::{Address, BoxFuture, Connection, Listener, Network};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
@@ -29,10 +30,8 @@ impl Network for TcpNetwork {
 
     fn listen(&self, address: SocketAddr) -> BoxFuture<'static, io::Result<Box<dyn Listener>>> {
         Box::pin(async move {
-            match listen(address) {
-                Ok(listener) => Ok(Box::new(listener) as Box<dyn Listener>),
-                Err(error) => Err(explain(error, format_args!("cannot listen on {address}"))),
-            }
+            let listener = listen(address)?;
+            Ok(Box::new(listener) as Box<dyn Listener>)
         })
     }
 }
@@ -42,8 +41,14 @@ fn explain(error: io::Error, what: fmt::Arguments<'_>) -> io::Error {
     io::Error::new(error.kind(), format!("{what}: {error}"))
 }
 
+/// How long a connection is silent before the system asks whether the peer is still there.
+const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
+
 fn connection(stream: TcpStream) -> io::Result<Connection> {
     stream.set_nodelay(true)?;
+    // A peer that vanished without a word is noticed even when nobody has anything to send.
+    rustix::net::sockopt::set_socket_keepalive(&stream, true)?;
+    rustix::net::sockopt::set_tcp_keepidle(&stream, KEEPALIVE_IDLE)?;
     let (local, peer) = (stream.local_addr()?, stream.peer_addr()?);
     Ok(Connection {
         stream: Box::new(stream),

@@ -1,1 +1,101 @@
-fn main() {}
+//! Drives a cluster over real sockets and says how fast it is.
+//!
+//! ```text
+//! orrery-load real     [--tasks=500] [--at_once=50] [--command='exit 0']
+//! orrery-load emulated [--agents=100] [--frameworks=1] [--tasks=100000] [--at_once=2000]
+//! orrery-load idle     [--after=5secs]
+//! ```
+//!
+//! Each prints aligned text, or one JSON object with `--json`; `--help` after a command lists all
+//! its flags. The exit code is 0 when the measurement came to its end and 1 otherwise, with the
+//! reason (after `--limit`: with what is missing) on the standard error. Daemons are child
+//! processes on ports that the system chooses, in a temporary folder; they are stopped and the
+//! folder is removed at the end, however it comes. `--orrery=PATH` names the executable, by default
+//! the `orrery` beside this one. Measure release builds only, and nothing else on the machine.
+//!
+//! **`real`** starts one master and one agent, and runs a framework in this process that keeps
+//! `--at_once` tasks in flight until `--tasks` of them have finished. Every task is a real command
+//! under the command executor. With `--tasks` equal to `--at_once` it is a burst.
+//!
+//! **`emulated`** starts a master only (or uses the one at `--master`). This process is `--agents`
+//! agents, each on a link of its own speaking the real protocol, and `--frameworks` schedulers over
+//! HTTP. Nothing is run: an agent answers a task with its states, each update waiting for the
+//! acknowledgement of the one before, as a real agent's status update manager does. Frameworks keep
+//! offers until they need them, and use all that they hold of an agent at once, for at most
+//! `--batch` tasks.
+//!
+//! **`idle`** starts a master and an agent, and looks at them after a while.
+//!
+//! What the figures mean:
+//!
+//! - *RUNNING per second*: all tasks, over the time from the first ACCEPT until the last TASK_RUNNING
+//!   was there; `real` counts its arrival at the framework, `emulated` the arrival of its
+//!   acknowledgement at the agent. *Finished per second*: the same for TASK_FINISHED.
+//! - *ACCEPT to RUNNING*: for each task, from the moment when the framework makes the call until the
+//!   framework is told TASK_RUNNING, waiting in the framework's own queues included.
+//! - *memory*: the resident set (`VmRSS`), in `real` once before the first task and once after the
+//!   last; the anonymous part of it is what the process allocated itself.
+//! - *CPU*: user and system time from the first ACCEPT to the end; for an agent without that of its
+//!   executors. That of this process tells how much of the machine the measuring itself took.
+//! - *allocation interval*: resources that were given back are offered again at the next beat of
+//!   this length. Mesos' default, 1 s, would hold a framework back for most of the time, so it is
+//!   50 ms here unless `--allocation_interval` says otherwise.
+
+#![forbid(unsafe_code)]
+// A measuring tool lives on the real machine: it reads /proc, starts processes and looks at clocks.
+#![allow(clippy::disallowed_methods, clippy::disallowed_types)]
+
+mod agent;
+mod agent_link;
+mod arguments;
+mod cluster;
+mod daemon;
+mod emulated;
+mod failure;
+mod framework;
+mod idle;
+mod latency;
+mod offers;
+mod progress;
+mod real;
+mod report;
+mod schedulers;
+mod usage;
+
+use std::process::ExitCode;
+
+use arguments::Command;
+use failure::Failure;
+use report::Report;
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("orrery-load: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<(), Failure> {
+    let arguments = match arguments::read()? {
+        Some(arguments) => arguments,
+        None => return Ok(()),
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let report = runtime.block_on(measure(&arguments.command));
+    // What still runs ends with the process.
+    runtime.shutdown_background();
+    let report = report?;
+    println!("{}", if arguments.json { report.json() } else { report.text() });
+    Ok(())
+}
+
+async fn measure(command: &Command) -> Result<Report, Failure> {
+    match command {
+        Command::Real(options) => real::run(options).await,
+        Command::Emulated(options) => emulated::run(options).await,
+        Command::Idle(options) => idle::run(options).await,
+    }
+}

@@ -18,16 +18,8 @@ fn cluster() -> Allocator {
     let mut allocator = Allocator::new(Options::default(), Generator::from_number(7));
     for number in 0..FRAMEWORKS {
         let roles = vec![format!("role-{}", number % 10)];
-        let options = FrameworkOptions {
-            roles,
-            ..Default::default()
-        };
-        allocator.add_framework(
-            FrameworkKey(number),
-            &format!("fw-{number:04}"),
-            options,
-            true,
-        );
+        let options = FrameworkOptions { roles, ..Default::default() };
+        allocator.add_framework(FrameworkKey(number), &format!("fw-{number:04}"), options, true);
     }
     for number in 0..AGENTS {
         allocator.add_agent(AgentKey(number), &format!("S{number}"), total.clone(), &[]);
@@ -45,27 +37,20 @@ fn give_back(allocator: &mut Allocator, grants: &[Grant], refuse: Option<Duratio
 fn cycle(criterion: &mut Criterion) {
     let mut allocator = cluster();
     let mut now = Instant::default();
-    criterion.bench_function(
-        "allocation/1000_agents_50_frameworks/grant_all_and_recover",
-        |b| {
-            b.iter(|| {
-                let grants = allocator.run(now);
-                assert_eq!(grants.len(), AGENTS as usize);
-                give_back(&mut allocator, &grants, None, now);
-                now += SECOND;
-            });
-        },
-    );
+    criterion.bench_function("allocation/1000_agents_50_frameworks/grant_all_and_recover", |b| {
+        b.iter(|| {
+            let grants = allocator.run(now);
+            assert_eq!(grants.len(), AGENTS as usize);
+            give_back(&mut allocator, &grants, None, now);
+            now += SECOND;
+        });
+    });
 }
 
 fn first_run(criterion: &mut Criterion) {
     let fresh = cluster();
     criterion.bench_function("allocation/1000_agents_50_frameworks/first_run", |b| {
-        b.iter_batched_ref(
-            || fresh.clone(),
-            |a| a.run(Instant::default()),
-            BatchSize::LargeInput,
-        );
+        b.iter_batched_ref(|| fresh.clone(), |a| a.run(Instant::default()), BatchSize::LargeInput);
     });
 }
 

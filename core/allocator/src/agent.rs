@@ -84,9 +84,6 @@ impl Agent {
 
     /// What all frameworks hold, without roles.
     pub(crate) fn allocated(&self) -> Resources {
-        self.allocations
-            .values()
-            .map(Resources::unallocated)
-            .fold(Resources::new(), |a, b| a + b)
+        self.allocations.values().map(Resources::unallocated).fold(Resources::new(), |a, b| a + b)
     }
 }

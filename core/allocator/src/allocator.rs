@@ -68,8 +68,7 @@ impl Allocator {
         for role in &options.roles {
             self.roles.subscribe(role, key);
         }
-        self.frameworks
-            .insert(key.0, Framework::new(id, options, active));
+        self.frameworks.insert(key.0, Framework::new(id, options, active));
         self.refresh(key);
         self.pending.framework_now(key);
     }
@@ -108,12 +107,7 @@ impl Allocator {
             self.roles.unsubscribe(role, key, &self.pool);
         }
         let holds = |(_, agent): &(u32, &Agent)| agent.allocations.contains_key(&key);
-        let agents: Vec<u32> = self
-            .agents
-            .iter()
-            .filter(holds)
-            .map(|(number, _)| number)
-            .collect();
+        let agents: Vec<u32> = self.agents.iter().filter(holds).map(|(number, _)| number).collect();
         for number in agents {
             let held = self.allocated(key, AgentKey(number)).clone();
             self.release(key, AgentKey(number), &held);
@@ -147,11 +141,7 @@ impl Allocator {
         let Some(framework) = self.frameworks.get_mut(key.0) else {
             return;
         };
-        let roles = if roles.is_empty() {
-            framework.options.roles.clone()
-        } else {
-            roles.to_vec()
-        };
+        let roles = if roles.is_empty() { framework.options.roles.clone() } else { roles.to_vec() };
         framework.suppressed.extend(roles);
         self.refresh(key);
     }
@@ -161,11 +151,7 @@ impl Allocator {
         let Some(framework) = self.frameworks.get_mut(key.0) else {
             return;
         };
-        let roles = if roles.is_empty() {
-            framework.options.roles.clone()
-        } else {
-            roles.to_vec()
-        };
+        let roles = if roles.is_empty() { framework.options.roles.clone() } else { roles.to_vec() };
         framework.suppressed.retain(|role| !roles.contains(role));
         for role in &roles {
             self.remove_filters(key, role);
@@ -335,8 +321,7 @@ impl Allocator {
             framework.active && framework.options.roles.iter().any(|role| role == name)
         };
         if let (true, Some(role)) = (known.is_some_and(subscribed), self.roles.find(name)) {
-            self.filters
-                .insert((framework, role, agent), refused, expiry);
+            self.filters.insert((framework, role, agent), refused, expiry);
         }
     }
 

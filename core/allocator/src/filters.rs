@@ -41,17 +41,9 @@ impl Filters {
         refused: Resources,
         expiry: Instant,
     ) {
-        let scope = Scope {
-            agent,
-            framework,
-            role,
-        };
+        let scope = Scope { agent, framework, role };
         self.count += 1;
-        let filter = Filter {
-            expiry,
-            number: self.count,
-            refused,
-        };
+        let filter = Filter { expiry, number: self.count, refused };
         self.by_expiry.insert((expiry, filter.number, scope));
         self.by_scope.entry(scope).or_default().push(filter);
         self.by_framework.insert((framework, role, agent));
@@ -64,11 +56,7 @@ impl Filters {
         (framework, role, agent): (FrameworkKey, RoleKey, AgentKey),
         offered: &Resources,
     ) -> bool {
-        let filters = self.by_scope.get(&Scope {
-            agent,
-            framework,
-            role,
-        });
+        let filters = self.by_scope.get(&Scope { agent, framework, role });
         filters.is_some_and(|filters| filters.iter().any(|f| f.refused.contains(offered)))
     }
 
@@ -93,8 +81,7 @@ impl Filters {
             filters.retain(|filter| filter.number != number);
             if filters.is_empty() {
                 self.by_scope.remove(&scope);
-                self.by_framework
-                    .remove(&(scope.framework, scope.role, scope.agent));
+                self.by_framework.remove(&(scope.framework, scope.role, scope.agent));
             }
         }
         self.discount(scope.role, 1);
@@ -107,21 +94,13 @@ impl Filters {
         let last = (framework, role, AgentKey(u32::MAX));
         let found: Vec<_> = self.by_framework.range(first..=last).copied().collect();
         for (framework, role, agent) in found {
-            self.remove(Scope {
-                agent,
-                framework,
-                role,
-            });
+            self.remove(Scope { agent, framework, role });
         }
     }
 
     /// Removes all filters on an agent.
     pub(crate) fn remove_agent(&mut self, agent: AgentKey) {
-        let first = Scope {
-            agent,
-            framework: FrameworkKey(0),
-            role: RoleKey::FIRST,
-        };
+        let first = Scope { agent, framework: FrameworkKey(0), role: RoleKey::FIRST };
         let of_agent = self.by_scope.range(first..).map(|(scope, _)| *scope);
         let found: Vec<_> = of_agent.take_while(|scope| scope.agent == agent).collect();
         for scope in found {
@@ -131,11 +110,9 @@ impl Filters {
 
     fn remove(&mut self, scope: Scope) {
         let filters = self.by_scope.remove(&scope).unwrap_or_default();
-        self.by_framework
-            .remove(&(scope.framework, scope.role, scope.agent));
+        self.by_framework.remove(&(scope.framework, scope.role, scope.agent));
         for filter in &filters {
-            self.by_expiry
-                .remove(&(filter.expiry, filter.number, scope));
+            self.by_expiry.remove(&(filter.expiry, filter.number, scope));
         }
         self.discount(scope.role, filters.len());
     }

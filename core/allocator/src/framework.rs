@@ -19,12 +19,7 @@ pub(crate) struct Framework {
 impl Framework {
     pub(crate) fn new(id: &str, options: FrameworkOptions, active: bool) -> Self {
         let suppressed = options.suppressed.iter().cloned().collect();
-        Self {
-            id: id.into(),
-            options,
-            suppressed,
-            active,
-        }
+        Self { id: id.into(), options, suppressed, active }
     }
 
     /// Whether it takes offers in `role`, one of its roles.

@@ -23,16 +23,12 @@ impl Allocator {
     /// What a framework holds on an agent, with allocation roles, on offer or in use.
     pub fn allocated(&self, framework: FrameworkKey, agent: AgentKey) -> &Resources {
         let agent = self.agents.get(agent.0);
-        agent
-            .and_then(|agent| agent.allocations.get(&framework))
-            .unwrap_or(&NOTHING)
+        agent.and_then(|agent| agent.allocations.get(&framework)).unwrap_or(&NOTHING)
     }
 
     /// What nobody holds on an agent.
     pub fn free(&self, agent: AgentKey) -> &Resources {
-        self.agents
-            .get(agent.0)
-            .map_or(&NOTHING, |agent| agent.free())
+        self.agents.get(agent.0).map_or(&NOTHING, |agent| agent.free())
     }
 
     /// The dominant share of a role with the roles below it, divided by its weight; 0 for roles
@@ -44,9 +40,7 @@ impl Allocator {
 
     /// How many filters hold back offers in a role. Filters that ran out count until the next run.
     pub fn active_filters(&self, role: &str) -> usize {
-        self.roles
-            .find(role)
-            .map_or(0, |role| self.filters.count(role))
+        self.roles.find(role).map_or(0, |role| self.filters.count(role))
     }
 
     /// Recounts everything: on each agent the allocations are part of the total and the rest is
@@ -61,9 +55,7 @@ impl Allocator {
             let (id, free) = (&agent.id, agent.free());
             if &allocated + free != agent.total {
                 let total = &agent.total;
-                return Err(format!(
-                    "agent {id}: {allocated} and free {free} are not {total}"
-                ));
+                return Err(format!("agent {id}: {allocated} and free {free} are not {total}"));
             }
             let has_free = agent.active && !free.is_empty();
             if has_free != self.with_free.contains(&AgentKey(number)) {
@@ -76,10 +68,7 @@ impl Allocator {
             }
         }
         if total != *self.pool.total() {
-            return Err(format!(
-                "pool is {}; agents have {total}",
-                self.pool.total()
-            ));
+            return Err(format!("pool is {}; agents have {total}", self.pool.total()));
         }
         self.check_roles(&held)
     }
@@ -93,16 +82,10 @@ impl Allocator {
             sum += quantities;
         }
         if sum != *self.roles.allocated() {
-            return Err(format!(
-                "roles hold {}; agents say {sum}",
-                self.roles.allocated()
-            ));
+            return Err(format!("roles hold {}; agents say {sum}", self.roles.allocated()));
         }
         for (role, framework, quantities) in self.roles.holdings() {
-            let counted = held
-                .get(&(role.to_owned(), framework))
-                .cloned()
-                .unwrap_or_default();
+            let counted = held.get(&(role.to_owned(), framework)).cloned().unwrap_or_default();
             if counted != *quantities {
                 let number = framework.0;
                 return Err(format!(

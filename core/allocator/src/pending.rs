@@ -36,9 +36,7 @@ pub(crate) struct Due {
 impl Pending {
     pub(crate) fn new(interval: Duration) -> Self {
         Self {
-            interval: u64::try_from(interval.as_nanos())
-                .unwrap_or(u64::MAX)
-                .max(1),
+            interval: u64::try_from(interval.as_nanos()).unwrap_or(u64::MAX).max(1),
             latest: Instant::default(),
             frameworks: BTreeSet::new(),
             now: BTreeSet::new(),

@@ -41,11 +41,7 @@ pub(crate) struct Roles {
 
 impl Default for Roles {
     fn default() -> Self {
-        Self {
-            nodes: vec![Node::default()],
-            vacant: Vec::new(),
-            weights: BTreeMap::new(),
-        }
+        Self { nodes: vec![Node::default()], vacant: Vec::new(), weights: BTreeMap::new() }
     }
 }
 
@@ -82,12 +78,8 @@ impl Roles {
     fn insert(&mut self, parent: RoleKey, component: &str, name: &str) -> RoleKey {
         let component: Arc<str> = component.into();
         let weight = self.weights.get(name).copied().unwrap_or(1.0);
-        let node = Node {
-            parent: Some(parent),
-            component: component.clone(),
-            weight,
-            ..Node::default()
-        };
+        let node =
+            Node { parent: Some(parent), component: component.clone(), weight, ..Node::default() };
         let role = match self.vacant.pop() {
             Some(role) => {
                 *self.node_mut(role) = node;
@@ -142,19 +134,14 @@ impl Roles {
 
     /// The active frameworks of a role from the one that is next to the last.
     pub(crate) fn frameworks(&self, role: RoleKey) -> impl Iterator<Item = FrameworkKey> {
-        self.node(role)
-            .clients_in_order
-            .iter()
-            .map(|position| position.framework)
+        self.node(role).clients_in_order.iter().map(|position| position.framework)
     }
 
     /// What each framework holds in each role.
     pub(crate) fn holdings(&self) -> impl Iterator<Item = (&str, FrameworkKey, &Quantities)> {
         self.nodes.iter().flat_map(|node| {
             let name = node.name.as_deref().unwrap_or_default();
-            node.clients
-                .iter()
-                .map(move |(key, client)| (name, *key, &client.usage.held))
+            node.clients.iter().map(move |(key, client)| (name, *key, &client.usage.held))
         })
     }
 
@@ -163,11 +150,7 @@ impl Roles {
     /// Makes the framework one of the role's, without offers so far.
     pub(crate) fn subscribe(&mut self, name: &str, framework: FrameworkKey) -> RoleKey {
         let role = self.find_or_insert(name);
-        self.node_mut(role)
-            .clients
-            .entry(framework)
-            .or_default()
-            .subscribed = true;
+        self.node_mut(role).clients.entry(framework).or_default().subscribed = true;
         role
     }
 
@@ -226,11 +209,7 @@ impl Roles {
     ) {
         let role = self.find_or_insert(name);
         let node = self.node_mut(role);
-        node.clients
-            .entry(framework)
-            .or_default()
-            .usage
-            .add(quantities);
+        node.clients.entry(framework).or_default().usage.add(quantities);
         node.own.add(quantities);
         let mut above = Some(role);
         while let Some(role) = above {
@@ -293,11 +272,7 @@ impl Roles {
 
     /// Puts the framework where its share belongs, or nowhere when it is not active.
     fn place_client(&mut self, role: RoleKey, framework: FrameworkKey, pool: &Pool) {
-        let Node {
-            clients,
-            clients_in_order,
-            ..
-        } = self.node_mut(role);
+        let Node { clients, clients_in_order, .. } = self.node_mut(role);
         let Some(client) = clients.get_mut(&framework) else {
             return;
         };
@@ -307,12 +282,7 @@ impl Roles {
         if client.active {
             let share = pool.share(&client.usage.held, 1.0);
             let (grants, id) = (client.usage.grants, client.id.clone());
-            let position = ClientPosition {
-                share,
-                grants,
-                id,
-                framework,
-            };
+            let position = ClientPosition { share, grants, id, framework };
             client.position = Some(position.clone());
             clients_in_order.insert(position);
         }

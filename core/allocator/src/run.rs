@@ -21,13 +21,7 @@ impl Allocator {
             return None;
         }
         let later = || self.pending.later(self.filters.next_expiry());
-        self.pending.urgent().or_else(|| {
-            if self.with_free.is_empty() {
-                None
-            } else {
-                later()
-            }
-        })
+        self.pending.urgent().or_else(|| if self.with_free.is_empty() { None } else { later() })
     }
 
     /// Runs what is due at `now` and says what was granted. Grants are already accounted for.
@@ -36,10 +30,7 @@ impl Allocator {
         while let Some((agent, expiry)) = self.filters.pop_expired(now) {
             self.pending.expired(agent, expiry);
         }
-        let Due {
-            mut agents,
-            frameworks,
-        } = self.pending.take_due(now);
+        let Due { mut agents, frameworks } = self.pending.take_due(now);
         agents.retain(|agent| self.with_free.contains(agent));
         // Whoever takes offers later causes a look at every agent, so nothing is forgotten here.
         if self.roles.is_idle() || (agents.is_empty() && frameworks.is_empty()) {

@@ -43,10 +43,7 @@ pub(crate) struct Pool {
 
 impl Pool {
     pub(crate) fn new(excluded: Vec<String>) -> Self {
-        Self {
-            total: Quantities::new(),
-            excluded,
-        }
+        Self { total: Quantities::new(), excluded }
     }
 
     pub(crate) fn total(&self) -> &Quantities {

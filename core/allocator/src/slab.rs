@@ -33,8 +33,6 @@ impl<T> Slab<T> {
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &T)> {
-        (0..)
-            .zip(&self.0)
-            .filter_map(|(number, value)| Some((number, value.as_ref()?)))
+        (0..).zip(&self.0).filter_map(|(number, value)| Some((number, value.as_ref()?)))
     }
 }

@@ -16,10 +16,7 @@ fn parse(text: &str) -> Resources {
 
 fn roles(roles: &[&str]) -> FrameworkOptions {
     let roles = roles.iter().map(|role| (*role).to_owned()).collect();
-    FrameworkOptions {
-        roles,
-        ..Default::default()
-    }
+    FrameworkOptions { roles, ..Default::default() }
 }
 
 fn allocator() -> Allocator {
@@ -40,10 +37,7 @@ fn run(allocator: &mut Allocator, now: Instant) -> Vec<String> {
 fn describe(grant: &Grant) -> String {
     let resources = grant.resources.unallocated();
     assert_eq!(grant.resources.allocation_role(), Some(grant.role.as_str()));
-    format!(
-        "f{} a{} {} {resources}",
-        grant.framework.0, grant.agent.0, grant.role
-    )
+    format!("f{} a{} {} {resources}", grant.framework.0, grant.agent.0, grant.role)
 }
 
 #[test]
@@ -60,10 +54,7 @@ fn the_rest_of_an_offer_goes_to_the_next_framework() {
     assert_eq!(allocator.deadline(), Some(at(1000)));
     assert!(run(&mut allocator, at(999)).is_empty());
     assert_eq!(run(&mut allocator, at(1000)), ["f2 a1 * cpus:1; mem:1024"]);
-    assert_eq!(
-        allocator.allocated(F1, A1).unallocated(),
-        parse("cpus:3;mem:3072")
-    );
+    assert_eq!(allocator.allocated(F1, A1).unallocated(), parse("cpus:3;mem:3072"));
     assert_eq!(allocator.deadline(), None);
 }
 
@@ -75,11 +66,7 @@ fn equal_frameworks_take_alternate_agents() {
     for number in 0..10 {
         allocator.add_agent(AgentKey(number), "S", parse("cpus:4;mem:4096"), &[]);
     }
-    let frameworks: Vec<u32> = allocator
-        .run(at(0))
-        .iter()
-        .map(|grant| grant.framework.0)
-        .collect();
+    let frameworks: Vec<u32> = allocator.run(at(0)).iter().map(|grant| grant.framework.0).collect();
     assert_eq!(frameworks, [1, 2, 1, 2, 1, 2, 1, 2, 1, 2]);
 }
 
@@ -92,17 +79,9 @@ fn frameworks_that_decline_take_turns() {
     let mut order = Vec::new();
     for second in 0..6 {
         let grants = allocator.run(at(second * 1000));
-        let [grant] = &grants[..] else {
-            panic!("one grant is expected, not {grants:?}")
-        };
+        let [grant] = &grants[..] else { panic!("one grant is expected, not {grants:?}") };
         order.push(grant.framework.0);
-        allocator.recover(
-            grant.framework,
-            A1,
-            &grant.resources,
-            None,
-            at(second * 1000 + 500),
-        );
+        allocator.recover(grant.framework, A1, &grant.resources, None, at(second * 1000 + 500));
     }
     assert_eq!(order, [1, 2, 1, 2, 1, 2]);
 }
@@ -150,15 +129,7 @@ fn roles_below_another_share_its_part() {
     }
     let grants = allocator.run(at(0));
     let count = |role: &str| grants.iter().filter(|grant| grant.role == role).count();
-    assert_eq!(
-        [
-            count("ops"),
-            count("eng"),
-            count("eng/web"),
-            count("eng/db")
-        ],
-        [6, 2, 2, 2]
-    );
+    assert_eq!([count("ops"), count("eng"), count("eng/web"), count("eng/db")], [6, 2, 2, 2]);
     assert_eq!(allocator.role_share("eng"), 0.5);
 }
 
@@ -172,11 +143,7 @@ fn a_filter_holds_back_the_same_and_less_but_not_more() {
     allocator.recover(F1, A1, &half, Some(Duration::from_secs(5)), at(500));
     assert_eq!(allocator.active_filters("*"), 1);
     assert!(run(&mut allocator, at(1000)).is_empty());
-    assert_eq!(
-        allocator.deadline(),
-        Some(at(6000)),
-        "the filter runs out at 5.5 s"
-    );
+    assert_eq!(allocator.deadline(), Some(at(6000)), "the filter runs out at 5.5 s");
     // More than was refused is free now.
     allocator.recover(F1, A1, &parse("cpus:1").allocated_to("*"), None, at(2500));
     assert_eq!(run(&mut allocator, at(3000)), ["f1 a1 * cpus:3; mem:2048"]);
@@ -188,13 +155,7 @@ fn a_filter_runs_out() {
     allocator.add_agent(A1, "S1", parse("cpus:4;mem:4096"), &[]);
     allocator.add_framework(F1, "fw-1", roles(&["*"]), true);
     let grants = allocator.run(at(0));
-    allocator.recover(
-        F1,
-        A1,
-        &grants[0].resources,
-        Some(Duration::from_millis(1)),
-        at(0),
-    );
+    allocator.recover(F1, A1, &grants[0].resources, Some(Duration::from_millis(1)), at(0));
     // A refusal holds for an allocation interval at least.
     assert!(run(&mut allocator, at(999)).is_empty());
     assert_eq!(run(&mut allocator, at(1000)).len(), 1);
@@ -208,13 +169,7 @@ fn a_filter_concerns_one_role_and_one_agent() {
     allocator.add_framework(F1, "fw-1", roles(&["a", "b"]), true);
     let grants = allocator.run(at(0));
     assert_eq!(grants[0].role, "a");
-    allocator.recover(
-        F1,
-        A1,
-        &grants[0].resources,
-        Some(Duration::from_secs(60)),
-        at(1),
-    );
+    allocator.recover(F1, A1, &grants[0].resources, Some(Duration::from_secs(60)), at(1));
     assert_eq!(run(&mut allocator, at(1000)), ["f1 a1 b cpus:4; mem:4096"]);
     allocator.add_agent(AgentKey(2), "S2", parse("cpus:4;mem:4096"), &[]);
     assert_eq!(run(&mut allocator, at(1001)), ["f1 a2 a cpus:4; mem:4096"]);
@@ -226,20 +181,10 @@ fn reviving_forgets_filters_and_runs_at_once() {
     allocator.add_agent(A1, "S1", parse("cpus:4;mem:4096"), &[]);
     allocator.add_framework(F1, "fw-1", roles(&["*"]), true);
     let grants = allocator.run(at(0));
-    allocator.recover(
-        F1,
-        A1,
-        &grants[0].resources,
-        Some(Duration::from_secs(3600)),
-        at(1),
-    );
+    allocator.recover(F1, A1, &grants[0].resources, Some(Duration::from_secs(3600)), at(1));
     assert!(run(&mut allocator, at(5000)).is_empty());
     allocator.revive(F1, &[]);
-    assert!(
-        allocator
-            .deadline()
-            .is_some_and(|deadline| deadline <= at(5000))
-    );
+    assert!(allocator.deadline().is_some_and(|deadline| deadline <= at(5000)));
     assert_eq!(run(&mut allocator, at(5001)).len(), 1);
 }
 
@@ -251,13 +196,7 @@ fn suppressing_stops_offers_until_reviving() {
     allocator.add_agent(A1, "S1", parse("cpus:4;mem:4096"), &[]);
     assert_eq!(run(&mut allocator, at(0)), ["f1 a1 b cpus:4; mem:4096"]);
     allocator.suppress(F1, &[]);
-    allocator.recover(
-        F1,
-        A1,
-        &parse("cpus:4;mem:4096").allocated_to("b"),
-        None,
-        at(1),
-    );
+    allocator.recover(F1, A1, &parse("cpus:4;mem:4096").allocated_to("b"), None, at(1));
     assert_eq!(allocator.deadline(), None, "nobody takes offers");
     assert!(run(&mut allocator, at(1000)).is_empty());
     allocator.revive(F1, &["a".to_owned()]);
@@ -276,13 +215,7 @@ fn inactive_frameworks_and_agents_take_no_part() {
     allocator.activate_agent(A1);
     assert_eq!(run(&mut allocator, at(2)).len(), 1);
     allocator.deactivate_framework(F1);
-    allocator.recover(
-        F1,
-        A1,
-        &parse("cpus:4;mem:4096").allocated_to("*"),
-        None,
-        at(3),
-    );
+    allocator.recover(F1, A1, &parse("cpus:4;mem:4096").allocated_to("*"), None, at(3));
     assert!(run(&mut allocator, at(1000)).is_empty());
 }
 
@@ -303,13 +236,7 @@ fn gpu_agents_are_kept_for_frameworks_with_gpus() {
     allocator.add_agent(A1, "S1", parse("cpus:4;mem:4096;gpus:1"), &[]);
     allocator.add_framework(F1, "fw-1", roles(&["*"]), true);
     assert!(run(&mut allocator, at(0)).is_empty());
-    allocator.update_framework(
-        F1,
-        FrameworkOptions {
-            gpu: true,
-            ..roles(&["*"])
-        },
-    );
+    allocator.update_framework(F1, FrameworkOptions { gpu: true, ..roles(&["*"]) });
     assert_eq!(run(&mut allocator, at(1)).len(), 1);
 }
 
@@ -325,10 +252,7 @@ fn revocable_resources_go_to_frameworks_that_take_them() {
     allocator.add_framework(
         F2,
         "fw-2",
-        FrameworkOptions {
-            revocable: true,
-            ..roles(&["*"])
-        },
+        FrameworkOptions { revocable: true, ..roles(&["*"]) },
         true,
     );
     assert_eq!(run(&mut allocator, at(1)), ["f2 a1 * cpus{REV}:2"]);
@@ -342,30 +266,18 @@ fn crumbs_are_not_offered() {
     assert!(run(&mut allocator, at(0)).is_empty());
     let disk = vec![parse("disk:1").quantities()];
     let minimum_allocatable = [("*".to_owned(), disk)].into();
-    allocator.update_framework(
-        F1,
-        FrameworkOptions {
-            minimum_allocatable,
-            ..roles(&["*"])
-        },
-    );
+    allocator.update_framework(F1, FrameworkOptions { minimum_allocatable, ..roles(&["*"]) });
     assert_eq!(run(&mut allocator, at(1)).len(), 1);
 }
 
 #[test]
 fn excluded_names_do_not_count_for_shares() {
-    let options = Options {
-        excluded: vec!["gpus".into()],
-        ..Options::default()
-    };
+    let options = Options { excluded: vec!["gpus".into()], ..Options::default() };
     let mut allocator = Allocator::new(options, Generator::from_number(1));
     let used = [(F1, parse("gpus:4").allocated_to("*"))];
     allocator.add_agent(A1, "S1", parse("cpus:4;gpus:4"), &used);
     assert_eq!(allocator.role_share("*"), 0.0);
-    assert_eq!(
-        allocator.offered_or_allocated(),
-        &parse("gpus:4").quantities()
-    );
+    assert_eq!(allocator.offered_or_allocated(), &parse("gpus:4").quantities());
 }
 
 #[test]
@@ -393,10 +305,7 @@ fn a_shrunken_agent_recovers() {
     allocator.add_framework(F1, "fw-1", roles(&["*"]), true);
     let held = allocator.run(at(0)).remove(0).resources;
     allocator.update_agent(A1, parse("cpus:2;mem:8192"));
-    assert!(
-        allocator.check_conservation().is_err(),
-        "more is held than there is"
-    );
+    assert!(allocator.check_conservation().is_err(), "more is held than there is");
     assert_eq!(allocator.free(A1), &parse("mem:4096"));
     allocator.recover(F1, A1, &held, None, at(1));
     assert_eq!(allocator.free(A1), &parse("cpus:2;mem:8192"));

@@ -43,6 +43,10 @@ enum Operation {
         agent: u32,
         kind: usize,
     },
+    UpdateAgent {
+        agent: u32,
+        kind: usize,
+    },
     RemoveAgent(u32),
     ActivateAgent(u32),
     DeactivateAgent(u32),
@@ -76,6 +80,7 @@ fn operation() -> impl Strategy<Value = Operation> {
         2 => (framework(), role_list()).prop_map(|(framework, roles)| Revive(framework, roles)),
         1 => (0..ROLES.len(), 1u32..4).prop_map(|(role, weight)| SetWeight(role, weight)),
         4 => (agent(), 0..AGENTS.len()).prop_map(|(agent, kind)| AddAgent { agent, kind }),
+        2 => (agent(), 0..AGENTS.len()).prop_map(|(agent, kind)| UpdateAgent { agent, kind }),
         1 => agent().prop_map(RemoveAgent),
         1 => agent().prop_map(ActivateAgent),
         1 => agent().prop_map(DeactivateAgent),
@@ -131,13 +136,8 @@ struct Model {
 
 impl Model {
     fn free(&self, agent: u32) -> Resources {
-        let held = self
-            .holdings
-            .iter()
-            .filter(|holding| holding.agent == agent);
-        held.fold(self.agents[&agent].total.clone(), |free, holding| {
-            free - &holding.resources
-        })
+        let held = self.holdings.iter().filter(|holding| holding.agent == agent);
+        held.fold(self.agents[&agent].total.clone(), |free, holding| free - &holding.resources)
     }
 
     /// What `framework` may be offered in `role` out of `free`.
@@ -158,12 +158,8 @@ impl Model {
 
     fn share(&self, weight: f64, counts: impl Fn(&Holding) -> bool) -> f64 {
         let total: Resources = self.agents.values().map(|agent| &agent.total).sum();
-        let held: Resources = self
-            .holdings
-            .iter()
-            .filter(|h| counts(h))
-            .map(|holding| &holding.resources)
-            .sum();
+        let held: Resources =
+            self.holdings.iter().filter(|h| counts(h)).map(|holding| &holding.resources).sum();
         let total = total.quantities();
         let fraction = |(name, amount): (&str, orrery_model::Scalar)| {
             amount.0 as f64 / total.get(name).0 as f64
@@ -182,14 +178,9 @@ impl Model {
         let weight = |node: &str| self.weights.get(node).copied().unwrap_or(1.0);
         let share = |node: &str| match node.strip_suffix("/.") {
             Some(role) => self.share(1.0, |h| h.role == role),
-            None => self.share(weight(node), |h| {
-                h.role == node || roles::is_below(&h.role, node)
-            }),
+            None => self.share(weight(node), |h| h.role == node || roles::is_below(&h.role, node)),
         };
-        let parting = nodes(left)
-            .into_iter()
-            .zip(nodes(right))
-            .find(|(a, b)| a != b);
+        let parting = nodes(left).into_iter().zip(nodes(right)).find(|(a, b)| a != b);
         parting.map_or(Ordering::Equal, |(a, b)| share(&a).total_cmp(&share(&b)))
     }
 
@@ -197,11 +188,10 @@ impl Model {
         let inside = |(role, framework): (&str, u32)| {
             self.share(1.0, |h| h.role == role && h.framework == framework)
         };
-        self.compare_roles(left.0, right.0)
-            .then_with(|| match left.0 == right.0 {
-                true => inside(left).total_cmp(&inside(right)),
-                false => Ordering::Equal,
-            })
+        self.compare_roles(left.0, right.0).then_with(|| match left.0 == right.0 {
+            true => inside(left).total_cmp(&inside(right)),
+            false => Ordering::Equal,
+        })
     }
 
     fn subscriptions(&self) -> impl Iterator<Item = (&str, u32)> {
@@ -217,9 +207,7 @@ impl Model {
         let mut served = BTreeSet::new();
         for grant in grants {
             let subject = (grant.role.as_str(), grant.framework.0);
-            let offered = self
-                .offer(subject.1, subject.0, agent, &free)
-                .expect("may be offered");
+            let offered = self.offer(subject.1, subject.0, agent, &free).expect("may be offered");
             assert_eq!(grant.resources, offered.allocated_to(&grant.role));
             for other in self.subscriptions().filter(|other| !served.contains(other)) {
                 let before = self.compare(other, subject) == Ordering::Less;
@@ -248,17 +236,13 @@ impl Model {
             let free = self.free(*agent);
             for (role, framework) in self.subscriptions() {
                 let left = self.offer(framework, role, *agent, &free);
-                assert!(
-                    left.is_none(),
-                    "{framework} in {role} would take {free} of {agent}"
-                );
+                assert!(left.is_none(), "{framework} in {role} would take {free} of {agent}");
             }
         }
     }
 
     fn remove_filters(&mut self, framework: u32, roles: &[String]) {
-        self.filters
-            .retain(|f| f.framework != framework || !roles.contains(&f.role));
+        self.filters.retain(|f| f.framework != framework || !roles.contains(&f.role));
     }
 }
 
@@ -288,11 +272,7 @@ impl Pair {
 
     fn apply(&mut self, operation: Operation) {
         match operation {
-            Operation::AddFramework {
-                framework,
-                roles,
-                active,
-            } => {
+            Operation::AddFramework { framework, roles, active } => {
                 self.remove_framework(framework);
                 let roles = names(&roles);
                 let known = Framework {
@@ -301,13 +281,9 @@ impl Pair {
                     active,
                 };
                 self.model.frameworks.insert(framework, known);
-                let options = FrameworkOptions {
-                    roles,
-                    ..Default::default()
-                };
+                let options = FrameworkOptions { roles, ..Default::default() };
                 let id = format!("fw-{framework}");
-                self.allocator
-                    .add_framework(FrameworkKey(framework), &id, options, active);
+                self.allocator.add_framework(FrameworkKey(framework), &id, options, active);
             }
             Operation::UpdateFramework { framework, roles } => {
                 self.update(framework, names(&roles))
@@ -322,9 +298,7 @@ impl Pair {
             }
             Operation::DeactivateFramework(framework) => {
                 self.framework(framework, |known| known.active = false);
-                self.model
-                    .filters
-                    .retain(|filter| filter.framework != framework);
+                self.model.filters.retain(|filter| filter.framework != framework);
                 self.allocator.deactivate_framework(FrameworkKey(framework));
             }
             Operation::Suppress(framework, roles) => {
@@ -337,44 +311,28 @@ impl Pair {
             }
             Operation::Revive(framework, roles) => self.revive(framework, names(&roles)),
             Operation::SetWeight(role, weight) => {
-                self.model
-                    .weights
-                    .insert(ROLES[role].to_owned(), f64::from(weight));
+                self.model.weights.insert(ROLES[role].to_owned(), f64::from(weight));
                 self.allocator.set_weight(ROLES[role], f64::from(weight));
             }
             Operation::AddAgent { agent, kind } => {
                 self.remove_agent(agent);
                 let total = Resources::parse(AGENTS[kind], "*").unwrap();
-                self.allocator
-                    .add_agent(AgentKey(agent), &format!("S{agent}"), total.clone(), &[]);
-                self.model.agents.insert(
-                    agent,
-                    Agent {
-                        total,
-                        active: true,
-                    },
-                );
+                self.allocator.add_agent(AgentKey(agent), &format!("S{agent}"), total.clone(), &[]);
+                self.model.agents.insert(agent, Agent { total, active: true });
             }
+            Operation::UpdateAgent { agent, kind } => self.update_agent(agent, kind),
             Operation::RemoveAgent(agent) => self.remove_agent(agent),
             Operation::ActivateAgent(agent) => self.set_agent(agent, true),
             Operation::DeactivateAgent(agent) => self.set_agent(agent, false),
-            Operation::Recover {
-                holding,
-                whole,
-                refuse,
-            } => self.recover(holding, whole, refuse),
+            Operation::Recover { holding, whole, refuse } => self.recover(holding, whole, refuse),
             Operation::Wait(milliseconds) => self.model.now += milliseconds,
         }
     }
 
     fn remove_framework(&mut self, framework: u32) {
         if self.model.frameworks.remove(&framework).is_some() {
-            self.model
-                .holdings
-                .retain(|holding| holding.framework != framework);
-            self.model
-                .filters
-                .retain(|filter| filter.framework != framework);
+            self.model.holdings.retain(|holding| holding.framework != framework);
+            self.model.filters.retain(|filter| filter.framework != framework);
         }
     }
 
@@ -386,12 +344,8 @@ impl Pair {
             known.roles = new;
             self.model.remove_filters(framework, &left);
         }
-        let options = FrameworkOptions {
-            roles,
-            ..Default::default()
-        };
-        self.allocator
-            .update_framework(FrameworkKey(framework), options);
+        let options = FrameworkOptions { roles, ..Default::default() };
+        self.allocator.update_framework(FrameworkKey(framework), options);
     }
 
     fn revive(&mut self, framework: u32, roles: Vec<String>) {
@@ -402,6 +356,18 @@ impl Pair {
             self.model.remove_filters(framework, &revived);
         }
         self.allocator.revive(FrameworkKey(framework), &roles);
+    }
+
+    /// An agent never gets a total that is less than what is held there.
+    fn update_agent(&mut self, agent: u32, kind: usize) {
+        let held = self.model.holdings.iter().filter(|holding| holding.agent == agent);
+        let held: Resources = held.map(|holding| &holding.resources).sum();
+        let total = Resources::parse(AGENTS[kind], "*").unwrap() + &held;
+        if let Some(known) = self.model.agents.get_mut(&agent) {
+            known.total = total.clone();
+            self.model.filters.retain(|filter| filter.agent != agent);
+        }
+        self.allocator.update_agent(AgentKey(agent), total);
     }
 
     fn remove_agent(&mut self, agent: u32) {
@@ -431,15 +397,12 @@ impl Pair {
         let most = held.resources.checked_sub(&crumb).filter(|_| !whole);
         let part = most.unwrap_or_else(|| held.resources.clone());
         self.model.holdings[index].resources -= &part;
-        self.model
-            .holdings
-            .retain(|holding| !holding.resources.is_empty());
+        self.model.holdings.retain(|holding| !holding.resources.is_empty());
         let refuse = refuse.map(Duration::from_millis);
         let given_back = part.allocated_to(&held.role);
         let now = self.instant();
         let (framework, agent) = (FrameworkKey(held.framework), AgentKey(held.agent));
-        self.allocator
-            .recover(framework, agent, &given_back, refuse, now);
+        self.allocator.recover(framework, agent, &given_back, refuse, now);
         let subscribed = self
             .model
             .frameworks
@@ -447,19 +410,8 @@ impl Pair {
             .is_some_and(|known| known.active && known.roles.contains(&held.role));
         if let (true, Some(refuse)) = (subscribed, refuse.filter(|refuse| !refuse.is_zero())) {
             let expiry = self.model.now + (refuse.as_millis() as u64).max(1000);
-            let Holding {
-                framework,
-                agent,
-                role,
-                ..
-            } = held;
-            self.model.filters.push(Filter {
-                framework,
-                agent,
-                role,
-                refused: part,
-                expiry,
-            });
+            let Holding { framework, agent, role, .. } = held;
+            self.model.filters.push(Filter { framework, agent, role, refused: part, expiry });
         }
     }
 }

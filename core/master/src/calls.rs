@@ -114,7 +114,7 @@ impl Master {
             agent.pending_kills.insert((key, task_id), kill.kill_policy);
             return;
         }
-        self.to_agent(agent_key, from_master::Body::KillTask(link::KillTask {
+        self.tell_agent(agent_key, from_master::Body::KillTask(link::KillTask {
             framework_id,
             task_id: Some(kill.task_id),
             kill_policy: kill.kill_policy,
@@ -124,7 +124,7 @@ impl Master {
     fn shutdown(&mut self, key: FrameworkKey, shutdown: call::Shutdown) {
         let Some(agent) = self.agent_by_id(&shutdown.agent_id.value) else { return };
         let framework_id = self.frameworks.get(&key).and_then(|one| one.info.id.clone());
-        self.to_agent(agent, from_master::Body::ShutdownExecutor(link::ShutdownExecutor {
+        self.tell_agent(agent, from_master::Body::ShutdownExecutor(link::ShutdownExecutor {
             framework_id,
             executor_id: Some(shutdown.executor_id),
         }));
@@ -138,7 +138,7 @@ impl Master {
         };
         self.metrics.count("valid_framework_to_executor_messages");
         let framework_id = self.frameworks.get(&key).and_then(|one| one.info.id.clone());
-        self.to_agent(agent, from_master::Body::FrameworkMessage(link::FrameworkMessage {
+        self.tell_agent(agent, from_master::Body::FrameworkMessage(link::FrameworkMessage {
             framework_id,
             executor_id: Some(message.executor_id),
             data: message.data,

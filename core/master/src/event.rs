@@ -32,7 +32,7 @@ pub enum Input {
         /// The `Mesos-Stream-Id` that was given to it.
         stream_id: String,
         /// The call.
-        subscribe: v1::scheduler::call::Subscribe,
+        subscribe: Box<v1::scheduler::call::Subscribe>,
     },
     /// An event stream ended, by the scheduler's will or not.
     SubscriberGone {
@@ -46,7 +46,7 @@ pub enum Input {
         /// The `Mesos-Stream-Id` header, if there was one.
         stream_id: Option<String>,
         /// The call.
-        call: Call,
+        call: Box<Call>,
     },
     /// An operator ends a framework.
     Teardown {
@@ -60,7 +60,7 @@ pub enum Input {
         /// On which link.
         link: LinkId,
         /// What.
-        body: link::from_agent::Body,
+        body: Box<link::from_agent::Body>,
     },
     /// A link to an agent ended.
     LinkClosed {

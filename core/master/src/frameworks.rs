@@ -100,7 +100,7 @@ impl Master {
             self.remove_executor(key, agent_key, &executor_id);
         }
         let framework_id = self.frameworks.get(&key).and_then(|one| one.info.id.clone());
-        self.to_agent(
+        self.tell_agent(
             agent_key,
             from_master::Body::ShutdownFramework(link::ShutdownFramework { framework_id }),
         );
@@ -132,7 +132,7 @@ impl Master {
         }
         for agent in agents {
             let update = link::UpdateFramework { framework_info: Some(info.clone()) };
-            self.to_agent(agent, from_master::Body::UpdateFramework(update));
+            self.tell_agent(agent, from_master::Body::UpdateFramework(update));
         }
     }
 

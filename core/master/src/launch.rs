@@ -44,7 +44,7 @@ impl Master {
         let Some(framework) = self.frameworks.get(&accepted.framework) else { return };
         let framework_info = Some(framework.info.clone());
         let run = link::RunTask { framework_info, task_info: Some(task) };
-        self.to_agent(accepted.agent, from_master::Body::RunTask(run));
+        self.tell_agent(accepted.agent, from_master::Body::RunTask(run));
     }
 
     /// A group is launched as a whole or not at all.
@@ -85,7 +85,7 @@ impl Master {
             executor_info: Some(executor_info),
             task_group: Some(task_group),
         };
-        self.to_agent(accepted.agent, from_master::Body::RunTaskGroup(run));
+        self.tell_agent(accepted.agent, from_master::Body::RunTaskGroup(run));
     }
 
     fn check_task(&self, accepted: &Accepted, task: &v1::TaskInfo) -> Result<Charge, String> {
@@ -269,7 +269,7 @@ fn task_record(
         discovery: info.discovery.clone(),
         container: info.container.clone(),
         health_check: info.health_check.clone(),
-        kill_policy: info.kill_policy.clone(),
+        kill_policy: info.kill_policy,
         user: user.or_else(executor_user),
         ..Default::default()
     }

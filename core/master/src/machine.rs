@@ -16,11 +16,11 @@ impl Machine for Master {
         self.now = now;
         match input {
             Input::Subscribe { connection, stream_id, subscribe } => {
-                self.subscribe(connection, stream_id, subscribe);
+                self.subscribe(connection, stream_id, *subscribe);
             }
             Input::SubscriberGone { connection } => self.subscriber_gone(connection),
             Input::Call { request, stream_id, call } => {
-                let answer = match self.scheduler_call(stream_id.as_deref(), call) {
+                let answer = match self.scheduler_call(stream_id.as_deref(), *call) {
                     Ok(answer) => answer,
                     Err(refusal) => Answer::Refused(refusal),
                 };
@@ -38,7 +38,7 @@ impl Machine for Master {
                 };
                 self.emit(Output::Reply { request, answer });
             }
-            Input::AgentMessage { link, body } => self.agent_message(link, body),
+            Input::AgentMessage { link, body } => self.agent_message(link, *body),
             Input::LinkClosed { link } => self.link_closed(link),
             Input::Stored { ticket } => self.stored(ticket),
             Input::Tick => {}

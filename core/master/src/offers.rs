@@ -7,7 +7,7 @@ use orrery_allocator::{AgentKey, FrameworkKey, Grant};
 use orrery_api::v1::{self, scheduler};
 
 use crate::planted::is_planted;
-use crate::state::Offer;
+use crate::state::{Framework, Offer};
 use crate::timers::Timer;
 use crate::{Master, PlantedBug};
 
@@ -37,7 +37,7 @@ impl Master {
                 role: grant.role,
                 resources: grant.resources,
             };
-            let message = self.offer_message(number, &offer);
+            let message = self.offer_as_sent(number, &offer, framework);
             events.entry(offer.framework).or_default().push(message);
             self.add_offer(number, offer);
         }
@@ -87,6 +87,22 @@ impl Master {
                 .map(|(_, executor)| v1::ExecutorId { value: executor.clone() })
                 .collect();
         }
+        message
+    }
+
+    /// An offer in the form that its framework understands. One that knows a single role is not
+    /// told about allocations, and one that knows no refined reservations gets the older fields.
+    fn offer_as_sent(&self, number: u64, offer: &Offer, framework: &Framework) -> v1::Offer {
+        use v1::framework_info::capability::Type;
+        let mut message = self.offer_message(number, offer);
+        let multi_role = framework.can(Type::MultiRole);
+        if !multi_role {
+            message.allocation_info = None;
+        }
+        let plain = offer.resources.unallocated();
+        let shown = if multi_role { &offer.resources } else { &plain };
+        let older = (!framework.can(Type::ReservationRefinement)).then(|| shown.to_older_messages());
+        message.resources = older.flatten().unwrap_or_else(|| shown.to_messages());
         message
     }
 

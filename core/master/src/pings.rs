@@ -21,7 +21,7 @@ impl Master {
             return;
         }
         agent.ping_outstanding = agent.link.is_some();
-        self.to_agent(key, from_master::Body::Ping(link::Ping { connected: true }));
+        self.tell_agent(key, from_master::Body::Ping(link::Ping { connected: true }));
         self.set_timer(self.options.agent_ping_timeout, Timer::Ping(key));
     }
 

@@ -58,7 +58,7 @@ impl Master {
             executor_id: task.executor_id.clone(),
             timestamp: Some(self.now.wall.as_seconds()),
             healthy: last.and_then(|status| status.healthy),
-            check_status: last.and_then(|status| status.check_status.clone()),
+            check_status: last.and_then(|status| status.check_status),
             container_status: last.and_then(|status| status.container_status.clone()),
             ..Default::default()
         }

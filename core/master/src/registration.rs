@@ -83,7 +83,7 @@ impl Master {
             matches!(pending, Pending::Admit(other) if other.register.pid == pid)
         });
         if let Some(ticket) = waiting {
-            self.move_to_link(ticket, registration.link);
+            self.keep_waiting(ticket, &registration);
             return;
         }
         let replaced: Vec<AgentKey> = self
@@ -113,7 +113,7 @@ impl Master {
             other.id() == id
         });
         if let Some(ticket) = waiting {
-            self.move_to_link(ticket, registration.link);
+            self.keep_waiting(ticket, &registration);
             return;
         }
         if let Some(key) = self.agent_by_id(&id) {
@@ -154,18 +154,23 @@ impl Master {
         }
     }
 
-    /// The agent asked again on another link while the registry was at work.
-    fn move_to_link(&mut self, ticket: Ticket, link: Option<LinkId>) {
-        let Some(Pending::Admit(registration) | Pending::Readmit(registration)) =
+    /// The agent asked again on another link while the registry was at work. If it is still the
+    /// same one it waits there; one that has changed is sent away and will ask once more.
+    fn keep_waiting(&mut self, ticket: Ticket, again: &Registration) {
+        let Some(Pending::Admit(waiting) | Pending::Readmit(waiting)) =
             self.pending.get_mut(&ticket)
         else {
             return;
         };
-        if let Some(old) = std::mem::replace(&mut registration.link, link) {
+        if waiting.register != again.register || waiting.total != again.total {
+            self.close_link_of(again);
+            return;
+        }
+        if let Some(old) = std::mem::replace(&mut waiting.link, again.link) {
             self.registering.remove(&old);
             self.emit(Output::CloseLink { link: old });
         }
-        self.wait_on(link, ticket);
+        self.wait_on(again.link, ticket);
     }
 
     /// A link broke while the agent on it waited for the registry.
@@ -447,7 +452,7 @@ impl Master {
 
     fn send_registered(&mut self, key: AgentKey, missing_tasks: Vec<link::TaskReference>) {
         let agent_id = self.agents.get(&key).and_then(|agent| agent.info.id.clone());
-        self.to_agent(key, from_master::Body::Registered(link::Registered {
+        self.tell_agent(key, from_master::Body::Registered(link::Registered {
             agent_id,
             master_info: Some(self.options.master_info.clone()),
             ping_timeout_seconds: self.options.total_ping_timeout().as_secs_f64(),
@@ -458,7 +463,7 @@ impl Master {
     fn shutdown_frameworks(&mut self, key: AgentKey, ended: Vec<v1::FrameworkId>) {
         for framework_id in ended {
             let shutdown = link::ShutdownFramework { framework_id: Some(framework_id) };
-            self.to_agent(key, from_master::Body::ShutdownFramework(shutdown));
+            self.tell_agent(key, from_master::Body::ShutdownFramework(shutdown));
         }
     }
 
@@ -466,7 +471,7 @@ impl Master {
         let Some(agent) = self.agents.get_mut(&key) else { return };
         for ((framework, task_id), kill_policy) in std::mem::take(&mut agent.pending_kills) {
             let framework_id = self.frameworks.get(&framework).and_then(|one| one.info.id.clone());
-            self.to_agent(key, from_master::Body::KillTask(link::KillTask {
+            self.tell_agent(key, from_master::Body::KillTask(link::KillTask {
                 framework_id,
                 task_id: Some(v1::TaskId { value: task_id }),
                 kill_policy,

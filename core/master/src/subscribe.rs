@@ -223,6 +223,8 @@ pub(crate) fn allocator_options(
         suppressed: suppressed.to_vec(),
         revocable: has(info, Capability::RevocableResources),
         gpu: has(info, Capability::GpuResources),
+        shared: has(info, Capability::SharedResources),
+        reservation_refinement: has(info, Capability::ReservationRefinement),
         ..Default::default()
     }
 }

@@ -56,7 +56,7 @@ impl Master {
         tracing::info!(framework_id = %framework_id.value, "status update of an unknown framework");
         if self.is_completed(&framework_id.value) {
             let shutdown = link::ShutdownFramework { framework_id: Some(framework_id) };
-            self.to_agent(agent, from_master::Body::ShutdownFramework(shutdown));
+            self.tell_agent(agent, from_master::Body::ShutdownFramework(shutdown));
         }
     }
 
@@ -85,7 +85,7 @@ impl Master {
             });
         let framework_id = self.frameworks.get(&key).and_then(|one| one.info.id.clone());
         self.metrics.count("valid_status_update_acknowledgements");
-        self.to_agent(agent_key, from_master::Body::Acknowledgement(link::Acknowledgement {
+        self.tell_agent(agent_key, from_master::Body::Acknowledgement(link::Acknowledgement {
             framework_id,
             task_id: Some(acknowledge.task_id),
             uuid: acknowledge.uuid,
@@ -141,7 +141,7 @@ impl Master {
     }
 
     /// Sends a message to an agent; drops it when the agent is disconnected.
-    pub(crate) fn to_agent(&mut self, key: AgentKey, body: from_master::Body) {
+    pub(crate) fn tell_agent(&mut self, key: AgentKey, body: from_master::Body) {
         if let Some(link) = self.agents.get(&key).and_then(|agent| agent.link) {
             self.emit(crate::Output::ToAgent { link, body: Box::new(body) });
         }

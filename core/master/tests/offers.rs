@@ -152,3 +152,30 @@ fn calls_need_the_present_stream_id() {
     assert_eq!(error.message, "Framework failed over");
     assert!(cluster.closed.contains(&old.connection));
 }
+
+#[test]
+fn an_offer_is_written_as_its_framework_understands_it() {
+    use orrery_api::v1::framework_info::{Capability, capability::Type};
+    let mut cluster = Cluster::new();
+    cluster.agent(1, "cpus:4;mem:4096");
+    let old = cluster.subscribe(framework_info("old"));
+    let offer = cluster.take_offers(&old).remove(0);
+    assert_eq!(offer.allocation_info, None);
+    let role = |resource: &orrery_api::v1::Resource| resource.role.clone();
+    assert!(offer.resources.iter().all(|one| role(one).as_deref() == Some("*")));
+    assert!(offer.resources.iter().all(|one| one.allocation_info.is_none()));
+
+    cluster.agent(2, "cpus:4;mem:4096");
+    let mut info = framework_info("new");
+    info.roles = vec!["*".to_owned()];
+    for kind in [Type::MultiRole, Type::ReservationRefinement] {
+        info.capabilities.push(Capability { r#type: Some(kind as i32) });
+    }
+    cluster.decline(&old, &[&offer.id.value], 1000.0);
+    let new = cluster.subscribe(info);
+    cluster.pass(Duration::from_secs(2));
+    let offer = cluster.take_offers(&new).remove(0);
+    assert!(offer.allocation_info.is_some());
+    assert!(offer.resources.iter().all(|one| role(one).is_none()));
+    assert!(offer.resources.iter().all(|one| one.allocation_info.is_some()));
+}

@@ -55,6 +55,10 @@ impl FromStr for Address {
     fn from_str(text: &str) -> Result<Self, AddressError> {
         let error = || AddressError { text: text.to_owned() };
         let (host, port) = text.rsplit_once(':').ok_or_else(error)?;
+        // The number parser would take a sign.
+        if !port.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Err(error());
+        }
         let port = port.parse().map_err(|_| error())?;
         let bracketed = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
         let host = bracketed.unwrap_or(host);

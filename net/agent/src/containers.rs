@@ -68,6 +68,9 @@ impl Shared {
 async fn start(runtime: &Runtime, launch: Launch) -> io::Result<ProcessId> {
     runtime.disk.create_directories(&launch.directory).await?;
     runtime.disk.symbolic_link(&launch.directory, &launch.latest).await?;
+    if let Some(user) = &launch.command.user {
+        runtime.disk.set_owner(&launch.directory, user).await?;
+    }
     runtime.processes.launch(launch.command).await
 }
 

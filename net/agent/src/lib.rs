@@ -29,7 +29,6 @@ mod containers;
 mod daemon;
 mod executor_api;
 mod link;
-mod machine_statistics;
 mod monitor;
 mod operator_api;
 mod operator_state;

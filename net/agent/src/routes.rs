@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use http::StatusCode;
 use orrery_agent::Snapshot;
-use orrery_endpoints::{Asked, RouteError, Router, metrics, system};
+use orrery_endpoints::{Asked, RouteError, Router, machine, metrics, system};
 use orrery_http::{Request, Response, Service, respond};
 use orrery_runtime::BoxFuture;
 
 use crate::daemon::Shared;
 use crate::executor_api::stopping;
-use crate::{executor_api, machine_statistics, monitor, operator_api, state};
+use crate::{executor_api, monitor, operator_api, state};
 
 const ROUTER: Router = Router::new(
     "slave(1)",
@@ -77,7 +77,7 @@ async fn answer(shared: Arc<Shared>, request: Request) -> Response {
             None => stopping(),
         },
         "system/stats.json" => {
-            asked.json(&machine_statistics::read(&shared.runtime).await.object())
+            asked.json(&machine::read(&shared.runtime).await.object())
         }
         "version" => asked.json(&system::version(&shared.options.version).into()),
         _ => respond::not_found(),
@@ -115,7 +115,7 @@ impl Shared {
     /// All metrics; `None` when the machine is stopping.
     pub(crate) async fn metrics(&self) -> Option<BTreeMap<String, f64>> {
         let now = self.runtime.now();
-        let statistics = machine_statistics::read(&self.runtime).await;
+        let statistics = machine::read(&self.runtime).await;
         let mut all = self.feeder.inspect(move |agent| agent.metrics(now)).await.ok()?;
         statistics.add_metrics(&mut all);
         Some(all)

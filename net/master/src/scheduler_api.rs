@@ -53,6 +53,7 @@ async fn answer(shared: Arc<Shared>, request: Request) -> Result<Response, Respo
         _ => {
             let stream_id = stream_id.map(|value| String::from_utf8_lossy(value.as_bytes()));
             let stream_id = stream_id.map(|value| value.into_owned());
+            let call = Box::new(call);
             let answer = shared.ask(|request| Input::Call { request, stream_id, call }).await;
             Ok(response(answer))
         }
@@ -67,7 +68,7 @@ async fn subscribe(
     let (connection, body) = shared.open_stream(media_type);
     let stream_id = shared.new_stream_id();
     let header = HeaderValue::try_from(&stream_id).map_err(|_| stopping())?;
-    let subscribe = call.subscribe.unwrap_or_default();
+    let subscribe = Box::new(call.subscribe.unwrap_or_default());
     let input = Input::Subscribe { connection, stream_id, subscribe };
     shared.feeder.feed(input).await.map_err(|_| stopping())?;
     let mut response = respond::stream(media_type, body);

@@ -14,10 +14,7 @@ pub(crate) struct Walk<'a> {
 
 impl<'a> Walk<'a> {
     pub(super) fn new(nodes: &'a [Node]) -> Self {
-        let mut walk = Self {
-            nodes,
-            path: Vec::new(),
-        };
+        let mut walk = Self { nodes, path: Vec::new() };
         walk.enter(RoleKey::ROOT);
         walk
     }

@@ -140,10 +140,10 @@ impl Cluster {
     pub fn subscribe(&mut self, info: v1::FrameworkInfo) -> Scheduler {
         let connection = ConnectionId(self.next_id());
         let stream_id = format!("stream-{}", connection.0);
-        let subscribe = scheduler::call::Subscribe {
+        let subscribe = Box::new(scheduler::call::Subscribe {
             framework_info: info,
             ..Default::default()
-        };
+        });
         self.feed(Input::Subscribe { connection, stream_id: stream_id.clone(), subscribe });
         let subscribed =
             self.events[&connection].iter().find_map(|event| event.subscribed.as_ref());
@@ -158,10 +158,10 @@ impl Cluster {
 
     pub fn call(&mut self, scheduler: &Scheduler, call: scheduler::Call) -> Answer {
         let request = RequestId(self.next_id());
-        let call = scheduler::Call {
+        let call = Box::new(scheduler::Call {
             framework_id: Some(v1::FrameworkId { value: scheduler.id.clone() }),
             ..call
-        };
+        });
         let stream_id = Some(scheduler.stream_id.clone());
         self.feed(Input::Call { request, stream_id, call });
         self.answers.remove(&request).expect("every call is answered")
@@ -263,7 +263,7 @@ impl Cluster {
     }
 
     pub fn register(&mut self, link: LinkId, register: link::Register) {
-        self.from_agent(link, from_agent::Body::Register(register));
+        self.agent_says(link, from_agent::Body::Register(register));
     }
 
     pub fn registered_id(&mut self, link: LinkId) -> String {
@@ -275,8 +275,8 @@ impl Cluster {
         id.last().expect("the agent is registered").value
     }
 
-    pub fn from_agent(&mut self, link: LinkId, body: from_agent::Body) {
-        self.feed(Input::AgentMessage { link, body });
+    pub fn agent_says(&mut self, link: LinkId, body: from_agent::Body) {
+        self.feed(Input::AgentMessage { link, body: Box::new(body) });
     }
 
     pub fn take_messages(&mut self, link: LinkId) -> Vec<from_master::Body> {
@@ -299,7 +299,7 @@ impl Cluster {
             uuid: Some(uuid.clone()),
             ..Default::default()
         };
-        self.from_agent(link, from_agent::Body::StatusUpdate(link::StatusUpdate {
+        self.agent_says(link, from_agent::Body::StatusUpdate(link::StatusUpdate {
             framework_id: Some(v1::FrameworkId { value: framework.to_owned() }),
             status: Some(status),
             uuid,
