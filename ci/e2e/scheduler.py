@@ -14,6 +14,7 @@ class Scheduler:
     def __init__(self, url, name="e2e", framework_id=None, **info):
         self.url = url
         self.events = []
+        self.seen = []
         self.changed = threading.Condition()
         host, port = url.removeprefix("http://").split(":")
         framework = {"user": "root", "name": name, **info}
@@ -48,6 +49,7 @@ class Scheduler:
             if length == 0:
                 with self.changed:
                     self.events.append({"type": "CLOSED"})
+                    self.seen.append(self.events[-1])
                     self.changed.notify_all()
                 return
             pending += self.stream.read(length)
@@ -60,6 +62,7 @@ class Scheduler:
                 assert b"\n" not in record, "a record must be one line"
                 with self.changed:
                     self.events.append(json.loads(record))
+                    self.seen.append(self.events[-1])
                     self.changed.notify_all()
 
     def wait(self, kind, match=lambda event: True, patience=30):

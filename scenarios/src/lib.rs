@@ -1,1 +1,34 @@
-//! (being written)
+//! Whole clusters in the simulator: what happens to them, and what must hold all the while.
+//!
+//! A run follows from its seed alone. The seed gives a [`plan::Plan`]: the shape of a cluster, what
+//! its frameworks do, and what goes wrong. [`scenario`] builds the [`cluster::Cluster`] out of the
+//! very daemons that production runs, plays the plan, then mends everything and waits until the
+//! cluster is at rest and serves fresh work. All the while the [`oracle::Oracle`] is told what
+//! frameworks see, and looks into master and agents after each of their steps; one file in
+//! [`invariants`] stands for each rule that it checks.
+//!
+//! ```text
+//!  seed ─▶ plan ─▶ scenario ─┬─ operations ─▶ workload ──calls──▶ master ◀─▶ agents ─▶ executors
+//!                            ├─ faults ─────▶ cluster, network, hosts
+//!                            └─ rest ───────▶ converge
+//!                        oracle ◀── events, calls, steps ──┘
+//! ```
+//!
+//! [`runner`] runs many seeds, or one with its log.
+
+#![cfg(feature = "sim")]
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
+
+pub mod checks;
+pub mod cluster;
+pub mod converge;
+mod daemons;
+mod faults;
+pub mod frameworks;
+pub mod invariants;
+pub mod oracle;
+pub mod plan;
+pub mod runner;
+pub mod scenario;
+pub mod workload;

@@ -191,7 +191,7 @@ fn real(flags: &Flags, common: Common) -> Result<Real, Failure> {
 
 fn emulated(flags: &Flags, common: Common) -> Result<Emulated, Failure> {
     let work = work(flags, "exit 0".to_owned())?;
-    let frameworks = flags.value("frameworks");
+    let frameworks: u32 = flags.value("frameworks");
     if frameworks > work.tasks.min(work.at_once) {
         return Err(Failure::Flags(FlagError::Invalid {
             flag: "--frameworks".to_owned(),

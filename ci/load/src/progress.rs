@@ -125,6 +125,17 @@ impl Progress {
         }
     }
 
+    /// How far everything came.
+    pub fn missing(&self) -> String {
+        let Self { registered, launched, running, running_acknowledged, .. } = self;
+        let Self { finished, finished_acknowledged, .. } = self;
+        format!(
+            "agents registered {registered}; tasks launched {launched}, running {running} \
+             (acknowledged {running_acknowledged}), finished {finished} (acknowledged \
+             {finished_acknowledged})"
+        )
+    }
+
     /// From the first ACCEPT to the last of `counter`, and how many tasks a second that makes.
     pub fn rate(&self, counter: &Counter) -> (Duration, f64) {
         let duration = counter.last().since(self.launched.first());

@@ -44,6 +44,12 @@ fn unsupported_container(container: &v1::ContainerInfo) -> Option<String> {
         "a volume"
     } else if container.network_infos.iter().any(|network| network.name.is_some()) {
         "a named network"
+    } else if container.rlimit_info.is_some() {
+        "a limit of the process (rlimit_info)"
+    } else if container.tty_info.is_some() {
+        "a terminal (tty_info)"
+    } else if container.linux_info.is_some() {
+        "a Linux setting (linux_info)"
     } else {
         return None;
     };

@@ -80,12 +80,9 @@ impl Agent {
         if !framework.executors.get(&key.executor).is_some_and(finished) {
             return;
         }
-        let Some(mut executor) = framework.executors.remove(&key.executor) else {
+        let Some(executor) = framework.executors.remove(&key.executor) else {
             return;
         };
-        for (_, task) in std::mem::take(&mut executor.tasks) {
-            executor.complete(task, self.options.max_completed_tasks_per_executor);
-        }
         framework.completed.push_back(executor);
         while framework.completed.len() > self.options.max_completed_executors_per_framework {
             framework.completed.pop_front();

@@ -25,6 +25,7 @@
 #![warn(missing_docs)]
 
 mod agent;
+mod checks;
 mod command_executor;
 mod container;
 mod executor_calls;

@@ -228,11 +228,6 @@ pub(crate) fn capabilities() -> Vec<v1::agent_info::Capability> {
         Type::MultiRole,
         Type::HierarchicalRole,
         Type::ReservationRefinement,
-        Type::ResourceProvider,
-        Type::ResizeVolume,
-        Type::AgentOperationFeedback,
-        Type::AgentDraining,
-        Type::TaskResourceLimits,
     ];
     all.map(|it| v1::agent_info::Capability { r#type: Some(it as i32) }).to_vec()
 }

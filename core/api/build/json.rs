@@ -8,6 +8,29 @@ use prost_types::field_descriptor_proto::Type;
 
 use crate::names::{self, Message, Occurrence, Schema};
 
+/// Answers whose lists are written even when they are empty, with the names of those lists.
+const WRITTEN_WHEN_EMPTY: [(&str, &[&str]); 7] = [
+    (".mesos.v1.master.Response.GetAgents", &["agents", "recovered_agents"]),
+    (".mesos.v1.master.Response.GetFrameworks", &["frameworks", "completed_frameworks"]),
+    (".mesos.v1.master.Response.GetExecutors", &["executors"]),
+    (
+        ".mesos.v1.master.Response.GetTasks",
+        &["tasks", "unreachable_tasks", "completed_tasks"],
+    ),
+    (".mesos.v1.agent.Response.GetFrameworks", &["frameworks", "completed_frameworks"]),
+    (".mesos.v1.agent.Response.GetExecutors", &["executors", "completed_executors"]),
+    (
+        ".mesos.v1.agent.Response.GetTasks",
+        &[
+            "pending_tasks",
+            "queued_tasks",
+            "launched_tasks",
+            "terminated_tasks",
+            "completed_tasks",
+        ],
+    ),
+];
+
 /// The text of the generated module.
 pub fn generate(schema: &Schema) -> Result<String, Box<dyn std::error::Error>> {
     let mut text = String::new();
@@ -17,7 +40,9 @@ pub fn generate(schema: &Schema) -> Result<String, Box<dyn std::error::Error>> {
     for (name, message) in schema.messages() {
         let duration = name == ".google.protobuf.Duration";
         if duration || name.starts_with(".mesos.v1.") {
-            write_message(&mut text, schema, message, duration)?;
+            let lists = WRITTEN_WHEN_EMPTY.iter().find(|(message, _)| *message == name);
+            let lists = lists.map_or(&[][..], |(_, lists)| lists);
+            write_message(&mut text, schema, message, duration, lists)?;
         }
     }
     Ok(text)
@@ -37,12 +62,18 @@ fn write_message(
     schema: &Schema,
     message: &Message,
     proto3: bool,
+    written_when_empty: &[&str],
 ) -> Result<(), Box<dyn std::error::Error>> {
     let mut writes = String::new();
     let mut reads = String::new();
     for field in &message.descriptor.field {
         let occurrence = names::occurrence(field, proto3);
-        writeln!(writes, "        {}", writing(schema, message, field, occurrence)?)?;
+        if written_when_empty.contains(&field.name()) {
+            let (key, name) = (quoted_key(field), names::rust_field(field));
+            writeln!(writes, "        write::list(out, {key}, &self.{name});")?;
+        } else {
+            writeln!(writes, "        {}", writing(schema, message, field, occurrence)?)?;
+        }
         writeln!(reads, "        {}", reading(schema, message, field, occurrence)?)?;
     }
     write!(
@@ -64,6 +95,11 @@ fn write_message(
     Ok(())
 }
 
+/// The key as it is written: quoted, with its colon, as a Rust literal.
+fn quoted_key(field: &FieldDescriptorProto) -> String {
+    format!("\"\\\"{}\\\":\"", field.name())
+}
+
 /// The line that writes one field.
 fn writing(
     schema: &Schema,
@@ -71,7 +107,7 @@ fn writing(
     field: &FieldDescriptorProto,
     occurrence: Occurrence,
 ) -> Result<String, String> {
-    let key = format!("\"\\\"{}\\\":\"", field.name());
+    let key = quoted_key(field);
     let name = names::rust_field(field);
     if schema.map_value(field)?.is_some() {
         return Ok(format!("write::map(out, {key}, &self.{name});"));

@@ -107,8 +107,11 @@ impl Master {
     }
 
     fn end_task_of_removed_framework(&mut self, key: FrameworkKey, task_id: &str) {
+        let framework = self.frameworks.get(&key);
+        let task = framework.and_then(|framework| framework.tasks.get(task_id));
         let status = v1::TaskStatus {
             message: Some("Framework removed".to_owned()),
+            agent_id: task.map(|task| task.message.agent_id.clone()),
             ..self.master_status(
                 task_id,
                 v1::TaskState::TaskKilled,

@@ -23,6 +23,9 @@ impl Master {
         mut task: v1::TaskInfo,
         has_operation_id: bool,
     ) {
+        if let Some(executor) = &mut task.executor {
+            self.complete_executor(accepted, executor);
+        }
         let checked = if has_operation_id {
             Err("Operation.id is not allowed for LAUNCH".to_owned())
         } else {
@@ -37,9 +40,6 @@ impl Master {
             }
         };
         task.resources = charge.task.to_messages();
-        if let (Some(executor), Some((_, resources))) = (&mut task.executor, &charge.executor) {
-            executor.resources = resources.to_messages();
-        }
         self.book_task(accepted, &task, None, charge);
         let Some(framework) = self.frameworks.get(&accepted.framework) else { return };
         let framework_info = Some(framework.info.clone());
@@ -51,9 +51,10 @@ impl Master {
     pub(crate) fn launch_group(
         &mut self,
         accepted: &mut Accepted,
-        group: v1::offer::operation::LaunchGroup,
+        mut group: v1::offer::operation::LaunchGroup,
         has_operation_id: bool,
     ) {
+        self.complete_executor(accepted, &mut group.executor);
         let checked = if has_operation_id {
             Err("Operation.id is not allowed for LAUNCH_GROUP".to_owned())
         } else {
@@ -70,13 +71,10 @@ impl Master {
                 return;
             }
         };
-        let mut executor_info = group.executor;
+        let executor_info = group.executor;
         let mut task_group = group.task_group;
         for (task, charge) in task_group.tasks.iter_mut().zip(charges) {
             task.resources = charge.task.to_messages();
-            if let Some((_, resources)) = &charge.executor {
-                executor_info.resources = resources.to_messages();
-            }
             self.book_task(accepted, task, Some(&executor_info), charge);
         }
         let Some(framework) = self.frameworks.get(&accepted.framework) else { return };
@@ -88,9 +86,22 @@ impl Master {
         self.tell_agent(accepted.agent, from_master::Body::RunTaskGroup(run));
     }
 
+    /// Writes into an executor what the framework may leave out: whose it is, and for which role
+    /// its resources are allocated. What is wrong in it stays, for the checks to find.
+    fn complete_executor(&self, accepted: &Accepted, executor: &mut v1::ExecutorInfo) {
+        if executor.framework_id.is_none() {
+            let framework = self.frameworks.get(&accepted.framework);
+            executor.framework_id = framework.and_then(|framework| framework.info.id.clone());
+        }
+        if let Ok(resources) = allocated(&executor.resources, &accepted.role) {
+            executor.resources = resources.to_messages();
+        }
+    }
+
     fn check_task(&self, accepted: &Accepted, task: &v1::TaskInfo) -> Result<Charge, String> {
         validate::task(task).map_err(|invalid| invalid.to_string())?;
         self.check_identity(accepted, task)?;
+        self.check_limits(accepted, task)?;
         let resources = allocated(&task.resources, &accepted.role)?;
         let executor = match &task.executor {
             Some(executor) => self.check_executor(accepted, executor)?,
@@ -119,6 +130,18 @@ impl Master {
             ));
         }
         Ok(())
+    }
+
+    /// Limits are refused where the agent would not enforce them.
+    fn check_limits(&self, accepted: &Accepted, task: &v1::TaskInfo) -> Result<(), String> {
+        use v1::agent_info::capability::Type;
+        let enforced = self.agents.get(&accepted.agent).is_some_and(|agent| {
+            agent.capabilities.iter().any(|one| one.r#type() == Type::TaskResourceLimits)
+        });
+        if task.limits.is_empty() || enforced {
+            return Ok(());
+        }
+        Err("Agent is not capable of handling task resource limits".to_owned())
     }
 
     /// The executor with what it will hold, or `None` when it runs already.
@@ -164,6 +187,7 @@ impl Master {
         for task in &group.task_group.tasks {
             let id = &task.task_id.value;
             self.check_identity(accepted, task)
+                .and_then(|()| self.check_limits(accepted, task))
                 .map_err(|message| format!("Task '{id}' is invalid: {message}"))?;
             let task = allocated(&task.resources, &accepted.role)?;
             let charge = Charge { task, executor: executor.take() };

@@ -163,6 +163,19 @@ impl Master {
         }
     }
 
+    /// A framework that has left a role may not use what was offered to it in that role.
+    pub(crate) fn rescind_offers_in_left_roles(&mut self, key: FrameworkKey) {
+        let Some(framework) = self.frameworks.get(&key) else { return };
+        let roles = framework.roles();
+        let open = framework.offers.iter().copied();
+        let left: Vec<u64> = open
+            .filter(|number| self.offers.get(number).is_some_and(|it| !roles.contains(&it.role)))
+            .collect();
+        for number in left {
+            self.rescind_offer(number);
+        }
+    }
+
     pub(crate) fn offer_timeout(&mut self, number: u64) {
         if self.offers.contains_key(&number) {
             tracing::info!(offer = number, "offer timed out");

@@ -139,6 +139,7 @@ impl Master {
         let options = allocator_options(&framework.info, suppressed);
         self.allocator.update_framework(key, options);
         if changed {
+            self.rescind_offers_in_left_roles(key);
             self.tell_agents_of_framework(key);
         }
     }

@@ -44,8 +44,11 @@ impl Master {
         if !task_state::is_terminal(before) || overwrite {
             task.message.state = latest as i32;
         }
-        task.message.status_update_state = Some(status.state);
-        task.message.status_update_uuid = status.uuid.clone();
+        // What the master itself finds has no uuid and is never acknowledged.
+        if status.uuid.is_some() {
+            task.message.status_update_state = Some(status.state);
+            task.message.status_update_uuid = status.uuid.clone();
+        }
         remember_status(&mut task.message.statuses, status);
         let released = holds_resources(before) && !holds_resources(task.state());
         if released && !keep {

@@ -4,6 +4,8 @@
 //! function that carries it out. The machine never waits, so a step is a function of what was fed
 //! in, which is what makes it replayable.
 
+use std::sync::Arc;
+
 use tokio::sync::mpsc;
 
 use crate::{Instant, Now, Runtime};
@@ -81,10 +83,34 @@ impl<M: Machine> Feeder<M> {
     }
 }
 
+/// Looks at a machine after each of its steps, before what the step asked for is done. A simulation
+/// checks there what must always hold; production has none. Cheap to clone.
+pub struct Observer<M>(Arc<dyn Fn(&M) + Send + Sync>);
+
+impl<M> Observer<M> {
+    /// Calls `look` after each step. It must not wait.
+    pub fn new(look: impl Fn(&M) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(look))
+    }
+}
+
+impl<M> Clone for Observer<M> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<M> std::fmt::Debug for Observer<M> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Observer")
+    }
+}
+
 /// Runs a machine.
 pub struct Driver<M: Machine> {
     machine: M,
     receiver: mpsc::Receiver<Message<M>>,
+    observer: Option<Observer<M>>,
 }
 
 impl<M: Machine> std::fmt::Debug for Driver<M> {
@@ -97,7 +123,13 @@ impl<M: Machine> Driver<M> {
     /// A driver whose queue holds `capacity` inputs, and the first handle to feed it.
     pub fn new(machine: M, capacity: usize) -> (Self, Feeder<M>) {
         let (sender, receiver) = mpsc::channel(capacity);
-        (Self { machine, receiver }, Feeder { sender })
+        (Self { machine, receiver, observer: None }, Feeder { sender })
+    }
+
+    /// Has `observer`, if there is one, look at every step.
+    #[must_use]
+    pub fn observed(self, observer: Option<Observer<M>>) -> Self {
+        Self { observer, ..self }
     }
 
     /// Steps until the last [`Feeder`] is gone or `carry` breaks off. `carry` must not wait: what
@@ -118,6 +150,9 @@ impl<M: Machine> Driver<M> {
                 None => return self.machine,
             };
             self.machine.step(runtime.now(), input, &mut outputs);
+            if let Some(Observer(look)) = &self.observer {
+                look(&self.machine);
+            }
             for output in outputs.drain(..) {
                 if carry(output).is_break() {
                     return self.machine;

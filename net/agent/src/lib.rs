@@ -129,6 +129,7 @@ pub async fn start(runtime: Runtime, options: Options) -> Result<Running, StartE
     let generator = runtime.random.generator();
     let agent = Agent::new(options.machine(address), generator, runtime.now());
     let (driver, feeder) = Driver::new(agent, INPUT_QUEUE);
+    let driver = driver.observed(options.observer.clone());
     let shared = Shared::new(runtime.clone(), feeder, options);
     let (end, ended) = oneshot::channel();
 

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use http::{Method, StatusCode};
 use orrery_agent::Snapshot;
-use orrery_api::json::to_value;
 use orrery_api::v1;
 use orrery_api::v1::agent::call::Type;
 use orrery_api::v1::agent::{Call, Response as Answer, response};
@@ -86,6 +85,10 @@ async fn of_state(shared: &Shared, kind: Type) -> Result<Answer, Response> {
             let version_info = shared.options.version.clone();
             answer.get_version = Some(response::GetVersion { version_info });
             response::Type::GetVersion
+        }
+        Type::GetLoggingLevel => {
+            answer.get_logging_level = Some(response::GetLoggingLevel { level: 0 });
+            response::Type::GetLoggingLevel
         }
         Type::GetState => {
             answer.get_state = Some(operator_state::get_state(&snapshot(shared).await?));
@@ -177,11 +180,5 @@ async fn read_file(shared: &Shared, call: &Call) -> Result<Answer, Response> {
 }
 
 fn write(media_type: MediaType, answer: &Answer) -> Response {
-    match media_type {
-        MediaType::Json => {
-            let value = operator_state::with_empty_lists(to_value(answer));
-            respond::json(StatusCode::OK, value.to_string())
-        }
-        _ => respond::content(StatusCode::OK, media_type, media::encode(media_type, answer)),
-    }
+    respond::content(StatusCode::OK, media_type, media::encode(media_type, answer))
 }

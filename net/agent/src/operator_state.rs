@@ -5,7 +5,6 @@ use orrery_api::v1;
 use orrery_api::v1::agent::response::{
     GetExecutors, GetFrameworks, GetState, GetTasks, get_executors, get_frameworks,
 };
-use serde_json::{Value, json};
 
 /// GET_STATE.
 pub(crate) fn get_state(snapshot: &Snapshot) -> GetState {
@@ -62,48 +61,4 @@ fn live(snapshot: &Snapshot) -> impl Iterator<Item = &ExecutorSnapshot> {
 fn completed(snapshot: &Snapshot) -> impl Iterator<Item = &ExecutorSnapshot> {
     let frameworks = snapshot.completed_frameworks.iter().chain(&snapshot.frameworks);
     frameworks.flat_map(|framework| &framework.completed_executors)
-}
-
-/// Writes the lists of such an answer that are empty, as Mesos' JSON does for these calls alone.
-pub(crate) fn with_empty_lists(mut response: Value) -> Value {
-    const LISTS: [(&str, &[&str]); 3] = [
-        ("get_frameworks", &["frameworks", "completed_frameworks"]),
-        ("get_executors", &["executors", "completed_executors"]),
-        (
-            "get_tasks",
-            &[
-                "pending_tasks",
-                "queued_tasks",
-                "launched_tasks",
-                "terminated_tasks",
-                "completed_tasks",
-            ],
-        ),
-    ];
-    for (part, lists) in LISTS {
-        for pointer in [format!("/{part}"), format!("/get_state/{part}")] {
-            let Some(Value::Object(object)) = response.pointer_mut(&pointer) else {
-                continue;
-            };
-            for list in lists {
-                object.entry(*list).or_insert_with(|| json!([]));
-            }
-        }
-    }
-    response
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn empty_lists_are_written() {
-        let bare = json!({"type": "GET_STATE", "get_state": {"get_executors": {}}});
-        let expected = json!({"type": "GET_STATE", "get_state":
-            {"get_executors": {"executors": [], "completed_executors": []}}});
-        assert_eq!(with_empty_lists(bare), expected);
-        let other = json!({"type": "GET_HEALTH", "get_health": {"healthy": true}});
-        assert_eq!(with_empty_lists(other.clone()), other);
-    }
 }

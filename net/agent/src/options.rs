@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use core::net::{IpAddr, SocketAddr};
 
-use orrery_agent::PlantedBug;
+use orrery_agent::{Agent, PlantedBug};
 use orrery_api::v1;
 use orrery_model::Resources;
 use orrery_runtime::Address;
+use orrery_runtime::machine::Observer;
 
 /// Settings of an agent daemon. [`Options::new`] fills in Mesos' defaults.
 #[derive(Clone, Debug)]
@@ -59,6 +60,8 @@ pub struct Options {
     pub flags: BTreeMap<String, String>,
     /// Bugs switched on by a test. Always empty in production.
     pub planted: BTreeSet<PlantedBug>,
+    /// Looks at the state machine after each of its steps. Always `None` in production.
+    pub observer: Option<Observer<Agent>>,
 }
 
 impl Options {
@@ -71,13 +74,7 @@ impl Options {
         resources: Resources,
         executor_program: PathBuf,
     ) -> Self {
-        let version = v1::VersionInfo {
-            version: "1.12.0".to_owned(),
-            build_date: Some(String::new()),
-            build_time: Some(0.0),
-            build_user: Some(String::new()),
-            ..Default::default()
-        };
+        let version = orrery_endpoints::system::version_info();
         let defaults = orrery_agent::Options::new(
             ip,
             port,
@@ -108,6 +105,7 @@ impl Options {
             version,
             flags: BTreeMap::new(),
             planted: BTreeSet::new(),
+            observer: None,
         }
     }
 

@@ -7,6 +7,20 @@ use serde_json::{Map, Value, json};
 
 use crate::objects::number;
 
+/// The version of Mesos that Orrery speaks. Clients compare it to decide what they may use.
+pub const MESOS_VERSION: &str = "1.12.0";
+
+/// What this build says about itself. `build_user` names Orrery and its own version.
+pub fn version_info() -> v1::VersionInfo {
+    v1::VersionInfo {
+        version: MESOS_VERSION.to_owned(),
+        build_date: Some(String::new()),
+        build_time: Some(0.0),
+        build_user: Some(concat!("orrery ", env!("CARGO_PKG_VERSION")).to_owned()),
+        ..Default::default()
+    }
+}
+
 /// The object of `/version`, whose keys `/state` has as well.
 pub fn version(info: &v1::VersionInfo) -> Map<String, Value> {
     let mut object = Map::new();

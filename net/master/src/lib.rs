@@ -18,7 +18,6 @@ use orrery_runtime::{Generator, Runtime};
 use tokio::sync::{mpsc, oneshot};
 
 mod daemon;
-mod info;
 mod operator_api;
 mod options;
 mod page;
@@ -117,6 +116,7 @@ pub async fn start(runtime: Runtime, options: Options) -> Result<Running, StartE
     let registry = registry_file.registry().clone();
     let master = Master::new(machine_options(&options, info), registry, generator, runtime.now());
     let (driver, feeder) = Driver::new(master, INPUT_QUEUE);
+    let driver = driver.observed(options.observer.clone());
     let (changes, change_queue) = mpsc::unbounded_channel();
     let shared = Shared::new(runtime.clone(), feeder, changes);
     let (end, ended) = oneshot::channel();
@@ -183,17 +183,14 @@ fn master_info(
         port: u32::from(port),
         pid: Some(format!("master@{address}")),
         hostname: Some(hostname.clone()),
-        version: Some(info::MESOS_VERSION.to_owned()),
+        version: Some(orrery_endpoints::system::MESOS_VERSION.to_owned()),
         address: Some(v1::Address {
             hostname: Some(hostname),
             ip: Some(ip),
             port: i32::from(port),
         }),
         domain: None,
-        capabilities: vec![
-            capability(Type::AgentUpdate),
-            capability(Type::AgentDraining),
-            capability(Type::QuotaV2),
-        ],
+        // Draining and the newer quota are not here yet, and nobody is told otherwise.
+        capabilities: vec![capability(Type::AgentUpdate)],
     }
 }

@@ -4,15 +4,16 @@ use std::sync::Arc;
 
 use http::{Method, StatusCode};
 use orrery_api::v1::{self, master};
+use orrery_endpoints::system;
 use orrery_http::{MediaType, Request, Response, limits, media, respond};
 use orrery_master::{Agent, Framework, Input, Master};
-use orrery_model::Resources;
+use orrery_model::{Resources, Scalar};
 use orrery_runtime::WallTime;
 
 use crate::daemon::Shared;
 use crate::scheduler_api::{response, stopping};
 use crate::state::{offered_to, used_by};
-use crate::{Options, info, snapshot};
+use crate::{Options, snapshot};
 
 use master::call::Type as CallType;
 use master::response::{self as answers, Type as AnswerType};
@@ -95,7 +96,7 @@ fn look(
             ..response(AnswerType::GetHealth)
         },
         CallType::GetVersion => master::Response {
-            get_version: Some(answers::GetVersion { version_info: info::version() }),
+            get_version: Some(answers::GetVersion { version_info: system::version_info() }),
             ..response(AnswerType::GetVersion)
         },
         CallType::GetFlags => master::Response {
@@ -211,6 +212,7 @@ fn get_frameworks(master: &Master) -> answers::GetFrameworks {
             offers: offers.collect(),
             allocated_resources: used_by(master, framework, key).to_endpoint_messages(),
             offered_resources: offered_to(master, framework).to_endpoint_messages(),
+            offer_constraints: Some(Default::default()),
             ..Default::default()
         }
     };
@@ -256,8 +258,22 @@ fn get_roles(master: &Master) -> answers::GetRoles {
     }
     let roles = names.into_iter().map(|(name, frameworks)| {
         let (allocated, offered) = crate::state::role_resources(master, &name);
-        let resources: Resources = (allocated + offered).unallocated();
-        v1::Role { name, weight: 1.0, frameworks, resources: resources.to_messages() }
+        let resources = scalars(&(allocated + offered));
+        v1::Role { name, weight: 1.0, frameworks, resources }
     });
     answers::GetRoles { roles: roles.collect() }
+}
+
+/// The scalars alone, one of each name and sorted by it: of a role nothing else is told here.
+fn scalars(resources: &Resources) -> Vec<v1::Resource> {
+    let quantities = resources.quantities();
+    let scalar = |(name, amount): (&str, Scalar)| v1::Resource {
+        name: name.to_owned(),
+        r#type: v1::value::Type::Scalar as i32,
+        scalar: Some(v1::value::Scalar { value: amount.as_f64() }),
+        ..Default::default()
+    };
+    let mut scalars: Vec<v1::Resource> = quantities.iter().map(scalar).collect();
+    scalars.sort_by(|a, b| a.name.cmp(&b.name));
+    scalars
 }

@@ -6,6 +6,9 @@ use std::time::Duration;
 
 use core::net::IpAddr;
 
+use orrery_master::Master;
+use orrery_runtime::machine::Observer;
+
 /// Settings of a master daemon.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -39,6 +42,8 @@ pub struct Options {
     pub flags: BTreeMap<String, String>,
     /// Bugs switched on by a test. Always empty in production.
     pub planted: std::collections::BTreeSet<orrery_master::PlantedBug>,
+    /// Looks at the state machine after each of its steps. Always `None` in production.
+    pub observer: Option<Observer<Master>>,
 }
 
 impl Options {
@@ -60,6 +65,7 @@ impl Options {
             max_unreachable_tasks_per_framework: 1000,
             flags: BTreeMap::new(),
             planted: Default::default(),
+            observer: None,
         }
     }
 }

@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use crate::daemon::Shared;
 use crate::tasks::Selection;
-use crate::{Options, info, operator_api, page, scheduler_api, snapshot, state, tasks};
+use crate::{Options, operator_api, page, scheduler_api, snapshot, state, tasks};
 
 const ROUTER: Router = Router::new(
     "master",
@@ -83,7 +83,7 @@ async fn answer(shared: Arc<Shared>, options: Arc<Options>, request: Request) ->
         Err(error) => return error.response(),
     };
     match endpoint {
-        "version" => asked.json(&Value::Object(system::version(&info::version()))),
+        "version" => asked.json(&Value::Object(system::version(&system::version_info()))),
         "flags" => asked.json(&system::flags(&options.flags)),
         "system/stats.json" => asked.json(&machine::read(&shared.runtime).await.object()),
         "metrics/snapshot" => metrics_snapshot(&shared, &asked).await,

@@ -8,7 +8,7 @@ use orrery_model::Resources;
 use orrery_runtime::Now;
 
 /// Counters that are there from the start, so that whoever draws them sees zeros and not gaps.
-const COUNTERS: [&str; 42] = [
+const COUNTERS: [&str; 45] = [
     "dropped_messages",
     "http_cache_hits",
     "invalid_executor_to_framework_messages",
@@ -48,6 +48,9 @@ const COUNTERS: [&str; 42] = [
     "slave_removals/reason_unhealthy",
     "slave_removals/reason_unregistered",
     "slave_reregistrations",
+    "slave_shutdowns_canceled",
+    "slave_shutdowns_completed",
+    "slave_shutdowns_scheduled",
     "slave_unreachable_canceled",
     "slave_unreachable_completed",
     "slave_unreachable_scheduled",

@@ -9,9 +9,10 @@ use orrery_endpoints::objects::{self, Object, number};
 use orrery_endpoints::{Query, system};
 use orrery_master::{Agent, Framework, Master};
 use orrery_model::Resources;
+use orrery_model::resources::ValueRef;
 use serde_json::{Value, json};
 
-use crate::{Options, info};
+use crate::Options;
 
 /// The states that `/state-summary` counts.
 const COUNTED: [TaskState; 10] = [
@@ -30,7 +31,7 @@ const COUNTED: [TaskState; 10] = [
 /// `/state`.
 pub(crate) fn state(master: &Master, options: &Options) -> Value {
     let master_info = &master.options().master_info;
-    let mut object = system::version(&info::version());
+    let mut object = system::version(&system::version_info());
     let started = number(master.started().wall.as_seconds());
     object.insert("start_time".into(), started.clone());
     object.insert("elected_time".into(), started);
@@ -327,6 +328,15 @@ pub(crate) fn role_resources(master: &Master, role: &str) -> (Resources, Resourc
 /// Amounts by name; ranges and sets count their members.
 fn amounts(resources: &Resources) -> Value {
     let quantities = resources.quantities();
-    let entries = quantities.iter().map(|(name, amount)| (name.to_owned(), number(amount.as_f64())));
-    Value::Object(entries.collect())
+    let mut sums: BTreeMap<&str, f64> =
+        quantities.iter().map(|(name, amount)| (name, amount.as_f64())).collect();
+    for entry in resources.iter() {
+        let members = match entry.value() {
+            ValueRef::Scalar(_) => continue,
+            ValueRef::Ranges(ranges) => ranges.count() as f64,
+            ValueRef::Set(members) => members.len() as f64,
+        };
+        *sums.entry(entry.name()).or_default() += members;
+    }
+    Value::Object(sums.into_iter().map(|(name, sum)| (name.to_owned(), number(sum))).collect())
 }

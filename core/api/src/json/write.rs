@@ -131,9 +131,13 @@ pub fn enumeration<E: JsonEnum>(out: &mut Vec<u8>, key: &str, number: Option<i32
 
 /// A list, left out when empty.
 pub fn repeated<T: JsonWrite>(out: &mut Vec<u8>, key: &str, values: &[T]) {
-    if values.is_empty() {
-        return;
+    if !values.is_empty() {
+        list(out, key, values);
     }
+}
+
+/// A list that is written even when it is empty.
+pub fn list<T: JsonWrite>(out: &mut Vec<u8>, key: &str, values: &[T]) {
     out.extend_from_slice(key.as_bytes());
     out.push(b'[');
     for value in values {

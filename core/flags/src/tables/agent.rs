@@ -86,7 +86,7 @@ const RECOVERY: &[FlagSpec] = &[
     )
     .default("reconnect")
     .one_of(&["reconnect", "cleanup"])
-    .default_only("a restarted agent reconnects"),
+    .default_only("executors of a restarted agent end by themselves"),
     flag(
         "recovery_timeout",
         Kind::Duration,

@@ -1,0 +1,204 @@
+//! A cluster in a simulated world: a master, agents, and hosts for frameworks.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use orrery_agent::Agent;
+use orrery_master::Master;
+use orrery_runtime::{Address, ProcessId, Signal, Target};
+use orrery_runtime_sim::{Host, World};
+
+use crate::daemons::{self, Daemon, MASTER_PORT, is_executor};
+use crate::invariants::runs::STARTS;
+use crate::oracle::Oracle;
+use crate::plan::{Place, Shape};
+
+pub use crate::daemons::AGENT_RESOURCES;
+
+/// The name of the master's host.
+pub const MASTER: &str = "master";
+
+/// Bugs to switch on.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Bugs {
+    /// In the master.
+    pub master: BTreeSet<orrery_master::PlantedBug>,
+    /// In every agent.
+    pub agent: BTreeSet<orrery_agent::PlantedBug>,
+}
+
+/// A running cluster. Cheap to clone.
+#[derive(Clone)]
+pub struct Cluster {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    world: World,
+    oracle: Oracle,
+    shape: Shape,
+    bugs: Bugs,
+    master: Daemon<Master>,
+    agents: Vec<Daemon<Agent>>,
+    schedulers: Vec<Host>,
+}
+
+impl std::fmt::Debug for Cluster {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "Cluster({} agents)", self.inner.agents.len())
+    }
+}
+
+impl Cluster {
+    /// Makes the hosts and starts master and agents.
+    pub fn start(world: &World, oracle: &Oracle, shape: &Shape, bugs: &Bugs) -> Self {
+        daemons::install_executor(world);
+        let host = |kind: &str, number: usize| world.host(&format!("{kind}-{number}"));
+        let master = Daemon::new(world.host(MASTER));
+        let agents: Vec<Daemon<Agent>> =
+            (0..shape.agents).map(|number| Daemon::new(host("agent", number))).collect();
+        let schedulers = (0..shape.frameworks.len()).map(|number| host("scheduler", number));
+        let schedulers = schedulers.collect();
+        for agent in &agents {
+            let kept = agent.host.disk().install(format!("{STARTS}/.keep"), "");
+            kept.unwrap_or_else(|error| panic!("a new disk takes a file: {error}"));
+        }
+        oracle.watch_hosts(agents.iter().map(|agent| agent.host.clone()).collect());
+        let inner = Inner {
+            world: world.clone(),
+            oracle: oracle.clone(),
+            shape: shape.clone(),
+            bugs: bugs.clone(),
+            master,
+            agents,
+            schedulers,
+        };
+        let cluster = Self { inner: Arc::new(inner) };
+        cluster.start_missing();
+        cluster
+    }
+
+    /// The world that it is in.
+    pub fn world(&self) -> &World {
+        &self.inner.world
+    }
+
+    /// Who watches it.
+    pub fn oracle(&self) -> &Oracle {
+        &self.inner.oracle
+    }
+
+    /// How it was made.
+    pub fn shape(&self) -> &Shape {
+        &self.inner.shape
+    }
+
+    /// Where frameworks find the master.
+    pub fn master_address(&self) -> Address {
+        Address::new(MASTER, MASTER_PORT)
+    }
+
+    /// The host of a place; `None` when the shape has no such place.
+    pub fn host(&self, place: Place) -> Option<Host> {
+        let inner = &self.inner;
+        match place {
+            Place::Master => Some(inner.master.host.clone()),
+            Place::Agent(number) => inner.agents.get(number).map(|agent| agent.host.clone()),
+            Place::Scheduler(number) => inner.schedulers.get(number).cloned(),
+        }
+    }
+
+    /// The process of the master or an agent, while it lives.
+    pub fn daemon(&self, place: Place) -> Option<ProcessId> {
+        match place {
+            Place::Master => self.inner.master.process(),
+            Place::Agent(number) => self.inner.agents.get(number)?.process(),
+            Place::Scheduler(_) => None,
+        }
+    }
+
+    /// Starts the master and the agents that do not run, where there is power.
+    pub fn start_missing(&self) {
+        let Inner { shape, bugs, oracle, master, agents, .. } = &*self.inner;
+        if master.host.is_up() && master.process().is_none() {
+            master.start(shape, bugs, oracle);
+        }
+        for agent in agents {
+            if agent.host.is_up() && agent.process().is_none() {
+                agent.start(shape, bugs, oracle);
+            }
+        }
+    }
+
+    /// Starts the daemon of a place if there is power and it does not run.
+    pub fn start_daemon(&self, place: Place) {
+        let Inner { shape, bugs, oracle, master, agents, .. } = &*self.inner;
+        match place {
+            Place::Master if master.host.is_up() && master.process().is_none() => {
+                master.start(shape, bugs, oracle);
+            }
+            Place::Agent(number) => {
+                let agent = agents.get(number);
+                if let Some(agent) = agent.filter(|one| one.host.is_up() && one.process().is_none())
+                {
+                    agent.start(shape, bugs, oracle);
+                }
+            }
+            Place::Master | Place::Scheduler(_) => {}
+        }
+    }
+
+    /// Kills the master or an agent.
+    pub fn kill_daemon(&self, place: Place) {
+        let (Some(host), Some(process)) = (self.host(place), self.daemon(place)) else { return };
+        host.kill(process);
+        self.end_orphans(&host);
+    }
+
+    /// Ends tasks whose executor died before their agent did: neither is left to do it, as agents do
+    /// not recover yet.
+    fn end_orphans(&self, host: &Host) {
+        for process in host.processes() {
+            if !host.is_alive(process.session) {
+                host.signal(Target::Process(process.id), Signal::Kill);
+            }
+        }
+    }
+
+    /// Cuts a host's power.
+    pub fn crash(&self, place: Place) {
+        let Some(host) = self.host(place).filter(Host::is_up) else { return };
+        self.inner.oracle.crash_host(&host);
+        match place {
+            Place::Master => self.inner.master.host_crashed(),
+            Place::Agent(number) => {
+                self.inner.agents.get(number).into_iter().for_each(Daemon::host_crashed);
+            }
+            Place::Scheduler(_) => {}
+        }
+    }
+
+    /// The executors that live on an agent's host.
+    pub fn executors(&self, agent: usize) -> Vec<ProcessId> {
+        let Some(host) = self.host(Place::Agent(agent)) else { return Vec::new() };
+        let executors = host.processes().into_iter().filter(|one| is_executor(&one.command));
+        executors.map(|process| process.id).collect()
+    }
+
+    /// Looks at the master between two steps; `None` when it is down or stops meanwhile.
+    pub async fn inspect_master<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&Master) -> T + Send + 'static,
+    ) -> Option<T> {
+        self.inner.master.inspect(look).await
+    }
+
+    /// Looks at an agent between two steps; `None` when it is down or stops meanwhile.
+    pub async fn inspect_agent<T: Send + 'static>(
+        &self,
+        number: usize,
+        look: impl FnOnce(&Agent) -> T + Send + 'static,
+    ) -> Option<T> {
+        self.inner.agents.get(number)?.inspect(look).await
+    }
+}

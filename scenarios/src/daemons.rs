@@ -1,0 +1,182 @@
+//! The daemons as processes of simulated hosts: the very functions that production calls.
+
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use orrery_agent::Agent;
+use orrery_master::Master;
+use orrery_model::Resources;
+use orrery_runtime::machine::Observer;
+use orrery_runtime::{Address, ProcessId, Runtime};
+use orrery_runtime_sim::Host;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::checks::Invariant;
+use crate::cluster::{Bugs, MASTER};
+use crate::oracle::Oracle;
+use crate::plan::Shape;
+
+pub(crate) const MASTER_PORT: u16 = 5050;
+pub(crate) const AGENT_PORT: u16 = 5051;
+const EXECUTOR: &str = "/usr/libexec/orrery/executor";
+/// What each agent has.
+pub const AGENT_RESOURCES: &str = "cpus:16;mem:8192;disk:10000;ports:[31000-32000]";
+
+type Inspection<M> = Box<dyn FnOnce(&M) + Send>;
+
+/// A daemon and the process that it is at present.
+pub(crate) struct Daemon<M> {
+    pub(crate) host: Host,
+    current: Mutex<Option<Current<M>>>,
+}
+
+struct Current<M> {
+    process: ProcessId,
+    inspections: mpsc::UnboundedSender<Inspection<M>>,
+}
+
+impl<M: 'static> Daemon<M> {
+    pub(crate) fn new(host: Host) -> Self {
+        Self { host, current: Mutex::new(None) }
+    }
+
+    fn current(&self) -> std::sync::MutexGuard<'_, Option<Current<M>>> {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The process, while it lives.
+    pub(crate) fn process(&self) -> Option<ProcessId> {
+        let process = self.current().as_ref()?.process;
+        self.host.is_alive(process).then_some(process)
+    }
+
+    /// Forgets the process: numbers start anew when the host boots.
+    pub(crate) fn host_crashed(&self) {
+        *self.current() = None;
+    }
+
+    fn set(&self, process: ProcessId, inspections: mpsc::UnboundedSender<Inspection<M>>) {
+        *self.current() = Some(Current { process, inspections });
+    }
+
+    /// Looks at the machine between two steps; `None` when the daemon is down or stops meanwhile.
+    pub(crate) async fn inspect<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&M) -> T + Send + 'static,
+    ) -> Option<T> {
+        let (sender, receiver) = oneshot::channel();
+        let look: Inspection<M> = Box::new(move |machine| {
+            // Nobody listens when the scenario gave up meanwhile.
+            let _ = sender.send(look(machine));
+        });
+        let sent = match &*self.current() {
+            Some(current) => current.inspections.send(look).is_ok(),
+            None => false,
+        };
+        if sent { receiver.await.ok() } else { None }
+    }
+}
+
+impl Daemon<Master> {
+    pub(crate) fn start(&self, shape: &Shape, bugs: &Bugs, oracle: &Oracle) {
+        let mut options = orrery_net_master::Options::new(self.host.ip(), MASTER_PORT);
+        options.hostname = Some(MASTER.to_owned());
+        options.work_dir = Some(PathBuf::from("/var/lib/master"));
+        options.agent_ping_timeout = shape.ping_timeout;
+        options.max_agent_ping_timeouts = 3;
+        options.agent_reregister_timeout = shape.reregister_timeout;
+        options.offer_timeout = shape.offer_timeout;
+        options.planted = bugs.master.clone();
+        let watcher = oracle.clone();
+        options.observer = Some(Observer::new(move |master| watcher.master_stepped(master)));
+        let (inspections, queue) = mpsc::unbounded_channel();
+        let oracle = oracle.clone();
+        let process =
+            self.host.start("mesos-master", |runtime| run_master(runtime, options, queue, oracle));
+        self.set(process, inspections);
+    }
+}
+
+async fn run_master(
+    runtime: Runtime,
+    options: orrery_net_master::Options,
+    mut inspections: mpsc::UnboundedReceiver<Inspection<Master>>,
+    oracle: Oracle,
+) -> i32 {
+    let error = match orrery_net_master::start(runtime, options).await {
+        Ok(mut running) => loop {
+            tokio::select! {
+                biased;
+                ended = running.ended() => break ended.to_string(),
+                Some(look) = inspections.recv() => drop(running.inspect(look).await),
+            }
+        },
+        Err(error) => error.to_string(),
+    };
+    oracle.check(Invariant::Daemons, Err(format!("master: {error}")));
+    1
+}
+
+impl Daemon<Agent> {
+    pub(crate) fn start(&self, shape: &Shape, bugs: &Bugs, oracle: &Oracle) {
+        let mut options = orrery_net_agent::Options::new(
+            self.host.ip(),
+            AGENT_PORT,
+            Address::new(MASTER, MASTER_PORT),
+            PathBuf::from("/var/lib/agent"),
+            agent_resources(),
+            PathBuf::from(EXECUTOR),
+        );
+        options.hostname = Some(self.host.name().to_owned());
+        options.registration_backoff_factor = Duration::from_millis(500);
+        options.executor_registration_timeout = shape.executor_registration_timeout;
+        options.planted = bugs.agent.clone();
+        let watcher = oracle.clone();
+        options.observer = Some(Observer::new(move |agent| watcher.agent_stepped(agent)));
+        let (inspections, queue) = mpsc::unbounded_channel();
+        let oracle = oracle.clone();
+        let name = self.host.name().to_owned();
+        let process = self
+            .host
+            .start("mesos-agent", |runtime| run_agent(runtime, options, queue, oracle, name));
+        self.set(process, inspections);
+    }
+}
+
+async fn run_agent(
+    runtime: Runtime,
+    options: orrery_net_agent::Options,
+    mut inspections: mpsc::UnboundedReceiver<Inspection<Agent>>,
+    oracle: Oracle,
+    name: String,
+) -> i32 {
+    let error = match orrery_net_agent::start(runtime, options).await {
+        Ok(mut running) => loop {
+            tokio::select! {
+                biased;
+                ended = running.ended() => break ended.to_string(),
+                Some(look) = inspections.recv() => drop(running.inspect(look).await),
+            }
+        },
+        Err(error) => error.to_string(),
+    };
+    oracle.check(Invariant::Daemons, Err(format!("{name}: {error}")));
+    1
+}
+
+fn agent_resources() -> Resources {
+    Resources::parse(AGENT_RESOURCES, "*").unwrap_or_default()
+}
+
+/// Makes the command executor known to all hosts.
+pub(crate) fn install_executor(world: &orrery_runtime_sim::World) {
+    world.install_program(EXECUTOR, |runtime, command| {
+        orrery_net_executor::run(runtime, command.environment)
+    });
+}
+
+/// Whether a process is an executor.
+pub(crate) fn is_executor(command: &[String]) -> bool {
+    command.first().is_some_and(|name| name == "mesos-executor")
+}

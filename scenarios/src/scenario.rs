@@ -1,0 +1,162 @@
+//! One run: builds the cluster of a plan, plays the plan, and brings the cluster to rest.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use orrery_runtime::{Instant, ProcessId};
+use orrery_runtime_sim::World;
+
+use crate::checks::{Checks, Violation};
+use crate::cluster::{Bugs, Cluster};
+use crate::converge;
+use crate::frameworks::Seat;
+use crate::oracle::Oracle;
+use crate::plan::{Action, Operation, Place, Plan};
+
+/// What came of a run in which nothing was broken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Tasks launched.
+    pub launched: usize,
+    /// Of those, tasks that have started on some host.
+    pub started: usize,
+}
+
+/// What the parts of a run share. Cheap to clone.
+#[derive(Clone)]
+pub struct Scene {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    cluster: Cluster,
+    seats: Vec<Seat>,
+    over: AtomicBool,
+}
+
+impl std::fmt::Debug for Scene {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "Scene({:?})", self.inner.cluster)
+    }
+}
+
+/// Plays `plan` in `world` until it is over or a rule of `checks` is broken.
+///
+/// # Errors
+/// The first rule that was broken.
+pub async fn play(
+    world: World,
+    plan: Plan,
+    bugs: Bugs,
+    checks: Checks,
+) -> Result<Summary, Box<Violation>> {
+    let (oracle, mut violations) = Oracle::new(&world, checks);
+    let cluster = Cluster::start(&world, &oracle, &plan.shape, &bugs);
+    let scene = Scene::new(cluster);
+    let run = async {
+        scene.play(&plan).await;
+        scene.mend();
+        converge::converge(&scene).await;
+        oracle.check_runs();
+    };
+    tokio::select! {
+        biased;
+        Some(violation) = violations.recv() => return Err(Box::new(violation)),
+        () = run => {}
+    }
+    // The last thing that was checked may have been the one that was broken.
+    if let Ok(violation) = violations.try_recv() {
+        return Err(Box::new(violation));
+    }
+    let (launched, started) = oracle.launched_and_started();
+    Ok(Summary { launched, started })
+}
+
+impl Scene {
+    fn new(cluster: Cluster) -> Self {
+        let tempers = cluster.shape().frameworks.clone();
+        let seat = |(number, temper)| {
+            let host = cluster.host(Place::Scheduler(number))?;
+            Some(Seat::new(&cluster, number, temper, host))
+        };
+        let seats: Vec<Seat> = tempers.into_iter().enumerate().filter_map(seat).collect();
+        for seat in &seats {
+            seat.start_process();
+        }
+        let inner = Inner { cluster, seats, over: AtomicBool::new(false) };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// The cluster.
+    pub fn cluster(&self) -> &Cluster {
+        &self.inner.cluster
+    }
+
+    /// The frameworks.
+    pub fn seats(&self) -> &[Seat] {
+        &self.inner.seats
+    }
+
+    pub(crate) fn seat(&self, number: usize) -> Option<&Seat> {
+        self.inner.seats.get(number)
+    }
+
+    /// The world.
+    pub fn world(&self) -> &World {
+        self.inner.cluster.world()
+    }
+
+    /// The oracle.
+    pub fn oracle(&self) -> &Oracle {
+        self.inner.cluster.oracle()
+    }
+
+    /// From now on no fault mends by itself: everything is mended at once.
+    pub(crate) fn stop_faults(&self) {
+        self.inner.over.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn are_faults_over(&self) -> bool {
+        self.inner.over.load(Ordering::Relaxed)
+    }
+
+    async fn play(&self, plan: &Plan) {
+        for step in &plan.steps {
+            let at = u64::try_from(step.at.as_nanos()).unwrap_or(u64::MAX);
+            self.world().sleep_until(Instant::from_nanoseconds(at)).await;
+            match &step.action {
+                Action::Fail(fault) => self.fail(fault),
+                Action::Operate(number, operation) => self.operate(*number, operation),
+            }
+        }
+        self.world().sleep(Duration::from_secs(1)).await;
+    }
+
+    fn operate(&self, number: usize, operation: &Operation) {
+        let Some(seat) = self.seat(number) else { return };
+        if let Operation::FailOver { overlap } = operation {
+            return self.fail_over(seat, *overlap);
+        }
+        let operation = operation.clone();
+        seat.act(move |workload, context| workload.operate(context, &operation));
+    }
+
+    /// A new process takes over while the old one may still live.
+    fn fail_over(&self, seat: &Seat, overlap: Duration) {
+        if seat.store().lock().framework_id.is_none() {
+            return;
+        }
+        let old: Option<ProcessId> = seat.process();
+        self.oracle().note("scenario", &format!("{seat:?} fails over"));
+        seat.start_process();
+        let (scene, seat) = (self.clone(), seat.clone());
+        self.world().spawn(async move {
+            scene.world().sleep(overlap).await;
+            // After a crash of its host the number may be another process's.
+            if let Some(old) = old.filter(|old| seat.process() != Some(*old)) {
+                seat.host().kill(old);
+            }
+        });
+    }
+}

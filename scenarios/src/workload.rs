@@ -1,0 +1,299 @@
+//! The frameworks of a run: written with the project's own library, each with a temper, and telling
+//! the oracle everything.
+
+mod operate;
+mod store;
+mod task;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use orrery_api::v1;
+use orrery_api::v1::scheduler::call::reconcile;
+use orrery_model::{Resources, task_state};
+use orrery_runtime::{Generator, Instant};
+use orrery_scheduler::{Acknowledgements, Context, Event, Framework};
+
+use crate::checks::Invariant;
+use crate::invariants::Session;
+use crate::oracle::Oracle;
+use crate::plan::Temper;
+
+pub use store::{Store, StoreHandle};
+pub use task::{needed, task_info};
+
+/// How long what nobody wants is not offered again, in seconds.
+const REFUSAL: f64 = 1.0;
+/// How often a process asks again for the tasks that it took over.
+const RECONCILE_INTERVAL: Duration = Duration::from_secs(5);
+/// What a framework says when another process took its place.
+const FAILED_OVER: &str = "Framework failed over";
+
+/// One process of a framework.
+pub struct Workload {
+    session: Session,
+    name: String,
+    temper: Temper,
+    oracle: Oracle,
+    store: StoreHandle,
+    random: Generator,
+    /// Open offers, kept.
+    held: BTreeMap<String, v1::Offer>,
+    /// Tasks to kill, by time.
+    kills: BTreeSet<(Instant, String)>,
+    /// Updates to acknowledge, by time.
+    owed: Vec<(Instant, v1::TaskStatus)>,
+    /// Tasks taken over from an earlier process whose state nobody has told yet.
+    unanswered: BTreeSet<String>,
+    /// When to ask for those.
+    ask_at: Option<Instant>,
+}
+
+impl std::fmt::Debug for Workload {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "Workload({:?})", self.session)
+    }
+}
+
+impl Workload {
+    /// A process of a framework that keeps what must outlive it in `store`.
+    pub fn new(
+        session: Session,
+        temper: Temper,
+        oracle: Oracle,
+        store: StoreHandle,
+        random: Generator,
+    ) -> Self {
+        Self {
+            session,
+            name: format!("framework-{}/{}", session.framework, session.number),
+            temper,
+            oracle,
+            store,
+            random,
+            held: BTreeMap::new(),
+            kills: BTreeSet::new(),
+            owed: Vec::new(),
+            unanswered: BTreeSet::new(),
+            ask_at: None,
+        }
+    }
+
+    fn note(&self, text: &str) {
+        self.oracle.note(&self.name, text);
+    }
+
+    fn subscribed(&mut self, context: &mut Context<'_>, id: v1::FrameworkId, again: bool) {
+        self.note(&format!("subscribed as {}", id.value));
+        self.void_offers();
+        let live = {
+            let mut store = self.store.lock();
+            store.framework_id = Some(id);
+            store.live()
+        };
+        if !again {
+            // The library knows nothing of what earlier processes have launched.
+            self.unanswered = live.into_iter().collect();
+            self.ask(context);
+        }
+        self.use_offers(context);
+    }
+
+    /// Asks for what was taken over, again and again: a master stays silent for as long as an agent
+    /// may still come back.
+    fn ask(&mut self, context: &mut Context<'_>) {
+        if self.unanswered.is_empty() {
+            self.ask_at = None;
+            return;
+        }
+        let store = self.store.lock();
+        let tasks = self.unanswered.iter().map(|id| reconcile::Task {
+            task_id: v1::TaskId { value: id.clone() },
+            agent_id: store.agent_of(id),
+        });
+        let tasks: Vec<_> = tasks.collect();
+        drop(store);
+        context.reconcile(tasks);
+        let at = context.now().instant + RECONCILE_INTERVAL;
+        self.ask_at = Some(at);
+        context.wake_at(at);
+    }
+
+    fn void_offers(&mut self) {
+        self.held.clear();
+        self.oracle.offers_void(self.session);
+    }
+
+    fn offers(&mut self, context: &mut Context<'_>, offers: Vec<v1::Offer>) {
+        for offer in offers {
+            let (id, agent) = (offer.id.value.clone(), &offer.agent_id.value);
+            self.note(&format!("offered {} of {}", short(&id), short(agent)));
+            self.oracle.offered(self.session, &offer);
+            self.held.insert(id, offer);
+        }
+        self.use_offers(context);
+    }
+
+    /// Puts the wanted tasks on the offers that are held, and lets go of those that are not kept.
+    pub(crate) fn use_offers(&mut self, context: &mut Context<'_>) {
+        if !context.is_subscribed() {
+            return;
+        }
+        for offer in self.held.values().cloned().collect::<Vec<_>>() {
+            let offered = Resources::from_messages(&offer.resources).unwrap_or_default();
+            let room = |rest: &Resources| rest.checked_sub(&needed());
+            let mut rest = offered.unallocated();
+            let mut tasks = Vec::new();
+            while let Some(left) = room(&rest) {
+                let Some(task) = self.store.lock().next_wanted(self.session, &offer.agent_id)
+                else {
+                    break;
+                };
+                rest = left;
+                tasks.push(task);
+            }
+            let keep = self.temper == Temper::Hoarder && !self.store.lock().quiet;
+            if !tasks.is_empty() {
+                self.held.remove(&offer.id.value);
+                self.launch(context, &[offer.id], tasks);
+            } else if !keep {
+                self.held.remove(&offer.id.value);
+                self.decline(context, &[offer.id]);
+            }
+        }
+    }
+
+    fn launch(&mut self, context: &mut Context<'_>, offers: &[v1::OfferId], tasks: Vec<v1::TaskInfo>) {
+        let ids: Vec<String> = tasks.iter().map(|task| task.task_id.value.clone()).collect();
+        self.note(&format!("launches {ids:?} on {:?}", short_ids(offers)));
+        self.oracle.launching(self.session, offers, &tasks, None);
+        context.launch(offers, tasks, Some(filters()));
+        if self.temper == Temper::Killer {
+            for id in ids {
+                self.plan_kill(context, id);
+            }
+        }
+    }
+
+    /// A third is killed in the same breath, a third within milliseconds, the rest within seconds.
+    fn plan_kill(&mut self, context: &mut Context<'_>, id: String) {
+        let delay = match self.random.below(3) {
+            0 => return self.kill(context, &id),
+            1 => self.random.below(30),
+            _ => self.random.below(5_000),
+        };
+        let at = context.now().instant + Duration::from_millis(delay);
+        self.kills.insert((at, id));
+        context.wake_at(at);
+    }
+
+    pub(crate) fn kill(&mut self, context: &mut Context<'_>, id: &str) {
+        self.note(&format!("kills {id}"));
+        context.kill(&v1::TaskId { value: id.to_owned() }, None);
+    }
+
+    fn decline(&mut self, context: &mut Context<'_>, offers: &[v1::OfferId]) {
+        self.oracle.declining(self.session, offers);
+        context.decline(offers, Some(filters()));
+    }
+
+    fn updated(&mut self, context: &mut Context<'_>, status: v1::TaskStatus) {
+        let (id, state) = (&status.task_id.value, status.state());
+        let uuid = if status.uuid.is_some() { "" } else { " (master)" };
+        let message = status.message.as_deref().unwrap_or_default();
+        self.note(&format!("is told {} of {id}{uuid} {message}", state.as_str_name()));
+        self.unanswered.remove(id);
+        let explicit = self.acknowledgements() == Acknowledgements::Explicit;
+        self.oracle.updated(self.session, &status, explicit);
+        self.store.lock().updated(&status);
+        if explicit && status.uuid.as_ref().is_some_and(|uuid| !uuid.is_empty()) {
+            let delay = if self.store.lock().quiet { 0 } else { self.random.below(3_000) };
+            let at = context.now().instant + Duration::from_millis(delay);
+            self.owed.push((at, status));
+            context.wake_at(at);
+        }
+    }
+
+    fn tick(&mut self, context: &mut Context<'_>) {
+        let now = context.now().instant;
+        while let Some((at, id)) = self.kills.first().cloned().filter(|(at, _)| *at <= now) {
+            self.kills.remove(&(at, id.clone()));
+            let known = self.store.lock().state_of(&id);
+            if !known.is_some_and(task_state::is_terminal) {
+                self.kill(context, &id);
+            }
+        }
+        self.acknowledge_due(context, now);
+        if self.ask_at.is_some_and(|at| at <= now) {
+            self.ask(context);
+        }
+    }
+
+    fn acknowledge_due(&mut self, context: &mut Context<'_>, now: Instant) {
+        let (due, later) = std::mem::take(&mut self.owed).into_iter().partition(|(at, _)| *at <= now);
+        self.owed = later;
+        let due: Vec<(Instant, v1::TaskStatus)> = due;
+        for (_, status) in due {
+            self.oracle.acknowledged(&status);
+            context.acknowledge(&status);
+        }
+    }
+
+    fn refused(&mut self, message: String) {
+        self.note(&format!("refused: {message}"));
+        let expected = message == FAILED_OVER && self.store.lock().sessions > 1;
+        let checked = if expected { Ok(()) } else { Err(format!("{}: {message}", self.name)) };
+        self.oracle.check(Invariant::Daemons, checked);
+    }
+}
+
+impl Framework for Workload {
+    fn event(&mut self, context: &mut Context<'_>, event: Event) {
+        match event {
+            Event::Subscribed { framework_id, resubscribed, .. } => {
+                self.subscribed(context, framework_id, resubscribed);
+            }
+            Event::Offers(offers) => self.offers(context, offers),
+            Event::Rescind(id) => {
+                self.note(&format!("loses {}", short(&id.value)));
+                self.held.remove(&id.value);
+                self.oracle.rescinded(self.session, &id);
+            }
+            Event::Update(status) => self.updated(context, status),
+            Event::Failure { agent_id: Some(agent), executor_id: None, .. } => {
+                self.note(&format!("hears that {} is lost", short(&agent.value)));
+                self.oracle.agent_lost(self.session, &agent);
+            }
+            Event::Disconnected { reason } => {
+                self.note(&format!("disconnected: {reason}"));
+                self.void_offers();
+            }
+            Event::CallRefused { call, status, text } => {
+                self.note(&format!("{} refused: {status} {text}", call.as_str_name()));
+            }
+            Event::Error(message) => self.refused(message),
+            Event::Tick => self.tick(context),
+            _ => {}
+        }
+    }
+
+    fn acknowledgements(&self) -> Acknowledgements {
+        match self.temper {
+            Temper::Careful => Acknowledgements::Explicit,
+            _ => Acknowledgements::Automatic,
+        }
+    }
+}
+
+fn filters() -> v1::Filters {
+    v1::Filters { refuse_seconds: Some(REFUSAL), ..Default::default() }
+}
+
+/// What tells ids of one run apart.
+fn short(id: &str) -> &str {
+    id.rsplit('-').next().unwrap_or(id)
+}
+
+fn short_ids(ids: &[v1::OfferId]) -> Vec<&str> {
+    ids.iter().map(|id| short(&id.value)).collect()
+}
