@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use orrery_flags::{FlagError, Flags, tables};
+use orrery_model::{Quantities, Resources};
 use orrery_net_master::{Options, start};
 use tracing::info;
 
@@ -46,6 +47,7 @@ pub fn options(flags: &Flags) -> Result<Options, FlagError> {
         cluster: flags.get("cluster"),
         work_dir: work_dir(flags)?,
         allocation_interval: flags.value("allocation_interval"),
+        minimum_allocatable: Some(minimum_allocatable(flags)?),
         offer_timeout: flags.get("offer_timeout"),
         agent_ping_timeout: flags.value("agent_ping_timeout"),
         max_agent_ping_timeouts: flags.value("max_agent_ping_timeouts"),
@@ -56,6 +58,21 @@ pub fn options(flags: &Flags) -> Result<Options, FlagError> {
         flags: flags.effective(),
         ..defaults
     })
+}
+
+/// `cpus:0.01|mem:32`: at least one of the sets, each of which is amounts joined by `;`.
+fn minimum_allocatable(flags: &Flags) -> Result<Vec<Quantities>, FlagError> {
+    let text: String = flags.value("min_allocatable_resources");
+    let sets = text.split('|').filter(|set| !set.trim().is_empty());
+    sets.map(|set| match Resources::parse(set, "*") {
+        Ok(resources) => Ok(resources.quantities()),
+        Err(error) => Err(FlagError::Invalid {
+            flag: "--min_allocatable_resources".to_owned(),
+            value: text.clone(),
+            expected: format!("sets of amounts such as cpus:0.01|mem:32;disk:10: {error}"),
+        }),
+    })
+    .collect()
 }
 
 fn work_dir(flags: &Flags) -> Result<Option<PathBuf>, FlagError> {

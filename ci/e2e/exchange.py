@@ -1,4 +1,4 @@
-"""One HTTP exchange over a bare socket: the request exactly as given, the answer exactly as sent."""
+"""One HTTP exchange over a bare socket: request and answer exactly as they are on the wire."""
 
 import base64
 import json

@@ -1,10 +1,14 @@
 """Our answers against answers recorded from a real Mesos 1.12: status, headers, keys and types.
 
 `golden/` holds one recorded answer per file: the request, the status, the headers that matter and
-the body, lists cut down to the elements that differ in their look. This script brings a real master
-and agent into the recorded situation, sends the very same requests and compares what the answers
-look like; values, order and wording are our own. Differences that are meant stand, each with its
-reason, in golden_differences.py. Then facts.py asks what no recorded answer shows.
+the body (or `records`, the events of a stream), lists cut down to the elements that differ in
+their look. `body_as` names another answer with the same body, `{sandbox}` stands for an executor's
+folder, `body_base64` for bytes, `ended` tells whether the server ended the stream.
+
+This script brings a real master and agent into the recorded situation, sends the very same requests
+and compares what the answers look like; values, order and wording are our own. Differences that are
+meant stand, each with its reason, in golden_differences.py. Then facts.py asks what no recorded
+answer shows.
 
 Not asked, because nothing answers it yet: quota, weights, maintenance, machine/up, the master's own
 log as a file, task groups and their executor, the operator's event stream.
@@ -28,8 +32,6 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 RESOURCES = "cpus:4;mem:8192;disk:20000;ports:[31000-32000]"
 HEADERS = ("Allow", "Content-Disposition", "Content-Encoding", "Content-Type",
            "Transfer-Encoding")
-# Objects whose keys are names that somebody chose.
-FREE = ("flags",)
 UNVERSIONED = [{"type": "RESERVATION_REFINEMENT"}, {"type": "PARTITION_AWARE"}]
 MULTI_ROLE = [{"type": "MULTI_ROLE"}, *UNVERSIONED]
 
@@ -107,7 +109,7 @@ def compare_json(name, theirs, ours, differ):
     elif name.endswith("files_debug"):
         compare_key_kinds(theirs, ours, differ)
     else:
-        for difference in differences(Shape(theirs), Shape(ours), free=FREE):
+        for difference in differences(Shape(theirs), Shape(ours)):
             differ(difference)
 
 
@@ -130,7 +132,7 @@ def compare_records(theirs, ours, differ):
 
 
 def compare_metrics(theirs, ours, differ):
-    """Every recorded metric must be there, unless what it counts is not built; all have fractions."""
+    """Every recorded metric must be there, unless it is not built; all have fractions."""
     def general(names):
         names = (re.sub(r"[0-9a-f-]{36}-[0-9]{4}", "ID", name) for name in names)
         return {re.sub(r"roles/.*?/(?=shares|active|suppressed|resources)", "roles/ROLE/", name)
@@ -161,8 +163,8 @@ class Situation:
     def __init__(self, cluster):
         self.cluster = cluster
         self.streams = {}
-        self.plain()
         self.streams["sched1"] = self.command_tasks()
+        self.plain()
         self.streams["sched-customexec"], self.executor = self.custom_executor()
         self.labelled = self.group(["gone-0", "gone-1"])
         for name in ("gone-0", "gone-1"):
@@ -177,15 +179,14 @@ class Situation:
         scheduler.wait("CLOSED")
 
     def plain(self):
-        """A framework of one role, as mesos-execute is one; it leaves an end unacknowledged."""
+        """A framework of one role, as mesos-execute is one, that leaves an end unacknowledged."""
         scheduler = Scheduler(self.cluster.url, "plain", role="*", hostname="localhost",
                               capabilities=UNVERSIONED)
         tasks = [task("exec-test", "true"), task("exec-bad", "exit 3")]
         scheduler.launch(scheduler.offer(), tasks, refuse_seconds=0)
         scheduler.status("exec-test", "TASK_FINISHED")
         scheduler.status("exec-bad", "TASK_RUNNING")
-        scheduler.wait("UPDATE", lambda event:
-                       event["update"]["status"]["state"] == "TASK_FAILED")
+        scheduler.wait("UPDATE", in_state("TASK_FAILED"))
         self.end(scheduler)
 
     def command_tasks(self):
@@ -195,19 +196,20 @@ class Situation:
                          refuse_seconds=0)
         for name in ("cap-0", "cap-1"):
             scheduler.status(name, "TASK_FINISHED")
+        scheduler.call("RECONCILE", reconcile={"tasks": []})
         scheduler.offer()
         self.end(scheduler)
         return scheduler
 
     def custom_executor(self):
+        """A framework with an executor of its own, which leaves an end unacknowledged too."""
         scheduler = Scheduler(self.cluster.url, "custom", roles=["*"], capabilities=MULTI_ROLE)
         executor = custom("capexec")
         scheduler.launch(scheduler.offer(), [executor_task(
             "cap-0", executor, data=base64.b64encode(b"hello").decode())], refuse_seconds=0)
         scheduler.status("cap-0", "TASK_RUNNING")
         scheduler.wait("MESSAGE")
-        scheduler.status("cap-0", "TASK_FINISHED")
-        scheduler.call("RECONCILE", reconcile={"tasks": []})
+        scheduler.wait("UPDATE", in_state("TASK_FINISHED"))
         scheduler.offer()
         executors = self.agent_executors(scheduler.id)
         sandbox = executors[0]["directory"]
@@ -243,6 +245,10 @@ class Situation:
         frameworks = get_json(self.cluster.agents[0] + "/state")["frameworks"]
         return [executor for framework in frameworks if framework["id"] == framework_id
                 for executor in framework["executors"] + framework["completed_executors"]]
+
+
+def in_state(state):
+    return lambda event: event["update"]["status"]["state"] == state
 
 
 def custom(name):

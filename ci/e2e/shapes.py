@@ -1,4 +1,4 @@
-"""What JSON values look like, whatever they say: keys, kinds of values, and whether always there."""
+"""What JSON values look like, whatever they say: their keys and the kinds of their values."""
 
 
 class Shape:
@@ -36,32 +36,22 @@ class Shape:
         return key in self.keys and self.keys[key][1] == self.objects
 
 
-def differences(theirs, ours, path="", free=()):
-    """How our shape differs from theirs, as lines such as `slaves[].pid: missing`.
-
-    Of objects that stand at a path in `free`, such as a table of flags, only the kinds of values
-    are compared, not the keys.
-    """
+def differences(theirs, ours, path=""):
+    """How our shape differs from theirs, as lines such as `slaves[].pid: missing`."""
     place = path or "the body"
     if theirs.kinds and ours.kinds and not ours.kinds <= theirs.kinds:
         yield f"{place}: {'/'.join(sorted(ours.kinds))} instead of {'/'.join(sorted(theirs.kinds))}"
         return
-    if path in free:
-        kinds = [set().union(*(one.kinds for one, _ in shape.keys.values()))
-                 for shape in (theirs, ours)]
-        if not kinds[1] <= kinds[0]:
-            yield f"{place}: values are {kinds[1]} instead of {kinds[0]}"
-        return
     if theirs.objects and ours.objects:
-        yield from _key_differences(theirs, ours, path, free)
+        yield from _key_differences(theirs, ours, path)
     if theirs.element and theirs.element.kinds and ours.element:
         if ours.element.kinds:
-            yield from differences(theirs.element, ours.element, path + "[]", free)
+            yield from differences(theirs.element, ours.element, path + "[]")
         else:
             yield f"{place}: always empty"
 
 
-def _key_differences(theirs, ours, path, free):
+def _key_differences(theirs, ours, path):
     for key in sorted(set(theirs.keys) | set(ours.keys)):
         place = f"{path}.{key}" if path else key
         if key not in ours.keys:
@@ -71,4 +61,4 @@ def _key_differences(theirs, ours, path, free):
         else:
             if theirs.always(key) and not ours.always(key):
                 yield f"{place}: missing in some"
-            yield from differences(theirs.keys[key][0], ours.keys[key][0], place, free)
+            yield from differences(theirs.keys[key][0], ours.keys[key][0], place)

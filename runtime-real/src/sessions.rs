@@ -40,6 +40,9 @@ impl Process {
 /// `NotFound` when the session has no living process; `PermissionDenied` when one may not be
 /// signalled (all others were); otherwise what reading `/proc` gives.
 pub(crate) fn signal_session(leader: Pid, reaped: bool, signal: Signal) -> io::Result<()> {
+    if !has_members(leader)? {
+        return Err(io::ErrorKind::NotFound.into());
+    }
     let leader = leader.as_raw_pid();
     let mut signalled = BTreeSet::new();
     let mut failure = None;
@@ -128,18 +131,49 @@ fn deliver(process: &Process, signal: Signal) -> rustix::io::Result<()> {
     Ok(())
 }
 
+/// Whether any process, living or not, is in the session that `leader` leads or led. Mostly there is
+/// none left, and this is found out at a small part of the cost of reading every process's line.
+fn has_members(leader: Pid) -> io::Result<bool> {
+    for pid in numbers()? {
+        match session_of(pid?) {
+            Ok(session) if session != leader.as_raw_pid() => {}
+            Err(error) if error.raw_os_error() == Some(libc::ESRCH) => {}
+            // Whoever may not be asked is looked at with all others.
+            Ok(_) | Err(_) => return Ok(true),
+        }
+    }
+    Ok(false)
+}
+
+/// The session of a process; 0 when it is one of a world outside our container.
+#[allow(unsafe_code)]
+fn session_of(pid: i32) -> io::Result<i32> {
+    // SAFETY: the call takes a number and returns one.
+    match unsafe { libc::getsid(pid) } {
+        -1 => Err(io::Error::last_os_error()),
+        session => Ok(session),
+    }
+}
+
 /// Every process there is.
 fn all() -> io::Result<BTreeMap<i32, Process>> {
     let mut processes = BTreeMap::new();
-    for entry in fs::read_dir("/proc")? {
-        let name = entry?.file_name();
-        let pid = name.to_str().and_then(|name| name.parse().ok());
+    for pid in numbers()? {
         // One that ended since the folder was read is none any more.
-        if let Some(process) = pid.and_then(read) {
+        if let Some(process) = read(pid?) {
             processes.insert(process.pid, process);
         }
     }
     Ok(processes)
+}
+
+/// The numbers of all processes.
+fn numbers() -> io::Result<impl Iterator<Item = io::Result<i32>>> {
+    let number = |entry: io::Result<fs::DirEntry>| match entry {
+        Ok(entry) => entry.file_name().to_str().and_then(|name| name.parse().ok()).map(Ok),
+        Err(error) => Some(Err(error)),
+    };
+    Ok(fs::read_dir("/proc")?.filter_map(number))
 }
 
 fn read(pid: i32) -> Option<Process> {
@@ -220,6 +254,13 @@ mod tests {
         assert_eq!(process.parent, parent.as_raw_pid());
         assert_eq!(process.session, session.as_raw_pid());
         assert!(process.started > 0);
+    }
+
+    #[test]
+    fn a_session_without_processes_is_found_to_have_none() {
+        assert!(has_members(rustix::process::getsid(None).unwrap()).unwrap());
+        // No process has a number above the kernel's own limit.
+        assert!(!has_members(Pid::from_raw(i32::MAX).unwrap()).unwrap());
     }
 
     #[test]

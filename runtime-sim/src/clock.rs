@@ -23,6 +23,8 @@ pub(crate) struct HostClock {
     uptime: u64,
     start: i64,
     offset: i64,
+    /// Timers ring when the monotonic clock shows a multiple of it, unless it is 0.
+    slack: u64,
 }
 
 impl HostClock {
@@ -36,6 +38,7 @@ impl HostClock {
             uptime: 0,
             start: start.as_nanoseconds(),
             offset: 0,
+            slack: 0,
         }
     }
 
@@ -67,6 +70,19 @@ impl HostClock {
         let rate = MILLION + i128::from(self.drift);
         let wait = (i128::from(missing) * MILLION + rate - 1) / rate;
         now.saturating_add(u64::try_from(wait).unwrap_or(u64::MAX))
+    }
+
+    /// The deadline at which a timer for `deadline` rings.
+    pub(crate) fn coalesced(&self, deadline: Instant) -> Instant {
+        match deadline.as_nanoseconds().checked_next_multiple_of(self.slack) {
+            Some(late) => Instant::from_nanoseconds(late),
+            None => deadline,
+        }
+    }
+
+    /// From now on timers ring together, late by up to `slack` nanoseconds.
+    pub(crate) fn set_slack(&mut self, slack: u64) {
+        self.slack = slack;
     }
 
     /// Restarts the monotonic clock at `uptime` nanoseconds.
@@ -102,10 +118,12 @@ impl Clock for Ports {
         Box::pin(async move {
             loop {
                 let now = host.world().now();
-                let when = host.clock().lock().when(now, deadline);
-                if when <= now {
+                let clock = host.clock().lock();
+                if clock.when(now, deadline) <= now {
                     return;
                 }
+                let when = clock.when(now, clock.coalesced(deadline));
+                drop(clock);
                 // The drift may change meanwhile: then this wakes too early and waits again, or
                 // wakes late, as timers do.
                 Sleep::until(host.world().clone(), when).await;
@@ -129,6 +147,17 @@ mod tests {
         let when = clock.when(second, deadline);
         assert!(clock.monotonic(when) >= deadline);
         assert!(clock.monotonic(when - 2) < deadline);
+    }
+
+    #[test]
+    fn slack_moves_deadlines_to_its_multiples() {
+        let mut clock = HostClock::new(WallTime::from_nanoseconds(0));
+        let at = Instant::from_nanoseconds;
+        assert_eq!(clock.coalesced(at(1_001)), at(1_001));
+        clock.set_slack(1_000);
+        assert_eq!(clock.coalesced(at(1_001)), at(2_000));
+        assert_eq!(clock.coalesced(at(2_000)), at(2_000));
+        assert_eq!(clock.coalesced(at(u64::MAX)), at(u64::MAX), "never stays never");
     }
 
     #[test]

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use orrery_runtime::{Generator, WallTime};
 
+use crate::probability::Probability;
+
 /// A range that a delay is drawn from, both ends included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Latency {
@@ -30,6 +32,15 @@ impl Latency {
         let width = nanoseconds(self.maximum).saturating_sub(minimum);
         if width == 0 { minimum } else { minimum + random.below(width + 1) }
     }
+}
+
+/// Rare delays that come on top of a [`Latency`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tail {
+    /// How likely a piece is delayed.
+    pub probability: Probability,
+    /// By how much more.
+    pub latency: Latency,
 }
 
 /// A duration in whole nanoseconds, saturating after 584 years.

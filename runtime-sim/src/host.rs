@@ -14,7 +14,9 @@ use orrery_runtime::{
 
 use crate::clock::HostClock;
 use crate::config::nanoseconds;
+use crate::crash_point::CrashPoints;
 use crate::disk::{Disk, DiskControl};
+use crate::host_faults::HostFaults;
 use crate::lock::Lock;
 use crate::process::{ProcessInfo, ProcessTable, Program, Start, program};
 use crate::trace::Node;
@@ -31,6 +33,8 @@ struct Machine {
     programs: Lock<BTreeMap<PathBuf, Program>>,
     users: Lock<BTreeSet<String>>,
     random: Lock<Generator>,
+    faults: Lock<HostFaults>,
+    crash_points: CrashPoints,
 }
 
 /// A machine of the simulated world. Cheap to clone.
@@ -61,6 +65,8 @@ impl Host {
             programs: Lock::new(BTreeMap::new()),
             users: Lock::new(BTreeSet::from(["root".to_owned(), "nobody".to_owned()])),
             random: Lock::new(random),
+            faults: Lock::default(),
+            crash_points: CrashPoints::default(),
             world,
         };
         machine.world.network.lock().add_host(name, address);
@@ -72,9 +78,11 @@ impl Host {
         &self.machine.name
     }
 
-    /// Its address: 10.0.0.1 for the first host, and so on.
+    /// Its address: 10.0.0.1 for the first host, and so on, unless it was given another one.
     pub fn ip(&self) -> IpAddr {
-        IpAddr::V4(self.machine.address)
+        let network = self.world().network.lock();
+        let station = network.stations.get(self.machine.index as usize);
+        IpAddr::V4(station.map_or(self.machine.address, |station| station.address))
     }
 
     /// Starts a process of the scenario's making, in a session of its own; what `main` returns is
@@ -270,6 +278,14 @@ impl Host {
 
     pub(crate) fn random(&self) -> &Lock<Generator> {
         &self.machine.random
+    }
+
+    pub(crate) fn faults(&self) -> &Lock<HostFaults> {
+        &self.machine.faults
+    }
+
+    pub(crate) fn crash_points(&self) -> &CrashPoints {
+        &self.machine.crash_points
     }
 
     pub(crate) fn knows_user(&self, name: &str) -> bool {

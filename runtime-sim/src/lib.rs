@@ -15,6 +15,7 @@
 //!
 //! Everything that happens is recorded through one function into a chain of hashes. Two runs of a
 //! seed give the same chain; when they do not, the lines of the two traces show where they part.
+//! [`line`] tells what stands in them.
 //!
 //! All of it stands behind the feature `sim`; without it this crate is empty and nothing of the
 //! simulator reaches a production binary.
@@ -28,15 +29,25 @@ mod clock;
 #[cfg(feature = "sim")]
 mod config;
 #[cfg(feature = "sim")]
+mod crash_point;
+#[cfg(feature = "sim")]
 mod disk;
 #[cfg(feature = "sim")]
 mod host;
 #[cfg(feature = "sim")]
+mod host_faults;
+#[cfg(feature = "sim")]
+pub mod line;
+#[cfg(feature = "sim")]
 mod lock;
+#[cfg(feature = "sim")]
+mod logs;
 #[cfg(feature = "sim")]
 mod network;
 #[cfg(feature = "sim")]
 mod ports;
+#[cfg(feature = "sim")]
+mod probability;
 #[cfg(feature = "sim")]
 mod process;
 #[cfg(feature = "sim")]

@@ -102,6 +102,7 @@ where
     let time = runtime.block_on(async { TimeHandle::current() });
     let world = World::new(seed, config, runtime.handle().clone(), time);
     let scene = world.clone();
+    let logs = world.listen_to_logs();
     let outcome = catch_unwind(AssertUnwindSafe(|| {
         runtime.block_on(async move {
             scene.run_timers();
@@ -110,6 +111,7 @@ where
             value
         })
     }));
+    drop(logs);
     let report = world.report(outcome.map_err(|payload| failure(payload.as_ref(), limit)));
     // Tasks hold the world and the world's queue holds the tasks: ending them all frees both. A
     // destructor that panics here can no longer change the report.

@@ -1,5 +1,9 @@
 //! The record of a run: a chain of hashes over every event, and the lines if they are wanted.
 
+use std::time::Duration;
+
+use crate::line::Line;
+
 /// Where an event happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Node<'a> {
@@ -84,16 +88,25 @@ impl Trace {
         for number in numbers {
             self.chain.number(*number);
         }
-        if let Some(lines) = &mut self.lines {
-            let place = match node {
-                Node::Host { name, process: 0, .. } | Node::Named(name) => name.to_owned(),
-                Node::Host { name, process, .. } => format!("{name}/{process}"),
-            };
-            let seconds = time / 1_000_000_000;
-            let fraction = time % 1_000_000_000;
-            let text = text();
-            lines.push(format!("{seconds:>7}.{fraction:09} {place:<20} {kind:<10} {text}"));
-        }
+        self.remark(time, node, kind, text);
+    }
+
+    /// Adds a line alone: neither an event nor part of the hash, so that a run that keeps lines is
+    /// the same as one that does not.
+    pub(crate) fn remark(
+        &mut self,
+        time: u64,
+        node: Node<'_>,
+        kind: &str,
+        text: impl FnOnce() -> String,
+    ) {
+        let Some(lines) = &mut self.lines else { return };
+        let (host, process) = match node {
+            Node::Host { name, process, .. } => (name, process),
+            Node::Named(name) => (name, 0),
+        };
+        let (time, text) = (Duration::from_nanos(time), text());
+        lines.push(Line { time, host, process, kind, text: &text }.to_string());
     }
 
     /// Events so far.
@@ -130,6 +143,15 @@ mod tests {
         assert_ne!(hash(&[b"ab", b""]), hash(&[b"a", b"b"]));
         assert_ne!(hash(&[b"a"]), hash(&[b"a\0"]));
         assert_eq!(hash(&[b"12345678", b"9"]), hash(&[b"12345678", b"9"]));
+    }
+
+    #[test]
+    fn remarks_are_lines_but_no_events() {
+        let mut trace = Trace::new(7, true);
+        let hash = trace.hash();
+        trace.remark(1, Node::Named("master"), "log", || "text".to_owned());
+        assert_eq!((trace.hash(), trace.events()), (hash, 0));
+        assert_eq!(trace.take_lines().len(), 1);
     }
 
     #[test]

@@ -8,12 +8,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use madsim::runtime::{Handle, NodeHandle};
+use madsim::task::NodeId;
 use madsim::time::TimeHandle;
 use orrery_runtime::{Command, Generator, Instant, Runtime};
 
 use crate::config::{Config, nanoseconds};
 use crate::host::Host;
 use crate::lock::Lock;
+use crate::logs::Logs;
 use crate::network::{Network, NetworkControl};
 use crate::process::{Program, program};
 use crate::simulate::{Failure, Report, Seed};
@@ -33,6 +35,8 @@ pub(crate) struct Inner {
     programs: Lock<BTreeMap<PathBuf, Program>>,
     scenario: Lock<Option<NodeHandle>>,
     spawned: AtomicU64,
+    /// The process of each of madsim's nodes, for what daemons log; empty unless lines are kept.
+    nodes: Lock<BTreeMap<NodeId, (Host, u32)>>,
 }
 
 impl Inner {
@@ -57,6 +61,24 @@ impl Inner {
     ) {
         let now = self.now();
         self.trace.lock().record(now, node, kind, numbers, text);
+    }
+
+    /// Adds a line about something that the running task said. See [`Trace::remark`].
+    pub(crate) fn remark(&self, kind: &str, text: String) {
+        let now = self.now();
+        let speaker = self.nodes.lock().get(&madsim::plugin::node()).cloned();
+        let node = match &speaker {
+            Some((host, process)) => host.node(*process),
+            None => Node::Named("scenario"),
+        };
+        self.trace.lock().remark(now, node, kind, || text);
+    }
+
+    /// Remembers whose node it is.
+    pub(crate) fn know_node(&self, node: NodeId, host: &Host, process: u32) {
+        if self.config.trace {
+            self.nodes.lock().insert(node, (host.clone(), process));
+        }
     }
 
     /// The program registered for all hosts under `path`.
@@ -113,6 +135,7 @@ impl World {
             programs: Lock::new(BTreeMap::new()),
             scenario: Lock::new(Some(scenario)),
             spawned: AtomicU64::new(0),
+            nodes: Lock::new(BTreeMap::new()),
             config,
         };
         let random = Arc::new(Lock::new(inner.generator("scenario", 0)));
@@ -243,6 +266,12 @@ impl World {
         self.inner.trace.lock().hash()
     }
 
+    /// Makes lines of what daemons log on this thread, for as long as the guard lives.
+    pub(crate) fn listen_to_logs(&self) -> Option<tracing::subscriber::DefaultGuard> {
+        let logs = || tracing::subscriber::set_default(Logs::new(Arc::clone(&self.inner)));
+        self.inner.config.trace.then(logs)
+    }
+
     pub(crate) fn run_timers(&self) {
         drop(madsim::task::spawn(drive(Arc::clone(&self.inner))));
     }
@@ -272,6 +301,8 @@ impl World {
         for host in &hosts {
             host.discard();
         }
+        let nodes = std::mem::take(&mut *self.inner.nodes.lock());
+        drop(nodes);
         self.inner.timers.lock().stop();
         let programs = std::mem::take(&mut *self.inner.programs.lock());
         drop(programs);

@@ -13,8 +13,6 @@ use crate::invariants::runs::STARTS;
 use crate::oracle::Oracle;
 use crate::plan::{Place, Shape};
 
-pub use crate::daemons::AGENT_RESOURCES;
-
 /// The name of the master's host.
 pub const MASTER: &str = "master";
 

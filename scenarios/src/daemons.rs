@@ -20,8 +20,6 @@ use crate::plan::Shape;
 pub(crate) const MASTER_PORT: u16 = 5050;
 pub(crate) const AGENT_PORT: u16 = 5051;
 const EXECUTOR: &str = "/usr/libexec/orrery/executor";
-/// What each agent has.
-pub const AGENT_RESOURCES: &str = "cpus:16;mem:8192;disk:10000;ports:[31000-32000]";
 
 type Inspection<M> = Box<dyn FnOnce(&M) + Send>;
 
@@ -120,12 +118,14 @@ async fn run_master(
 
 impl Daemon<Agent> {
     pub(crate) fn start(&self, shape: &Shape, bugs: &Bugs, oracle: &Oracle) {
+        let resources = Resources::parse(&shape.agent_resources, "*");
+        let resources = resources.unwrap_or_else(|error| panic!("agent_resources: {error}"));
         let mut options = orrery_net_agent::Options::new(
             self.host.ip(),
             AGENT_PORT,
             Address::new(MASTER, MASTER_PORT),
             PathBuf::from("/var/lib/agent"),
-            agent_resources(),
+            resources,
             PathBuf::from(EXECUTOR),
         );
         options.hostname = Some(self.host.name().to_owned());
@@ -163,10 +163,6 @@ async fn run_agent(
     };
     oracle.check(Invariant::Daemons, Err(format!("{name}: {error}")));
     1
-}
-
-fn agent_resources() -> Resources {
-    Resources::parse(AGENT_RESOURCES, "*").unwrap_or_default()
 }
 
 /// Makes the command executor known to all hosts.

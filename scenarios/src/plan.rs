@@ -6,6 +6,9 @@ mod text;
 
 use std::time::Duration;
 
+/// What an agent has unless a plan says otherwise: room for all that drawn plans launch.
+pub const AGENT_RESOURCES: &str = "cpus:32;mem:8192;disk:10000;ports:[31000-32000]";
+
 /// A whole run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
@@ -20,6 +23,8 @@ pub struct Plan {
 pub struct Shape {
     /// How many agents there are, each on a host of its own.
     pub agents: usize,
+    /// What each agent has.
+    pub agent_resources: String,
     /// The frameworks, each on a host of its own.
     pub frameworks: Vec<Temper>,
     /// The master's `agent_ping_timeout`; three in a row make an agent unreachable.
@@ -33,10 +38,11 @@ pub struct Shape {
 }
 
 impl Default for Shape {
-    /// Two agents, no frameworks, short time-outs.
+    /// Two agents, no frameworks, time-outs short enough for a run of a few minutes.
     fn default() -> Self {
         Self {
             agents: 2,
+            agent_resources: AGENT_RESOURCES.to_owned(),
             frameworks: Vec::new(),
             ping_timeout: Duration::from_secs(2),
             reregister_timeout: Duration::from_secs(15),

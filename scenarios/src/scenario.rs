@@ -1,5 +1,6 @@
 //! One run: builds the cluster of a plan, plays the plan, and brings the cluster to rest.
 
+use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -12,7 +13,7 @@ use crate::cluster::{Bugs, Cluster};
 use crate::converge;
 use crate::frameworks::Seat;
 use crate::oracle::Oracle;
-use crate::plan::{Action, Operation, Place, Plan};
+use crate::plan::{Action, Operation, Place, Plan, Shape};
 
 /// What came of a run in which nothing was broken.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -41,7 +42,35 @@ impl std::fmt::Debug for Scene {
     }
 }
 
-/// Plays `plan` in `world` until it is over or a rule of `checks` is broken.
+/// Builds a cluster and has `scenario` use it until it is over or a rule of `checks` is broken.
+///
+/// # Errors
+/// The first rule that was broken.
+pub async fn watched<T, Fut>(
+    world: World,
+    shape: &Shape,
+    bugs: &Bugs,
+    checks: Checks,
+    scenario: impl FnOnce(Cluster) -> Fut,
+) -> Result<T, Box<Violation>>
+where
+    Fut: Future<Output = T>,
+{
+    let (oracle, mut violations) = Oracle::new(&world, checks);
+    let cluster = Cluster::start(&world, &oracle, shape, bugs);
+    let value = tokio::select! {
+        biased;
+        Some(violation) = violations.recv() => return Err(Box::new(violation)),
+        value = scenario(cluster) => value,
+    };
+    // The last thing that was checked may have been the one that was broken.
+    match violations.try_recv() {
+        Ok(violation) => Err(Box::new(violation)),
+        Err(_) => Ok(value),
+    }
+}
+
+/// Plays `plan`, mends everything, and brings the cluster to rest.
 ///
 /// # Errors
 /// The first rule that was broken.
@@ -51,26 +80,18 @@ pub async fn play(
     bugs: Bugs,
     checks: Checks,
 ) -> Result<Summary, Box<Violation>> {
-    let (oracle, mut violations) = Oracle::new(&world, checks);
-    let cluster = Cluster::start(&world, &oracle, &plan.shape, &bugs);
-    let scene = Scene::new(cluster);
-    let run = async {
+    let shape = plan.shape.clone();
+    let run = async move |cluster: Cluster| {
+        let oracle = cluster.oracle().clone();
+        let scene = Scene::new(cluster);
         scene.play(&plan).await;
         scene.mend();
         converge::converge(&scene).await;
         oracle.check_runs();
+        let (launched, started) = oracle.launched_and_started();
+        Summary { launched, started }
     };
-    tokio::select! {
-        biased;
-        Some(violation) = violations.recv() => return Err(Box::new(violation)),
-        () = run => {}
-    }
-    // The last thing that was checked may have been the one that was broken.
-    if let Ok(violation) = violations.try_recv() {
-        return Err(Box::new(violation));
-    }
-    let (launched, started) = oracle.launched_and_started();
-    Ok(Summary { launched, started })
+    watched(world, &shape, &bugs, checks, run).await
 }
 
 impl Scene {

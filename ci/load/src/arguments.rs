@@ -8,7 +8,7 @@ use orrery_model::Resources;
 use orrery_runtime::Address;
 
 use crate::failure::Failure;
-use crate::framework::TaskShape;
+use crate::framework::{Batch, TaskShape};
 
 const HELP: &str = "\
 Drives an Orrery cluster over real sockets and says how fast it is.
@@ -33,9 +33,6 @@ const TASKS: &[FlagSpec] = &[
     flag("allocation_interval", Kind::Duration, "The master's flag of this name.").default("50ms"),
     flag("task_resources", Kind::Text, "What each task takes; scalars only.")
         .default("cpus:0.1;mem:32"),
-    flag("batch", Kind::Count, "Most tasks that are launched by one call.")
-        .default("10")
-        .at_least("1"),
     flag("task_data", Kind::Bytes, "Size of TaskInfo.data.").default("0B"),
 ];
 
@@ -53,6 +50,7 @@ const EMULATED: &[FlagSpec] = &[
     flag("at_once", Kind::Count, "Tasks in flight, of all frameworks together.")
         .default("2000")
         .at_least("1"),
+    flag("batch", Kind::Count, "Tasks that one ACCEPT launches.").default("10").at_least("1"),
     flag("starting", Kind::Boolean, "Tasks pass through TASK_STARTING as well.").default("false"),
     flag("run_time", Kind::Duration, "How long a task stays in TASK_RUNNING.").default("0ns"),
     flag("agent_resources", Kind::Text, "What each agent has.")
@@ -98,8 +96,8 @@ pub struct Work {
     pub at_once: u32,
     /// What one task is.
     pub shape: TaskShape,
-    /// Most tasks of one ACCEPT.
-    pub batch: u32,
+    /// Tasks of one ACCEPT.
+    pub batch: Batch,
     /// The master's beat.
     pub allocation_interval: Duration,
 }
@@ -185,12 +183,14 @@ fn orrery(flags: &Flags) -> Result<PathBuf, Failure> {
 }
 
 fn real(flags: &Flags, common: Common) -> Result<Real, Failure> {
-    let work = work(flags, flags.value("command"))?;
+    // One agent gives one offer in each beat, so anything less would hold the tasks back.
+    let work = work(flags, flags.value("command"), Batch::All)?;
     Ok(Real { common, work, settle: flags.value("settle") })
 }
 
 fn emulated(flags: &Flags, common: Common) -> Result<Emulated, Failure> {
-    let work = work(flags, "exit 0".to_owned())?;
+    let batch = Batch::Exactly(count(flags, "batch")?);
+    let work = work(flags, "exit 0".to_owned(), batch)?;
     let frameworks: u32 = flags.value("frameworks");
     if frameworks > work.tasks.min(work.at_once) {
         return Err(Failure::Flags(FlagError::Invalid {
@@ -211,7 +211,7 @@ fn emulated(flags: &Flags, common: Common) -> Result<Emulated, Failure> {
     })
 }
 
-fn work(flags: &Flags, command: String) -> Result<Work, Failure> {
+fn work(flags: &Flags, command: String, batch: Batch) -> Result<Work, Failure> {
     let resources = resources(flags, "task_resources")?;
     if resources != resources.scalars() || resources.is_empty() {
         return Err(invalid(flags, "task_resources", "scalars such as cpus:0.1;mem:32").into());
@@ -221,7 +221,7 @@ fn work(flags: &Flags, command: String) -> Result<Work, Failure> {
         tasks: count(flags, "tasks")?,
         at_once: count(flags, "at_once")?,
         shape: TaskShape { resources, command, data },
-        batch: count(flags, "batch")?,
+        batch,
         allocation_interval: flags.value("allocation_interval"),
     })
 }

@@ -31,8 +31,17 @@ pub struct Share {
     pub tasks: u32,
     /// Tasks in flight.
     pub at_once: u32,
-    /// Most tasks of one ACCEPT.
-    pub batch: u32,
+    /// Tasks of one ACCEPT. With fewer to launch it waits, unless these are the last.
+    pub batch: Batch,
+}
+
+/// How many tasks one ACCEPT launches.
+#[derive(Clone, Copy, Debug)]
+pub enum Batch {
+    /// So many, or what fits.
+    Exactly(u32),
+    /// What there is to launch, and fits.
+    All,
 }
 
 /// How long tasks took since ACCEPT was called, until their framework was told of the state.
@@ -97,19 +106,29 @@ impl LoadFramework {
     /// Launches what may be launched on the offers that are held.
     fn launch(&mut self, context: &mut Context<'_>) {
         while self.left() > 0 {
-            let wanted = self.share.at_once.saturating_sub(self.in_flight).min(self.left());
-            if wanted == 0 {
-                return;
-            }
+            let Some(wanted) = self.wanted() else { return };
             let Some(bundle) = self.offers.take() else { return };
             let now = context.now().instant;
-            let number = bundle.room.min(self.share.batch).min(wanted);
+            let number = bundle.room.min(wanted);
             let tasks = (0..number).map(|_| self.next_task(&bundle.agent_id, now)).collect();
             context.launch(&bundle.offers, tasks, Some(no_refusal()));
         }
         // Others may need what this one holds.
         decline(context, &self.offers.drain());
         context.suppress(&[]);
+    }
+
+    /// How many tasks the next ACCEPT is to launch; `None` while there is nothing to launch or too
+    /// little.
+    fn wanted(&self) -> Option<u32> {
+        let most = self.share.at_once.saturating_sub(self.in_flight).min(self.left());
+        match self.share.batch {
+            Batch::All => Some(most).filter(|most| *most > 0),
+            Batch::Exactly(batch) => {
+                let batch = batch.min(self.share.at_once).min(self.left());
+                Some(batch).filter(|batch| *batch <= most)
+            }
+        }
     }
 
     fn next_task(&mut self, agent_id: &v1::AgentId, now: Instant) -> v1::TaskInfo {
@@ -222,6 +241,26 @@ mod tests {
 
     fn messages(text: &str) -> Vec<v1::Resource> {
         Resources::parse(text, "*").expect("valid").to_messages()
+    }
+
+    #[test]
+    fn a_batch_is_waited_for_except_at_the_end() {
+        let share = |batch| Share { tasks: 25, at_once: 20, batch };
+        let framework = |batch, launched, in_flight| {
+            let resources = Resources::parse("cpus:1", "*").expect("valid");
+            let shape = TaskShape { resources, command: String::new(), data: 0 };
+            let progress = Arc::new(Progress::new(0, 25));
+            let mut framework = LoadFramework::new(share(batch), &shape, progress);
+            framework.accepted.resize(launched, Instant::default());
+            framework.in_flight = in_flight;
+            framework.wanted()
+        };
+        assert_eq!(framework(Batch::Exactly(10), 0, 0), Some(10));
+        assert_eq!(framework(Batch::Exactly(10), 12, 11), None);
+        assert_eq!(framework(Batch::Exactly(10), 18, 10), Some(7));
+        assert_eq!(framework(Batch::Exactly(50), 0, 0), Some(20));
+        assert_eq!(framework(Batch::All, 12, 11), Some(9));
+        assert_eq!(framework(Batch::All, 20, 20), None);
     }
 
     #[test]

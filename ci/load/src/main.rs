@@ -21,8 +21,9 @@
 //! agents, each on a link of its own speaking the real protocol, and `--frameworks` schedulers over
 //! HTTP. Nothing is run: an agent answers a task with its states, each update waiting for the
 //! acknowledgement of the one before, as a real agent's status update manager does. Frameworks keep
-//! offers until they need them, and use all that they hold of an agent at once, for at most
-//! `--batch` tasks.
+//! offers until they need them, and use all that they hold of an agent at once, for `--batch` tasks;
+//! they wait until they may launch so many. (In `real`, with its single agent, they launch whatever
+//! may be launched as soon as there is an offer.)
 //!
 //! **`idle`** starts a master and an agent, and looks at them after a while.
 //!

@@ -6,6 +6,7 @@ use orrery_model::duration;
 use serde_json::{Map, Value, json};
 
 use crate::arguments::Work;
+use crate::framework::Batch;
 use crate::latency::Latencies;
 use crate::progress::{Counter, Progress};
 use crate::usage::Usage;
@@ -61,7 +62,9 @@ impl Report {
     pub fn work(&mut self, work: &Work) {
         self.count("tasks", "tasks", work.tasks);
         self.count("at_once", "at once", work.at_once);
-        self.count("batch", "tasks per ACCEPT, at most", work.batch);
+        if let Batch::Exactly(batch) = work.batch {
+            self.count("batch", "tasks per ACCEPT", batch);
+        }
         let interval = work.allocation_interval;
         self.setting("allocation_interval", "allocation interval", interval);
     }

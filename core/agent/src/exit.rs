@@ -80,9 +80,13 @@ impl Agent {
         if !framework.executors.get(&key.executor).is_some_and(finished) {
             return;
         }
-        let Some(executor) = framework.executors.remove(&key.executor) else {
+        let Some(mut executor) = framework.executors.remove(&key.executor) else {
             return;
         };
+        // Ended tasks whose framework never acknowledged their end stay what they are.
+        for task in executor.tasks.values_mut() {
+            task.info = None;
+        }
         framework.completed.push_back(executor);
         while framework.completed.len() > self.options.max_completed_executors_per_framework {
             framework.completed.pop_front();

@@ -113,6 +113,19 @@ fn a_removed_framework_gets_no_updates_and_leaves_nothing() {
 }
 
 #[test]
+fn an_end_that_a_removed_framework_never_acknowledged_is_shown_as_such() {
+    let mut bench = Bench::registered();
+    let container = bench.run_and_subscribe("t", 1);
+    bench.update("t", "t", TaskKilled, 1);
+    shutdown_framework(&mut bench);
+    bench.exited(&container, ExitStatus::Exited(0));
+    let snapshot = bench.agent.snapshot();
+    let executor = &snapshot.completed_frameworks[0].completed_executors[0];
+    assert_eq!(executor.terminated_tasks.len(), 1);
+    assert!(executor.completed_tasks.is_empty() && executor.queued_tasks.is_empty());
+}
+
+#[test]
 fn a_removed_framework_that_has_no_executor_is_not_told_again() {
     let mut bench = Bench::registered();
     bench.run("../bad");

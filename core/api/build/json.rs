@@ -13,21 +13,12 @@ const WRITTEN_WHEN_EMPTY: [(&str, &[&str]); 7] = [
     (".mesos.v1.master.Response.GetAgents", &["agents", "recovered_agents"]),
     (".mesos.v1.master.Response.GetFrameworks", &["frameworks", "completed_frameworks"]),
     (".mesos.v1.master.Response.GetExecutors", &["executors"]),
-    (
-        ".mesos.v1.master.Response.GetTasks",
-        &["tasks", "unreachable_tasks", "completed_tasks"],
-    ),
+    (".mesos.v1.master.Response.GetTasks", &["tasks", "unreachable_tasks", "completed_tasks"]),
     (".mesos.v1.agent.Response.GetFrameworks", &["frameworks", "completed_frameworks"]),
     (".mesos.v1.agent.Response.GetExecutors", &["executors", "completed_executors"]),
     (
         ".mesos.v1.agent.Response.GetTasks",
-        &[
-            "pending_tasks",
-            "queued_tasks",
-            "launched_tasks",
-            "terminated_tasks",
-            "completed_tasks",
-        ],
+        &["pending_tasks", "queued_tasks", "launched_tasks", "terminated_tasks", "completed_tasks"],
     ),
 ];
 

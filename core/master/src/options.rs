@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use orrery_api::v1::MasterInfo;
+use orrery_model::Quantities;
 
 use crate::PlantedBug;
 
@@ -14,6 +15,8 @@ pub struct Options {
     pub master_info: MasterInfo,
     /// How often freed and declined resources are offered again.
     pub allocation_interval: Duration,
+    /// The sets of amounts of which an offer must hold at least one.
+    pub minimum_allocatable: Vec<Quantities>,
     /// How long an offer may stay unanswered before it is rescinded; `None` means for ever.
     pub offer_timeout: Option<Duration>,
     /// How long an agent may take to answer a ping, and the pause between two pings.
@@ -40,6 +43,7 @@ impl Options {
         Self {
             master_info,
             allocation_interval: Duration::from_secs(1),
+            minimum_allocatable: orrery_allocator::Options::default().minimum_allocatable,
             offer_timeout: None,
             agent_ping_timeout: Duration::from_secs(15),
             max_agent_ping_timeouts: 5,

@@ -32,7 +32,7 @@ impl Master {
     ) {
         let Some(framework) = self.frameworks.get(&key) else { return };
         let status = match framework.tasks.get(task_id) {
-            Some(task) => self.known_task_status(task_id, &task.message),
+            Some(task) => self.known_task_status(task_id, task),
             None => match self.unknown_task_status(key, task_id, agent_id) {
                 Some(status) => status,
                 None => return,
@@ -43,10 +43,11 @@ impl Master {
         self.tell_status(key, v1::TaskStatus { state, ..status });
     }
 
-    fn known_task_status(&self, task_id: &str, task: &v1::Task) -> v1::TaskStatus {
+    fn known_task_status(&self, task_id: &str, task: &crate::Task) -> v1::TaskStatus {
         // What the framework is being told counts, not what the agent knows beyond that: its
         // updates are still to come and must come in order.
-        let state = task.status_update_state.unwrap_or(task.state);
+        let state = task.told_state() as i32;
+        let task = &task.message;
         let last = task.statuses.last();
         v1::TaskStatus {
             task_id: v1::TaskId { value: task_id.to_owned() },

@@ -1,6 +1,6 @@
 //! How an agent comes, and comes back.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 
 use orrery_allocator::{AgentKey, FrameworkKey};
 use orrery_api::link::{self, from_master};
@@ -215,7 +215,7 @@ impl Master {
         let id = info.id.as_ref().map_or_else(String::new, |id| id.value.clone());
         tracing::info!(agent_id = %id, pid = %register.pid, returned, "agent registered");
         self.recovered.remove(&id);
-        self.unreachable.remove(&id);
+        let was_unreachable = self.unreachable.remove(&id).is_some();
         self.agent_keys.insert(id.clone(), key);
         self.agents.insert(key, Agent {
             info,
@@ -242,9 +242,10 @@ impl Master {
             self.metrics.count("slave_reregistrations");
         }
         let ended = self.adopt_frameworks(&register);
-        let used = self.adopt_work(key, &register);
+        let used = self.adopt_work(key, &register, was_unreachable);
         self.allocator.add_agent(key, &id, total, &used);
-        self.send_registered(key, Vec::new());
+        let missing = self.missing_unreachable_tasks(key);
+        self.send_registered(key, missing);
         self.shutdown_frameworks(key, ended);
         self.set_timer(self.options.agent_ping_timeout, Timer::Ping(key));
         if link.is_none() {
@@ -282,7 +283,7 @@ impl Master {
             self.allocator.update_agent(key, total);
         }
         let ended = self.adopt_frameworks(&register);
-        for (framework, resources) in self.adopt_work(key, &register) {
+        for (framework, resources) in self.adopt_work(key, &register, false) {
             self.allocator.add_allocation(framework, key, &resources);
         }
         let missing = self.missing_work(key, &register);
@@ -319,13 +320,14 @@ impl Master {
         &mut self,
         key: AgentKey,
         register: &link::Register,
+        was_unreachable: bool,
     ) -> Vec<(FrameworkKey, Resources)> {
         let mut used = Vec::new();
         for message in &register.tasks {
             let Some(framework) = self.framework_by_id(&message.framework_id.value) else {
                 continue;
             };
-            if let Some(resources) = self.adopt_task(key, framework, message) {
+            if let Some(resources) = self.adopt_task(key, framework, message, was_unreachable) {
                 used.push((framework, resources));
             }
         }
@@ -350,6 +352,7 @@ impl Master {
         key: AgentKey,
         framework_key: FrameworkKey,
         message: &v1::Task,
+        was_unreachable: bool,
     ) -> Option<Resources> {
         let framework = self.frameworks.get_mut(&framework_key)?;
         let task_id = message.task_id.value.clone();
@@ -357,15 +360,16 @@ impl Master {
             return None;
         }
         let resources = Resources::from_messages(&message.resources).ok()?;
-        let unreachable = framework.unreachable_tasks.len();
         framework.unreachable_tasks.retain(|task| task.task_id.value != task_id);
-        let came_back = framework.unreachable_tasks.len() != unreachable;
         let task = Task { message: message.clone(), agent: key, resources: resources.clone() };
-        let state = task.state();
+        let (state, told) = (task.state(), task.told_state());
         framework.tasks.insert(task_id.clone(), task);
         self.agents.get_mut(&key)?.tasks.insert((framework_key, task_id.clone()));
-        if came_back && holds_resources(state) {
-            self.tell_task_returned(framework_key, &task_id, state, message);
+        // A framework may have been told that the agent is unreachable by this master or, when it
+        // asked for the task, by one that never had it on record.
+        if was_unreachable && holds_resources(state) {
+            // Not the state that the agent knows: its updates are still to come, in order.
+            self.tell_task_returned(framework_key, &task_id, told, message);
         }
         holds_resources(state).then_some(resources)
     }
@@ -384,6 +388,30 @@ impl Master {
             ..self.master_status(task_id, state, Reason::AgentReregistered)
         };
         self.tell_status(key, status);
+    }
+
+    /// Tasks of an agent that was unreachable and is back without them: their launch was lost. They
+    /// are on record again, without resources, until the agent has said that it does not have them.
+    fn missing_unreachable_tasks(&mut self, key: AgentKey) -> Vec<link::TaskReference> {
+        let mut missing = Vec::new();
+        let Some(agent) = self.agents.get_mut(&key) else { return missing };
+        for (framework_key, framework) in &mut self.frameworks {
+            let unreachable = std::mem::take(&mut framework.unreachable_tasks);
+            let (ours, others): (VecDeque<_>, VecDeque<_>) =
+                unreachable.into_iter().partition(|task| task.agent_id.value == agent.id());
+            framework.unreachable_tasks = others;
+            for message in ours {
+                missing.push(link::TaskReference {
+                    framework_id: framework.info.id.clone(),
+                    task_id: Some(message.task_id.clone()),
+                });
+                let task_id = message.task_id.value.clone();
+                agent.tasks.insert((*framework_key, task_id.clone()));
+                let resources = Resources::from_messages(&message.resources).unwrap_or_default();
+                framework.tasks.insert(task_id, Task { message, agent: key, resources });
+            }
+        }
+        missing
     }
 
     /// Work on record that the agent does not report. Executors and tasks that have ended are

@@ -102,6 +102,14 @@ impl Task {
         v1::TaskState::try_from(self.message.state).unwrap_or(v1::TaskState::TaskStaging)
     }
 
+    /// What its framework is being told, or was told last. It can be behind [`Task::state`], and
+    /// what an agent has never reported yet was never told.
+    pub fn told_state(&self) -> v1::TaskState {
+        let told = self.message.status_update_state;
+        told.and_then(|state| v1::TaskState::try_from(state).ok())
+            .unwrap_or(v1::TaskState::TaskStaging)
+    }
+
     /// Whether it holds its resources still.
     pub fn holds_resources(&self) -> bool {
         holds_resources(self.state())
@@ -235,6 +243,7 @@ impl Master {
         let allocator = Allocator::new(
             orrery_allocator::Options {
                 allocation_interval: options.allocation_interval,
+                minimum_allocatable: options.minimum_allocatable.clone(),
                 ..Default::default()
             },
             Generator::from_number(generator.next_u64()),

@@ -226,6 +226,26 @@ pub(crate) fn allocator_options(
         gpu: has(info, Capability::GpuResources),
         shared: has(info, Capability::SharedResources),
         reservation_refinement: has(info, Capability::ReservationRefinement),
-        ..Default::default()
+        minimum_allocatable: info
+            .offer_filters
+            .iter()
+            .filter_map(|(role, filters)| {
+                Some((role.clone(), minimum_allocatable(filters.min_allocatable_resources.as_ref()?)))
+            })
+            .collect(),
     }
+}
+
+/// The sets of amounts of which an offer must hold at least one.
+fn minimum_allocatable(
+    minimum: &v1::offer_filters::MinAllocatableResources,
+) -> Vec<orrery_model::Quantities> {
+    let amounts = |set: &v1::offer_filters::ResourceQuantities| {
+        let amounts = set.quantities.iter();
+        let amounts = amounts.filter_map(|(name, amount)| {
+            Some((name.as_str(), orrery_model::Scalar::from_f64(amount.value)?))
+        });
+        amounts.collect()
+    };
+    minimum.quantities.iter().map(amounts).collect()
 }

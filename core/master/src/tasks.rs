@@ -44,8 +44,8 @@ impl Master {
         if !task_state::is_terminal(before) || overwrite {
             task.message.state = latest as i32;
         }
-        // What the master itself finds has no uuid and is never acknowledged.
-        if status.uuid.is_some() {
+        // An end that the master itself finds has no uuid and waits for no acknowledgement.
+        if status.uuid.is_some() || !task_state::is_terminal(latest) {
             task.message.status_update_state = Some(status.state);
             task.message.status_update_uuid = status.uuid.clone();
         }

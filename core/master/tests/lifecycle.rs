@@ -5,12 +5,13 @@ mod harness;
 use std::time::Duration;
 
 use harness::{
-    Cluster, Scheduler, amount, framework_info, register_message, resources, states, task,
+    Cluster, Scheduler, amount, framework_info, options, register_message, resources, states, task,
 };
 use orrery_api::link::from_master::Body;
 use orrery_api::v1::task_status::Reason;
-use orrery_api::v1::{self, TaskState};
-use orrery_master::{Input, LinkId};
+use orrery_api::v1::{self, TaskState, scheduler};
+use orrery_master::{Input, LinkId, Registry};
+use orrery_runtime::WallTime;
 
 struct Running {
     cluster: Cluster,
@@ -43,6 +44,24 @@ fn a_finished_task_is_complete_once_it_was_acknowledged() {
     assert_eq!(framework.completed_tasks.len(), 1);
     let messages = cluster.take_messages(link);
     assert!(messages.iter().any(|body| matches!(body, Body::Acknowledgement(_))));
+}
+
+#[test]
+fn a_removed_frameworks_task_keeps_the_update_that_nobody_acknowledged() {
+    let Running { mut cluster, scheduler, link, agent } = one_task();
+    cluster.update(link, &scheduler.id, "a", TaskState::TaskFinished, 1);
+    let status = cluster.take_statuses(&scheduler).remove(0);
+    cluster.call(&scheduler, scheduler::Call {
+        r#type: Some(scheduler::call::Type::Teardown as i32),
+        ..Default::default()
+    });
+    let framework = cluster.master.completed_frameworks().next().expect("it was torn down");
+    let task = framework.completed_tasks.back().expect("it had a task");
+    assert_eq!(task.state(), TaskState::TaskFinished);
+    assert_eq!(task.status_update_uuid, status.uuid);
+    let last = task.statuses.last().expect("it has statuses");
+    assert_eq!((last.state(), last.reason()), (TaskState::TaskKilled, Reason::FrameworkRemoved));
+    assert_eq!(last.agent_id.as_ref().map(|id| &id.value), Some(&agent));
 }
 
 #[test]
@@ -88,6 +107,62 @@ fn an_agent_that_answers_no_pings_becomes_unreachable_and_can_return() {
     assert_eq!(statuses[0].reason(), Reason::AgentReregistered);
 }
 
+#[test]
+fn a_returned_task_is_in_the_state_that_was_told_while_later_updates_are_still_to_come() {
+    let Running { mut cluster, scheduler, agent, .. } = one_task();
+    cluster.pass(Duration::from_secs(100));
+    cluster.take_events(&scheduler);
+    let mut register = register_message(1, Some(&agent), "cpus:4;mem:4096");
+    let never_told = v1::Task {
+        status_update_state: None,
+        ..running_task(&scheduler.id, &agent)
+    };
+    register.tasks.push(never_told);
+    let link = LinkId(cluster.next_id());
+    cluster.register(link, register);
+    assert_eq!(states(&cluster.take_statuses(&scheduler)), [TaskState::TaskStaging]);
+    cluster.reconcile(&scheduler, &[("a", Some(&agent))]);
+    assert_eq!(states(&cluster.take_statuses(&scheduler)), [TaskState::TaskStaging]);
+}
+
+#[test]
+fn a_task_that_an_earlier_master_gave_up_is_told_again_when_its_agent_returns() {
+    let agent = "before-S0";
+    let mut registry = Registry::default();
+    registry.unreachable.insert(agent.to_owned(), WallTime::from_nanoseconds(0));
+    let mut cluster = Cluster::with_registry(options(), registry);
+    let scheduler = cluster.subscribe(framework_info("one"));
+    cluster.reconcile(&scheduler, &[("a", Some(agent))]);
+    assert_eq!(states(&cluster.take_statuses(&scheduler)), [TaskState::TaskUnreachable]);
+    let mut register = register_message(1, Some(agent), "cpus:4;mem:4096");
+    register.tasks.push(running_task(&scheduler.id, agent));
+    let link = LinkId(cluster.next_id());
+    cluster.register(link, register);
+    assert_eq!(states(&cluster.take_statuses(&scheduler)), [TaskState::TaskRunning]);
+}
+
+#[test]
+fn an_agent_that_returns_without_an_unreachable_task_is_asked_to_end_it() {
+    let Running { mut cluster, scheduler, agent, .. } = one_task();
+    cluster.pass(Duration::from_secs(100));
+    cluster.take_events(&scheduler);
+    let link = LinkId(cluster.next_id());
+    cluster.register(link, register_message(1, Some(&agent), "cpus:4;mem:4096"));
+    let missing = cluster.take_messages(link).into_iter().find_map(|message| match message {
+        Body::Registered(registered) => Some(registered.missing_tasks),
+        _ => None,
+    });
+    let missing = missing.expect("it is registered");
+    assert_eq!(missing.len(), 1);
+    assert_eq!(missing[0].task_id.as_ref().map(|id| id.value.as_str()), Some("a"));
+    cluster.update(link, &scheduler.id, "a", TaskState::TaskDropped, 1);
+    let statuses = cluster.take_statuses(&scheduler);
+    assert_eq!(states(&statuses), [TaskState::TaskDropped]);
+    cluster.acknowledge(&scheduler, &statuses[0]);
+    let (_, framework) = cluster.master.frameworks().next().expect("it is subscribed");
+    assert!(framework.tasks.is_empty() && framework.unreachable_tasks.is_empty());
+}
+
 fn running_task(framework: &str, agent: &str) -> v1::Task {
     let mut wanted = resources("cpus:1;mem:32");
     for resource in &mut wanted {
@@ -100,6 +175,7 @@ fn running_task(framework: &str, agent: &str) -> v1::Task {
         framework_id: v1::FrameworkId { value: framework.to_owned() },
         agent_id: v1::AgentId { value: agent.to_owned() },
         state: TaskState::TaskRunning as i32,
+        status_update_state: Some(TaskState::TaskRunning as i32),
         resources: wanted,
         ..Default::default()
     }

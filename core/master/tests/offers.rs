@@ -4,10 +4,10 @@ mod harness;
 
 use std::time::Duration;
 
-use harness::{Cluster, amount, framework_info, options, states, task};
+use harness::{Cluster, amount, framework_info, options, resources, states, task};
 use orrery_api::link::from_master::Body;
 use orrery_api::v1::task_status::Reason;
-use orrery_api::v1::{TaskState, scheduler};
+use orrery_api::v1::{self, TaskState, scheduler};
 use orrery_master::{Answer, Input};
 
 #[test]
@@ -178,4 +178,37 @@ fn an_offer_is_written_as_its_framework_understands_it() {
     assert!(offer.allocation_info.is_some());
     assert!(offer.resources.iter().all(|one| role(one).is_none()));
     assert!(offer.resources.iter().all(|one| one.allocation_info.is_some()));
+}
+
+#[test]
+fn an_executor_is_told_whose_it_is_and_for_which_role_it_holds_resources() {
+    let mut cluster = Cluster::new();
+    let (link, agent) = cluster.agent(1, "cpus:4;mem:4096");
+    let scheduler = cluster.subscribe(framework_info("one"));
+    let offer = cluster.take_offers(&scheduler).remove(0).id.value;
+    let executor = v1::ExecutorInfo {
+        executor_id: v1::ExecutorId { value: "e".into() },
+        command: Some(v1::CommandInfo { value: Some("run".into()), ..Default::default() }),
+        resources: resources("cpus:1;mem:32"),
+        ..Default::default()
+    };
+    let tasks = ["a", "b"].map(|id| v1::TaskInfo {
+        executor: Some(executor.clone()),
+        command: None,
+        ..task(id, &agent, "cpus:1;mem:32")
+    });
+    cluster.accept(&scheduler, &[&offer], tasks.to_vec());
+    let mut seen = Vec::new();
+    for message in cluster.take_messages(link) {
+        if let Body::RunTask(run) = message {
+            seen.extend(run.task_info.and_then(|task| task.executor));
+        }
+    }
+    let agents = cluster.master.agents();
+    seen.extend(agents.flat_map(|(_, one)| one.executors.values()).map(|one| one.info.clone()));
+    assert_eq!(seen.len(), 3, "two launches and the master's record");
+    for info in seen {
+        assert!(info.resources.iter().all(|one| one.allocation_info.is_some()), "{info:?}");
+        assert_eq!(info.framework_id.map(|id| id.value), Some(scheduler.id.clone()));
+    }
 }

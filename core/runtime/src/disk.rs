@@ -184,6 +184,37 @@ pub async fn read_file(disk: &dyn Disk, path: &Path) -> io::Result<Bytes> {
     file.read_at(0, length).await
 }
 
+/// Makes a folder and all that lead to it, durably: without this, what is later synced inside can be
+/// gone after a crash together with the folder.
+///
+/// # Errors
+/// As [`Disk::create_directories`] and [`Disk::sync_directory`].
+pub async fn create_durable_directories(disk: &dyn Disk, path: &Path) -> io::Result<()> {
+    let mut missing = Vec::new();
+    for folder in path.ancestors() {
+        if disk.metadata(folder).await.is_err() {
+            missing.push(folder);
+            continue;
+        }
+        // It may be the work of a process that was killed before it could sync. A parent that we
+        // may not open is not one that we made it in.
+        if let Some(parent) = folder.parent()
+            && let Err(error) = disk.sync_directory(parent).await
+            && error.kind() != io::ErrorKind::PermissionDenied
+        {
+            return Err(error);
+        }
+        break;
+    }
+    for folder in missing.into_iter().rev() {
+        disk.create_directories(folder).await?;
+        if let Some(parent) = folder.parent() {
+            disk.sync_directory(parent).await?;
+        }
+    }
+    Ok(())
+}
+
 /// Replaces a file's content so that a crash leaves either the old or the new content, durably:
 /// writes `<path>.new`, syncs, renames, syncs the folder.
 ///

@@ -44,6 +44,14 @@ struct Record {
     kill: Option<call::Kill>,
 }
 
+impl Record {
+    /// Whether `state` is another end than the one that was told, or no state at all.
+    fn contradicts_end(&self, state: i32) -> bool {
+        let says_nothing = state == v1::TaskState::TaskUnknown as i32;
+        self.ending.is_some() && self.state != Some(state) && (says_nothing || is_terminal(state))
+    }
+}
+
 /// All tasks that the session knows.
 #[derive(Debug, Default)]
 pub(crate) struct TaskBook {
@@ -80,14 +88,20 @@ impl TaskBook {
             }
             remember(&mut record.seen, uuid.clone());
         }
+        if uuid.is_none() && is_reconciliation(status) && record.contradicts_end(status.state) {
+            // The master answers a question, or a kill, that was on its way when the end came. It
+            // has no record of an ended task and says so with a state that means as much.
+            return Verdict::Ignore;
+        }
         if record.state == Some(status.state) && !asked {
-            // A terminal state is told once, whether the agent or the master tells it first. The
+            // A terminal state is told once, however often the agent and the master tell it. The
             // session reconciles by itself, so most answers to that repeat what is known.
-            if uuid.is_some() && record.ending.is_some() {
-                return Verdict::AcknowledgeOnly;
-            }
-            if uuid.is_none() && is_reconciliation(status) {
-                return Verdict::Ignore;
+            match uuid {
+                Some(_) if record.ending.is_some() => return Verdict::AcknowledgeOnly,
+                None if record.ending.is_some() || is_reconciliation(status) => {
+                    return Verdict::Ignore;
+                }
+                _ => {}
             }
         }
         record.state = Some(status.state);
@@ -238,6 +252,10 @@ mod tests {
             book.update(&status("a", Finished, Some(1)), false),
             Verdict::AcknowledgeOnly
         );
+        assert_eq!(
+            book.update(&status("a", Finished, None), false),
+            Verdict::Ignore
+        );
     }
 
     #[test]
@@ -249,6 +267,17 @@ mod tests {
         );
         assert_eq!(book.update(&answer("a", Running), false), Verdict::Ignore);
         assert_eq!(book.update(&answer("a", Running), true), Verdict::Deliver);
+    }
+
+    #[test]
+    fn an_end_is_not_contradicted_by_a_master_that_has_forgotten_the_task() {
+        let mut book = TaskBook::default();
+        let dropped = status("a", v1::TaskState::TaskDropped, None);
+        assert_eq!(book.update(&dropped, false), Verdict::Deliver);
+        for state in [v1::TaskState::TaskGone, v1::TaskState::TaskUnknown] {
+            assert_eq!(book.update(&answer("a", state), true), Verdict::Ignore);
+        }
+        assert_eq!(book.update(&answer("a", Running), false), Verdict::Deliver);
     }
 
     #[test]

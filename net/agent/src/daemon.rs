@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use orrery_agent::{Agent, ConnectionNumber, Input, Output, RequestNumber};
 use orrery_api::v1::executor::{Event, event};
-use orrery_http::{Body, MediaType, StreamSender, media, recordio};
+use orrery_http::{Body, MediaType, StreamSender, media, recordio, wire_log};
 use orrery_runtime::Runtime;
 use orrery_runtime::machine::Feeder;
 use orrery_runtime::tasks::AbortOnDrop;
@@ -158,6 +158,7 @@ impl Shared {
         let Some(subscriber) = subscribers.get(&connection) else {
             return;
         };
+        wire_log::sent("executor", event);
         let record = recordio::encode(&media::encode(subscriber.media_type, event));
         let sent = subscriber.sender.try_send(record);
         drop(subscribers);

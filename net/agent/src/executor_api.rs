@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::{Method, StatusCode};
 use orrery_agent::{Input, validate};
 use orrery_api::v1::executor::{Call, call};
-use orrery_http::{MediaType, Request, Response, limits, media, respond};
+use orrery_http::{MediaType, Request, Response, limits, media, respond, wire_log};
 
 use crate::daemon::{Answer, Shared};
 
@@ -30,6 +30,7 @@ async fn answer(shared: &Arc<Shared>, request: Request) -> Result<Response, Resp
     let call: Call = media::decode(content_type, &body)
         .map_err(|error| respond::text(StatusCode::BAD_REQUEST, error))?;
     let kind = validate(&call).map_err(response)?;
+    wire_log::received("executor", &call);
     let call = Box::new(call);
     if kind != call::Type::Subscribe {
         let answer = shared.ask(|request| Input::ExecutorCall { request, call }).await;

@@ -10,7 +10,7 @@ use orrery_api::protobuf;
 use orrery_api::v1::executor::{Call, Event};
 use orrery_executor::{CommandExecutor, Input, Settings};
 use orrery_http::recordio::Decoder;
-use orrery_http::{Client, MediaType, ResponseBody, limits};
+use orrery_http::{Client, MediaType, ResponseBody, limits, wire_log};
 use orrery_runtime::machine::Feeder;
 use orrery_runtime::{Address, Runtime};
 use tokio::sync::mpsc;
@@ -97,6 +97,7 @@ impl Connection {
             let reason = format!("the call cannot be written: {error}");
             End::Refused(reason)
         })?;
+        wire_log::sent("executor", call);
         let answer = self.client.stream(&self.endpoint.agent, request);
         let answer = match self.runtime.timeout(ANSWER, answer).await {
             Some(Ok(answer)) => answer,
@@ -133,6 +134,7 @@ impl Connection {
                     Ok(event) => event,
                     Err(error) => return End::Disconnected(error.to_string()),
                 };
+                wire_log::received("executor", &event);
                 if self
                     .feeder
                     .feed(Input::Event(Box::new(event)))
@@ -164,6 +166,7 @@ impl Connection {
                 return true;
             }
         };
+        wire_log::sent("executor", call);
         let answer = self.client.send(&self.endpoint.agent, request);
         let answer = match self.runtime.timeout(ANSWER, answer).await {
             Some(Ok(answer)) => answer,

@@ -13,6 +13,7 @@
 //! | [`media`] | Mesos' rules for `Content-Type` and `Accept`, messages to bytes and back |
 //! | [`recordio`] | the framing of event streams |
 //! | [`adapter`] | what hyper needs from a runtime, made from the ports |
+//! | [`wire_log`] | logging whole messages where they are sent and received |
 //! | [`limits`] | how much a peer may ask of us |
 //!
 //! What it promises: no input from a peer panics or leaks a task; everything that a peer can make
@@ -41,6 +42,7 @@ pub mod media;
 pub mod recordio;
 pub mod respond;
 pub mod server;
+pub mod wire_log;
 
 pub use body::{Body, BodyError, RequestBody, SendError, StreamSender};
 pub use client::{Client, ClientError, ResponseBody};

@@ -103,7 +103,7 @@ async fn open(
     };
     // The connection ends with the ends of the link: `half` holds the closer.
     let (closer, closed) = closer(runtime.clone());
-    let (half, outgoing) = half_link(closer);
+    let (half, outgoing) = half_link(closer, connection.local);
     let sender = match handshake(runtime, Io::until(connection.stream, closed)).await {
         Ok(sender) => sender,
         Err(source) => return Err(LinkError::Handshake { address, source }),

@@ -6,10 +6,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 
+use core::net::SocketAddr;
+
 use futures_util::Stream;
 use futures_util::task::AtomicWaker;
 use orrery_api::link;
-use orrery_http::Closer;
+use orrery_http::{Closer, wire_log};
 use prost::Message;
 use tokio::sync::{mpsc, oneshot};
 use tonic::Streaming;
@@ -23,6 +25,9 @@ pub trait LinkMessage: Message + Default + Send + 'static {
 
     /// Where the version stands.
     fn version(&mut self) -> &mut u32;
+
+    /// What it says, for logs.
+    fn content(&self) -> Option<&dyn std::fmt::Debug>;
 }
 
 impl LinkMessage for link::FromAgent {
@@ -31,6 +36,10 @@ impl LinkMessage for link::FromAgent {
     fn version(&mut self) -> &mut u32 {
         &mut self.protocol_version
     }
+
+    fn content(&self) -> Option<&dyn std::fmt::Debug> {
+        self.body.as_ref().map(|body| body as _)
+    }
 }
 
 impl LinkMessage for link::FromMaster {
@@ -38,6 +47,10 @@ impl LinkMessage for link::FromMaster {
 
     fn version(&mut self) -> &mut u32 {
         &mut self.protocol_version
+    }
+
+    fn content(&self) -> Option<&dyn std::fmt::Debug> {
+        self.body.as_ref().map(|body| body as _)
     }
 }
 
@@ -61,6 +74,8 @@ struct Shared {
     /// Wakes whoever waits in [`LinkReceiver::receive`].
     incoming: AtomicWaker,
     closer: Closer,
+    /// The agent's end of the connection, which names the link in logs.
+    agent: SocketAddr,
 }
 
 impl Shared {
@@ -88,7 +103,9 @@ impl Drop for Ends {
 
 /// Sends messages. Clones share one queue.
 pub struct LinkSender<M> {
-    queue: mpsc::Sender<M>,
+    /// Boxed, because a channel holds room for dozens of items even while it is empty, a message is
+    /// some kilobytes long, and a master has thousands of links.
+    queue: mpsc::Sender<Box<M>>,
     ends: Arc<Ends>,
 }
 
@@ -118,7 +135,10 @@ impl<M: LinkMessage> LinkSender<M> {
             return Err(SendError::Closed);
         }
         *message.version() = PROTOCOL_VERSION;
-        self.queue.try_send(message).map_err(|error| match error {
+        if let Some(content) = message.content() {
+            wire_log::sent_debug(&self.ends.0.agent, content);
+        }
+        self.queue.try_send(Box::new(message)).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => SendError::Full,
             mpsc::error::TrySendError::Closed(_) => SendError::Closed,
         })
@@ -173,6 +193,9 @@ impl<M: LinkMessage> LinkReceiver<M> {
             Some(Ok(mut message)) => {
                 let version = *message.version();
                 if (1..=PROTOCOL_VERSION).contains(&version) {
+                    if let Some(content) = message.content() {
+                        wire_log::received_debug(&self.ends.0.agent, content);
+                    }
                     return Poll::Ready(Some(message));
                 }
                 tracing::error!(
@@ -200,7 +223,7 @@ impl<M: LinkMessage> Drop for LinkReceiver<M> {
 
 /// The stream that carries the queue to the peer.
 pub(crate) struct Outgoing<M> {
-    queue: mpsc::Receiver<M>,
+    queue: mpsc::Receiver<Box<M>>,
     shared: Arc<Shared>,
 }
 
@@ -228,7 +251,7 @@ impl<M: LinkMessage> Stream for Outgoing<M> {
             self.shared.close();
             return Poll::Ready(None);
         }
-        Poll::Ready(Some(message))
+        Poll::Ready(Some(*message))
     }
 }
 
@@ -243,18 +266,23 @@ pub(crate) async fn drain<M>(ended: oneshot::Receiver<Streaming<M>>) {
 
 /// The sender's half of a new link, complete once [`HalfLink::join`] has the receiving stream.
 pub(crate) struct HalfLink<M> {
-    queue: mpsc::Sender<M>,
+    queue: mpsc::Sender<Box<M>>,
     ends: Ends,
 }
 
-/// A new queue and the stream that empties it; `closer` ends the connection below.
-pub(crate) fn half_link<M: LinkMessage>(closer: Closer) -> (HalfLink<M>, Outgoing<M>) {
+/// A new queue and the stream that empties it; `closer` ends the connection below, whose end at the
+/// agent is `agent`.
+pub(crate) fn half_link<M: LinkMessage>(
+    closer: Closer,
+    agent: SocketAddr,
+) -> (HalfLink<M>, Outgoing<M>) {
     let (sender, receiver) = mpsc::channel(QUEUE_MAX);
     let shared = Arc::new(Shared {
         closed: AtomicBool::new(false),
         outgoing: AtomicWaker::new(),
         incoming: AtomicWaker::new(),
         closer,
+        agent,
     });
     let outgoing = Outgoing {
         queue: receiver,

@@ -97,7 +97,7 @@ impl AgentLink for Links {
             ));
         };
         let peer = peer.address;
-        let (half, outgoing) = half_link(closer.clone());
+        let (half, outgoing) = half_link(closer.clone(), peer);
         let (sender, receiver) = half.join(request.into_inner(), None);
         tracing::debug!(%peer, "agent link opened");
         self.acceptor.accept(peer, sender, receiver);

@@ -9,7 +9,7 @@ use core::net::SocketAddr;
 
 use orrery_api::link;
 use orrery_api::v1::scheduler::Event;
-use orrery_http::{MediaType, StreamSender, media, recordio};
+use orrery_http::{MediaType, StreamSender, media, recordio, wire_log};
 use orrery_link::{Acceptor, LinkReceiver, LinkSender};
 use orrery_master::{
     Answer, ConnectionId, Input, LinkId, Master, Output, RegistryOperation, RequestId, Ticket,
@@ -27,6 +27,8 @@ const EVENT_QUEUE_BYTES: usize = 64 << 20;
 struct Subscriber {
     sender: StreamSender,
     media_type: MediaType,
+    /// Its `Mesos-Stream-Id`.
+    stream_id: String,
     /// Notices when the peer goes away. It holds the stream open, so it must end with it.
     _watcher: AbortOnDrop,
 }
@@ -75,6 +77,7 @@ impl Shared {
     pub(crate) fn open_stream(
         self: &Arc<Self>,
         media_type: MediaType,
+        stream_id: &str,
     ) -> (ConnectionId, orrery_http::Body) {
         let connection = ConnectionId(self.next_id());
         let (sender, body) = orrery_http::body::channel(EVENT_QUEUE_BYTES);
@@ -89,7 +92,8 @@ impl Shared {
                 shared.subscriber_gone(connection).await;
             }
         });
-        let subscriber = Subscriber { sender, media_type, _watcher: watcher.abort_on_drop() };
+        let (stream_id, _watcher) = (stream_id.to_owned(), watcher.abort_on_drop());
+        let subscriber = Subscriber { sender, media_type, stream_id, _watcher };
         lock(&self.subscribers).insert(connection, subscriber);
         let _ = opened.send(());
         (connection, body)
@@ -147,6 +151,7 @@ impl Shared {
     fn send_event(self: &Arc<Self>, connection: ConnectionId, event: &Event) {
         let subscribers = lock(&self.subscribers);
         let Some(subscriber) = subscribers.get(&connection) else { return };
+        wire_log::sent(&subscriber.stream_id, event);
         let record = recordio::encode(&media::encode(subscriber.media_type, event));
         if let Err(error) = subscriber.sender.try_send(record) {
             tracing::warn!(connection = connection.0, %error, "event stream given up");

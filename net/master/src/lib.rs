@@ -147,7 +147,10 @@ pub async fn start(runtime: Runtime, options: Options) -> Result<Running, StartE
 }
 
 fn machine_options(options: &Options, info: v1::MasterInfo) -> orrery_master::Options {
+    let defaults = orrery_master::Options::new(info);
+    let minimum_allocatable = options.minimum_allocatable.clone();
     orrery_master::Options {
+        minimum_allocatable: minimum_allocatable.unwrap_or(defaults.minimum_allocatable),
         allocation_interval: options.allocation_interval,
         offer_timeout: options.offer_timeout,
         agent_ping_timeout: options.agent_ping_timeout,
@@ -157,7 +160,7 @@ fn machine_options(options: &Options, info: v1::MasterInfo) -> orrery_master::Op
         max_completed_tasks_per_framework: options.max_completed_tasks_per_framework,
         max_unreachable_tasks_per_framework: options.max_unreachable_tasks_per_framework,
         planted: options.planted.clone(),
-        ..orrery_master::Options::new(info)
+        ..defaults
     }
 }
 

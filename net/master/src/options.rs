@@ -24,6 +24,8 @@ pub struct Options {
     pub work_dir: Option<PathBuf>,
     /// How often freed and declined resources are offered again.
     pub allocation_interval: Duration,
+    /// The sets of amounts of which an offer must hold at least one; `None` keeps the default.
+    pub minimum_allocatable: Option<Vec<orrery_model::Quantities>>,
     /// How long an offer may stay unanswered.
     pub offer_timeout: Option<Duration>,
     /// Pause between two pings of an agent.
@@ -56,6 +58,7 @@ impl Options {
             cluster: None,
             work_dir: None,
             allocation_interval: Duration::from_secs(1),
+            minimum_allocatable: None,
             offer_timeout: None,
             agent_ping_timeout: Duration::from_secs(15),
             max_agent_ping_timeouts: 5,

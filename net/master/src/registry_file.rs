@@ -56,7 +56,7 @@ impl RegistryFile {
         };
         let path = folder.join(FILE_NAME);
         let disk_error = |source| RegistryError::Disk { path: path.clone(), source };
-        runtime.disk.create_directories(folder).await.map_err(disk_error)?;
+        disk::create_durable_directories(&*runtime.disk, folder).await.map_err(disk_error)?;
         let registry = match disk::read_file(&*runtime.disk, &path).await {
             Ok(content) => decode(&path, &content)?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => Registry::default(),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::{HeaderValue, Method, StatusCode};
 use orrery_api::v1::scheduler::{Call, call};
-use orrery_http::{MediaType, Request, Response, limits, media, respond};
+use orrery_http::{MediaType, Request, Response, limits, media, respond, wire_log};
 use orrery_master::{Answer, Input, validate_call};
 
 use crate::daemon::Shared;
@@ -37,6 +37,8 @@ async fn answer(shared: Arc<Shared>, request: Request) -> Result<Response, Respo
         respond::text(StatusCode::BAD_REQUEST, text)
     })?;
     let stream_id = parts.headers.get(STREAM_ID);
+    let channel = stream_id.and_then(|id| id.to_str().ok()).unwrap_or("scheduler");
+    wire_log::received(channel, &call);
     match kind {
         call::Type::Unknown => {
             Err(respond::text(StatusCode::NOT_IMPLEMENTED, "Received 'UNKNOWN' call"))
@@ -65,8 +67,8 @@ async fn subscribe(
     media_type: MediaType,
     call: Call,
 ) -> Result<Response, Response> {
-    let (connection, body) = shared.open_stream(media_type);
     let stream_id = shared.new_stream_id();
+    let (connection, body) = shared.open_stream(media_type, &stream_id);
     let header = HeaderValue::try_from(&stream_id).map_err(|_| stopping())?;
     let subscribe = Box::new(call.subscribe.unwrap_or_default());
     let input = Input::Subscribe { connection, stream_id, subscribe };

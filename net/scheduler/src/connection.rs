@@ -7,7 +7,9 @@ use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderName, Request, Response, StatusCode};
 use orrery_api::v1::scheduler::{Call, Event, call};
 use orrery_http::recordio::{Decoder, RecordError};
-use orrery_http::{BodyError, Client, ClientError, MediaType, ResponseBody, client, media};
+use orrery_http::{
+    BodyError, Client, ClientError, MediaType, ResponseBody, client, media, wire_log,
+};
 use orrery_runtime::machine::Feeder;
 use orrery_runtime::{Address, Runtime};
 use orrery_scheduler::{Framework, Input, SchedulerMachine};
@@ -101,7 +103,7 @@ impl<F: Framework> Attempt<F> {
             runtime: self.runtime,
             master: self.master,
             media_type: self.media_type,
-            stream_id,
+            stream_id: stream_id.clone(),
             authorization: self.authorization,
             calls: self.calls,
             refusals: sender,
@@ -111,6 +113,7 @@ impl<F: Framework> Attempt<F> {
             connection: self.connection,
             media_type: self.media_type,
             gauge: self.gauge,
+            stream_id,
         };
         tokio::select! {
             biased;
@@ -125,6 +128,7 @@ impl<F: Framework> Attempt<F> {
         let client = Client::new(self.runtime.clone());
         for _ in 0..=REDIRECTS {
             let request = self.request(call)?;
+            wire_log::sent("scheduler", call);
             let response = client.stream(&self.master, request).await?;
             let (parts, body) = response.into_parts();
             if let Some(leader) = client::redirect_target(&parts) {
@@ -202,6 +206,7 @@ struct Events<F: Framework> {
     connection: u64,
     media_type: MediaType,
     gauge: Gauge,
+    stream_id: String,
 }
 
 impl<F: Framework> Events<F> {
@@ -222,6 +227,7 @@ impl<F: Framework> Events<F> {
     async fn pass_on(&self, decoder: &mut Decoder) -> Result<(), Broken> {
         while let Some(record) = decoder.next()? {
             let event: Event = media::decode(self.media_type, &record).map_err(Broken::Event)?;
+            wire_log::received(&self.stream_id, &event);
             self.gauge.low().await;
             let connection = self.connection;
             let input = Input::Event {

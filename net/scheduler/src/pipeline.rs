@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
 use orrery_api::v1::scheduler::{Call, call};
-use orrery_http::{MediaType, media};
+use orrery_http::{MediaType, media, wire_log};
 use orrery_runtime::{Address, ByteStream, Connection, Runtime};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::sync::mpsc;
@@ -98,6 +98,7 @@ impl Pipeline {
         let (sender, receiver) = mpsc::channel(IN_FLIGHT);
         let encoder = Encoder {
             head: self.head(),
+            stream_id: self.stream_id.clone(),
             media_type: self.media_type,
             buffer: Vec::new(),
         };
@@ -141,12 +142,14 @@ impl Pipeline {
 
 struct Encoder {
     head: String,
+    stream_id: String,
     media_type: MediaType,
     buffer: Vec<u8>,
 }
 
 impl Encoder {
     fn push(&mut self, call: &Call) {
+        wire_log::sent(&self.stream_id, call);
         let body = media::encode(self.media_type, call);
         self.buffer.extend_from_slice(self.head.as_bytes());
         let length = format!("Content-Length: {}\r\n\r\n", body.len());

@@ -14,7 +14,7 @@ use crate::host::Host;
 /// The disk of one host, in the scenario's hands.
 #[derive(Clone, Debug)]
 pub struct DiskControl {
-    host: Host,
+    pub(super) host: Host,
 }
 
 impl DiskControl {
@@ -112,8 +112,13 @@ impl DiskControl {
         self.fault("wipe", 0, |disk| disk.format(now));
     }
 
-    fn fault(&self, name: &str, value: u64, change: impl FnOnce(&mut Disk)) {
+    pub(super) fn fault<T>(
+        &self,
+        name: &str,
+        value: u64,
+        change: impl FnOnce(&mut Disk) -> T,
+    ) -> T {
         self.host.record(0, "disk", &[value], || format!("{name} {value}"));
-        change(&mut self.host.files().lock());
+        change(&mut self.host.files().lock())
     }
 }

@@ -7,9 +7,8 @@ use std::path::Path;
 use bytes::Bytes;
 use orrery_runtime::{Generator, OpenOptions, WallTime};
 
-use super::tree::{Body, Change, Content, Disk, Id, NameChange, ROOT, input_output_error};
-
-const SECTOR: usize = 512;
+use super::tearing::settle;
+use super::tree::{Body, Disk, Id, NameChange, ROOT, input_output_error};
 
 impl Disk {
     /// Whether the next sync is to fail; asking uses the fault up.
@@ -82,10 +81,25 @@ impl Disk {
     /// unsynced changes of each file, likewise, and the next may be torn.
     pub(crate) fn crash(&mut self, random: &mut Generator, now: WallTime) {
         let kept = random.below(self.journal.len() as u64 + 1) as usize;
-        self.journal.truncate(kept);
+        if !self.faults.empty {
+            self.journal.truncate(kept);
+        }
         for item in std::mem::take(&mut self.journal) {
             self.harden(item);
         }
+        let reachable = self.reachable();
+        self.inodes.retain(|id, _| reachable.contains_key(id));
+        for inode in self.inodes.values_mut() {
+            if let Body::File(content) = &mut inode.body {
+                settle(content, self.faults.tearing, self.faults.empty, random);
+            }
+        }
+        self.faults.stalled_until = 0;
+        self.rebuild(now);
+    }
+
+    /// How many durable names each file and folder has that can be reached.
+    fn reachable(&self) -> BTreeMap<Id, u32> {
         let mut reachable = BTreeSet::from([ROOT]);
         let mut todo = vec![ROOT];
         let mut names: BTreeMap<Id, u32> = BTreeMap::from([(ROOT, 1)]);
@@ -100,19 +114,23 @@ impl Disk {
                 }
             }
         }
-        self.inodes.retain(|id, _| reachable.contains(id));
+        names
+    }
+
+    /// Starts over from what is durable: names and references follow from it alone, and no handle
+    /// is of use any more.
+    pub(crate) fn rebuild(&mut self, now: WallTime) {
+        let names = self.reachable();
+        self.inodes.retain(|id, _| names.contains_key(id));
         for (id, inode) in &mut self.inodes {
             inode.links = names.get(id).copied().unwrap_or_default();
             // One for the current and one for the durable name.
             inode.references = inode.links * 2;
-            match &mut inode.body {
-                Body::Folder(folder) => folder.current = folder.durable.clone(),
-                Body::File(content) => settle(content, random),
-                Body::Link(_) => {}
+            if let Body::Folder(folder) = &mut inode.body {
+                folder.current = folder.durable.clone();
             }
         }
         self.generation += 1;
-        self.faults.stalled_until = 0;
         if let Some(root) = self.inodes.get_mut(&ROOT) {
             root.modified = now;
         }
@@ -156,34 +174,5 @@ impl Disk {
         let path = Path::new("/proc/sys/kernel/random/boot_id");
         // Only a scenario that put a file in the place of /proc could make this fail.
         let _ = self.install(path, Bytes::from(format!("{id}\n")), now);
-    }
-}
-
-/// Decides what a crash left of one file.
-fn settle(content: &mut Content, random: &mut Generator) {
-    if !content.pending.is_empty() {
-        let kept = random.below(content.pending.len() as u64 + 1) as usize;
-        for (index, (_, change)) in std::mem::take(&mut content.pending).into_iter().enumerate() {
-            if index < kept {
-                change.apply(&mut content.durable);
-            } else if index == kept {
-                tear(&change, random).apply(&mut content.durable);
-            }
-        }
-    }
-    content.current = content.durable.clone();
-}
-
-/// The part of a change that reached the platter: whole sectors, or any number of bytes.
-fn tear(change: &Change, random: &mut Generator) -> Change {
-    match change {
-        Change::Write { offset, data } => {
-            let mut length = random.below(data.len() as u64 + 1) as usize;
-            if random.below(2) == 0 {
-                length -= length % SECTOR;
-            }
-            Change::Write { offset: *offset, data: data.slice(..length) }
-        }
-        Change::Truncate(_) => Change::Write { offset: 0, data: Bytes::new() },
     }
 }

@@ -69,6 +69,24 @@ impl Disk {
         Ok(Place { folder, name, id: Some(id), path })
     }
 
+    /// The paths of all files, sorted.
+    pub(crate) fn paths(&self) -> Vec<PathBuf> {
+        let mut paths = Vec::new();
+        let mut todo = vec![(PathBuf::from("/"), ROOT)];
+        while let Some((path, id)) = todo.pop() {
+            match self.inodes.get(&id).map(|inode| &inode.body) {
+                Some(Body::File(_)) => paths.push(path),
+                Some(Body::Folder(folder)) => {
+                    let inside = folder.current.iter();
+                    todo.extend(inside.map(|(name, id)| (path.join(name), *id)));
+                }
+                Some(Body::Link(_)) | None => {}
+            }
+        }
+        paths.sort();
+        paths
+    }
+
     /// Adds a reference.
     pub(crate) fn retain(&mut self, id: Id) {
         if let Some(inode) = self.inodes.get_mut(&id) {

@@ -15,6 +15,8 @@ use crate::trace::Chain;
 /// An open file.
 pub(crate) struct Handle {
     host: Host,
+    process: u32,
+    path: PathBuf,
     id: Id,
     generation: u32,
     writable: bool,
@@ -23,12 +25,22 @@ pub(crate) struct Handle {
 impl Handle {
     /// Opens the file at `path`.
     pub(crate) fn open(host: &Host, path: &Path, options: OpenOptions) -> io::Result<Self> {
+        Self::open_for(host, 0, path, options)
+    }
+
+    fn open_for(
+        host: &Host,
+        process: u32,
+        path: &Path,
+        options: OpenOptions,
+    ) -> io::Result<Self> {
         let now = host.wall();
         let mut disk = host.files().lock();
         let id = disk.open(path, options, now)?;
         let generation = disk.generation;
         drop(disk);
-        Ok(Self { host: host.clone(), id, generation, writable: options.write })
+        let (host, path) = (host.clone(), path.to_path_buf());
+        Ok(Self { host, process, path, id, generation, writable: options.write })
     }
 
     /// The whole content of the file at `path`.
@@ -48,6 +60,7 @@ impl Handle {
         if !self.writable {
             return Err(bad_descriptor());
         }
+        strike(&self.host, DiskOperation::Write)?;
         let mut content = Chain::new(self.id);
         content.bytes(&data);
         let numbers = [self.id, offset, data.len() as u64, content.value()];
@@ -75,8 +88,24 @@ fn bad_descriptor() -> io::Error {
     io::Error::from_raw_os_error(EBADF)
 }
 
-/// Waits for as long as the disk is stalled.
+/// Counts an operation, and fails if it is to fail.
+fn strike(host: &Host, operation: DiskOperation) -> io::Result<()> {
+    let fails = host.files().lock().faults.errors.strike(operation, &mut host.random().lock());
+    if !fails {
+        return Ok(());
+    }
+    host.record(0, "disk", &[operation as u64], || format!("{operation:?} fails"));
+    Err(tree::input_output_error())
+}
+
+/// Waits for as long as the disk is stalled or slow.
 async fn respond(host: &Host) {
+    let latency = host.files().lock().faults.latency;
+    if let Some(latency) = latency {
+        let delay = latency.draw(&mut host.random().lock());
+        let deadline = host.world().now().saturating_add(delay);
+        Sleep::until(host.world().clone(), deadline).await;
+    }
     loop {
         let until = host.files().lock().faults.stalled_until;
         if until <= host.world().now() {
@@ -94,22 +123,24 @@ async fn flush(host: &Host) -> (u64, bool) {
     Sleep::until(host.world().clone(), deadline).await;
     respond(host).await;
     let fails = host.files().lock().take_sync_fault();
-    (sequence, fails)
+    (sequence, strike(host, DiskOperation::Sync).is_err() || fails)
 }
 
 impl File for Handle {
     fn read_at(&self, offset: u64, length: usize) -> BoxFuture<'_, io::Result<Bytes>> {
         Box::pin(async move {
             respond(&self.host).await;
+            strike(&self.host, DiskOperation::Read)?;
             self.host.files().lock().read(self.id, offset, length)
         })
     }
 
     fn write_at(&self, offset: u64, data: Bytes) -> BoxFuture<'_, io::Result<()>> {
-        Box::pin(async move {
+        let writing = async move {
             respond(&self.host).await;
             self.write(offset, data)
-        })
+        };
+        Box::pin(self.host.undertake(self.process, Deed::Write(&self.path), writing))
     }
 
     fn length(&self) -> BoxFuture<'_, io::Result<u64>> {
@@ -128,15 +159,26 @@ impl File for Handle {
     }
 
     fn sync(&self) -> BoxFuture<'_, io::Result<()>> {
-        Box::pin(async move {
+        let syncing = async move {
             let (sequence, fails) = flush(&self.host).await;
             let numbers = [self.id, sequence, u64::from(fails)];
             self.host.record(0, "sync", &numbers, || {
                 format!("file {}{}", self.id, if fails { " fails" } else { "" })
             });
             self.host.files().lock().sync_file(self.id, sequence, fails)
-        })
+        };
+        Box::pin(self.host.undertake(self.process, Deed::Sync(&self.path), syncing))
     }
+}
+
+/// Runs `operation` on the disk once it responds.
+async fn on_disk<T>(
+    host: &Host,
+    operation: impl FnOnce(&mut tree::Disk, WallTime) -> io::Result<T>,
+) -> io::Result<T> {
+    respond(host).await;
+    let now = host.wall();
+    operation(&mut host.files().lock(), now)
 }
 
 impl Ports {
@@ -146,11 +188,7 @@ impl Ports {
         operation: impl FnOnce(&mut tree::Disk, WallTime) -> io::Result<T> + Send + 'static,
     ) -> BoxFuture<'static, io::Result<T>> {
         let host = self.host().clone();
-        Box::pin(async move {
-            respond(&host).await;
-            let now = host.wall();
-            operation(&mut host.files().lock(), now)
-        })
+        Box::pin(async move { on_disk(&host, operation).await })
     }
 }
 
@@ -161,22 +199,34 @@ impl Disk for Ports {
         options: OpenOptions,
     ) -> BoxFuture<'static, io::Result<Box<dyn File>>> {
         let host = self.host().clone();
-        let path = path.to_path_buf();
+        let (process, path) = (self.process(), path.to_path_buf());
         Box::pin(async move {
-            respond(&host).await;
-            let file: Box<dyn File> = Box::new(Handle::open(&host, &path, options)?);
-            Ok(file)
+            let opening = async {
+                respond(&host).await;
+                let file = Handle::open_for(&host, process, &path, options)?;
+                let file: Box<dyn File> = Box::new(file);
+                Ok(file)
+            };
+            host.undertake(process, Deed::Open(&path), opening).await
         })
     }
 
     fn rename(&self, from: &Path, to: &Path) -> BoxFuture<'static, io::Result<()>> {
         let (from, to) = (from.to_path_buf(), to.to_path_buf());
-        self.on_disk(move |disk, now| disk.rename(&from, &to, now))
+        let (host, process) = (self.host().clone(), self.process());
+        Box::pin(async move {
+            let renaming = on_disk(&host, |disk, now| disk.rename(&from, &to, now));
+            host.undertake(process, Deed::Rename(&from, &to), renaming).await
+        })
     }
 
     fn remove_file(&self, path: &Path) -> BoxFuture<'static, io::Result<()>> {
         let path = path.to_path_buf();
-        self.on_disk(move |disk, now| disk.remove_file(&path, now))
+        let (host, process) = (self.host().clone(), self.process());
+        Box::pin(async move {
+            let removing = on_disk(&host, |disk, now| disk.remove_file(&path, now));
+            host.undertake(process, Deed::Remove(&path), removing).await
+        })
     }
 
     fn create_directories(&self, path: &Path) -> BoxFuture<'static, io::Result<()>> {
@@ -186,13 +236,18 @@ impl Disk for Ports {
 
     fn remove_directory(&self, path: &Path) -> BoxFuture<'static, io::Result<()>> {
         let path = path.to_path_buf();
-        self.on_disk(move |disk, now| disk.remove_directory(&path, now))
+        let (host, process) = (self.host().clone(), self.process());
+        Box::pin(async move {
+            let removing = on_disk(&host, |disk, now| disk.remove_directory(&path, now));
+            host.undertake(process, Deed::Remove(&path), removing).await
+        })
     }
 
     fn sync_directory(&self, path: &Path) -> BoxFuture<'static, io::Result<()>> {
         let host = self.host().clone();
-        let path = path.to_path_buf();
-        Box::pin(async move {
+        let (process, folder) = (self.process(), path.to_path_buf());
+        let path = folder.clone();
+        let syncing = async move {
             let place = host.files().lock().find(&path, true)?;
             let id = place.id.ok_or(io::ErrorKind::NotFound)?;
             host.files().lock().folder(id)?;

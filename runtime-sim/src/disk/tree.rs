@@ -7,6 +7,10 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 use orrery_runtime::{DirectoryEntry, FileKind, Metadata, OpenOptions, WallTime};
 
+use super::errors::Errors;
+use super::tearing::Tearing;
+use crate::config::Latency;
+
 /// Names a file, folder or link, whatever it is called.
 pub(crate) type Id = u64;
 
@@ -38,7 +42,7 @@ impl Change {
 
 /// A file's content: as it reads now, and as it would read after a crash that lost all of
 /// `pending`.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Content {
     pub(crate) current: Vec<u8>,
     pub(crate) durable: Vec<u8>,
@@ -46,20 +50,20 @@ pub(crate) struct Content {
 }
 
 /// A folder's names: as they are now, and as they would be after a crash that lost the journal.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Folder {
     pub(crate) current: BTreeMap<String, Id>,
     pub(crate) durable: BTreeMap<String, Id>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Body {
     File(Content),
     Folder(Folder),
     Link(PathBuf),
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Inode {
     pub(crate) body: Body,
     /// Current names, durable names, mentions in the journal and open handles.
@@ -86,6 +90,14 @@ pub(crate) struct Faults {
     pub(crate) reads: u32,
     /// Virtual time before which nothing is answered.
     pub(crate) stalled_until: u64,
+    /// How much longer everything takes.
+    pub(crate) latency: Option<Latency>,
+    pub(crate) errors: Errors,
+    pub(crate) tearing: Tearing,
+    /// A loss of power empties files that were never synced.
+    pub(crate) empty: bool,
+    /// Where the next writes land; `None` is nowhere.
+    pub(crate) misdirected: VecDeque<Option<PathBuf>>,
 }
 
 /// The disk of one host.
@@ -248,7 +260,11 @@ impl Disk {
             data.truncate(part(data.len() as u64) as usize);
         }
         if !data.is_empty() {
-            self.change(id, Change::Write { offset, data }, now)?;
+            let change = Change::Write { offset, data };
+            match self.faults.misdirected.pop_front() {
+                Some(victim) => self.misdirect(id, victim, &change)?,
+                None => self.change(id, change, now)?,
+            }
         }
         if fails { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
     }
@@ -271,6 +287,18 @@ impl Disk {
         content.pending.push_back((sequence, change));
         if let Some(inode) = self.inodes.get_mut(&id) {
             inode.modified = now;
+        }
+        Ok(())
+    }
+
+    /// Makes a change that reads back but lands on the platter elsewhere, or nowhere.
+    fn misdirect(&mut self, id: Id, victim: Option<PathBuf>, change: &Change) -> io::Result<()> {
+        change.apply(&mut self.file_mut(id)?.current);
+        let place = victim.and_then(|victim| self.find(&victim, true).ok());
+        if let Some(victim) = place.and_then(|place| place.id)
+            && let Ok(content) = self.file_mut(victim)
+        {
+            change.apply(&mut content.durable);
         }
         Ok(())
     }

@@ -5,6 +5,7 @@ use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::task::Waker;
 
+use super::link::Fate;
 use super::{Owner, Side};
 
 /// What travels in one direction.
@@ -22,6 +23,8 @@ pub(crate) enum Piece {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Segment {
     pub(crate) at: u64,
+    /// When it was written, for the trace.
+    pub(crate) sent: u64,
     pub(crate) piece: Piece,
 }
 
@@ -152,6 +155,7 @@ pub(crate) struct Connection {
     /// `ways[side]` carries what `ends[side]` writes.
     pub(crate) ways: [Way; 2],
     pub(crate) phase: Phase,
+    pub(crate) fate: Fate,
     pub(crate) connector: Option<Waker>,
 }
 

@@ -3,10 +3,14 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::state::{Link, Network};
+use super::link::Link;
+use super::state::Network;
 use crate::config::Latency;
 use crate::host::Host;
 use crate::world::Inner;
+
+/// From one host to another.
+pub(super) type Way = (Host, Host);
 
 /// The network in the scenario's hands. All of its actions take effect at once.
 ///
@@ -30,7 +34,11 @@ impl NetworkControl {
         Self { world }
     }
 
-    fn with<T>(&self, act: impl FnOnce(&mut Network, &Inner) -> T) -> T {
+    pub(super) fn world(&self) -> &Arc<Inner> {
+        &self.world
+    }
+
+    pub(super) fn with<T>(&self, act: impl FnOnce(&mut Network, &Inner) -> T) -> T {
         act(&mut self.world.network.lock(), &self.world)
     }
 
@@ -129,10 +137,11 @@ impl NetworkControl {
     }
 
     fn change(&self, from: &Host, to: &Host, change: impl FnOnce(&mut Link)) {
-        self.with(|network, _| {
+        self.with(|network, world| {
             let row = network.links.get_mut(from.index() as usize);
             if let Some(link) = row.and_then(|row| row.get_mut(to.index() as usize)) {
                 change(link);
+                network.record_quality(world, from.index(), to.index());
             }
         });
     }

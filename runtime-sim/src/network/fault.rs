@@ -1,11 +1,11 @@
 //! What breaks the network, and what mends it.
 
-use std::io::ErrorKind;
-
-use super::connection::{Phase, State};
+use super::connection::State;
+use super::link::{Ending, Fate};
 use super::state::Network;
 use super::{NetworkEvent, Side};
 use crate::arena::Key;
+use crate::config::{Latency, NetworkConfig, nanoseconds};
 use crate::trace::Node;
 use crate::world::Inner;
 
@@ -35,6 +35,30 @@ impl Network {
         self.reopen(world, from, to);
     }
 
+    /// Holds data from one host to the other back, or lets it travel again. Requests to connect and
+    /// acknowledgements travel all the time.
+    pub(crate) fn hold(&mut self, world: &Inner, from: u32, to: u32, held: bool) {
+        let row = self.links.get_mut(from as usize);
+        let Some(link) = row.and_then(|row| row.get_mut(to as usize)) else { return };
+        if std::mem::replace(&mut link.held, held) == held {
+            return;
+        }
+        self.record_link(world, if held { "hold" } else { "release" }, from, to);
+        if !held {
+            self.reopen(world, from, to);
+            return;
+        }
+        for key in self.between(from, to) {
+            for side in [0, 1] {
+                let Some(connection) = self.connections.get(key) else { continue };
+                let pending = !connection.ways[side].segments.is_empty();
+                if pending && connection.path(side) == (from, to) {
+                    self.stall(world, key, side);
+                }
+            }
+        }
+    }
+
     /// Sets whether a link is cut and returns whether it was.
     fn set_cut(&mut self, from: u32, to: u32, cut: bool) -> Option<bool> {
         let link = self.links.get_mut(from as usize)?.get_mut(to as usize)?;
@@ -42,19 +66,51 @@ impl Network {
     }
 
     fn record_link(&self, world: &Inner, kind: &str, from: u32, to: u32) {
-        let name = |host: u32| self.stations.get(host as usize).map_or("", |found| &found.name);
         world.record(Node::Named("network"), kind, &[u64::from(from), u64::from(to)], || {
-            format!("{} -> {}", name(from), name(to))
+            self.way_name(from, to)
         });
+    }
+
+    /// Records that a link has other delays or another bandwidth than before.
+    pub(crate) fn record_quality(&self, world: &Inner, from: u32, to: u32) {
+        let link = self.link(from, to);
+        let NetworkConfig { latency, loopback, bandwidth, .. } = &self.config;
+        let usual = if from == to { (*loopback, None) } else { (*latency, *bandwidth) };
+        let is_usual = (link.latency, link.bandwidth) == usual;
+        let kind = if is_usual { "normal" } else { "slow" };
+        let Latency { minimum, maximum } = link.latency;
+        let bandwidth = link.bandwidth;
+        let numbers = [
+            u64::from(from),
+            u64::from(to),
+            nanoseconds(minimum),
+            nanoseconds(maximum),
+            bandwidth.unwrap_or(u64::MAX),
+        ];
+        world.record(Node::Named("network"), kind, &numbers, || {
+            let bandwidth = bandwidth.map_or_else(|| "any".to_owned(), |bytes| bytes.to_string());
+            let way = self.way_name(from, to);
+            format!("{way} latency={minimum:?}..{maximum:?} bandwidth={bandwidth}")
+        });
+    }
+
+    fn way_name(&self, from: u32, to: u32) -> String {
+        let name = |host: u32| self.stations.get(host as usize).map_or("", |found| &found.name);
+        format!("{} -> {}", name(from), name(to))
     }
 
     /// Segments from one host to the other, and acknowledgements that ride on them, flow again.
     fn reopen(&mut self, world: &Inner, from: u32, to: u32) {
         let whole = self.is_whole(from, to);
+        let held = [(from, to), (to, from)].map(|(from, to)| self.is_held(from, to));
         for key in self.between(from, to) {
             for side in [0, 1] {
                 let Some(connection) = self.connections.get_mut(key) else { continue };
-                if whole {
+                if connection.fate != Fate::Whole {
+                    continue;
+                }
+                let back = usize::from(connection.path(side) != (from, to));
+                if whole && !held[back] {
                     connection.ways[side].stalled = None;
                 }
                 if connection.path(side) == (from, to) {
@@ -69,7 +125,8 @@ impl Network {
     fn retransmit(&mut self, world: &Inner, key: Key, side: Side) {
         let Some(connection) = self.connections.get(key) else { return };
         let (from, to) = connection.path(side);
-        if !connection.ways[side].held || !self.is_open(from, to) {
+        let open = self.is_open(from, to) && !self.is_held(from, to);
+        if !connection.ways[side].held || !open {
             return;
         }
         let delay = self.latency(from, to) + self.config.retransmission.draw(&mut self.random);
@@ -100,21 +157,8 @@ impl Network {
     /// Breaks all streams between two hosts, as a middlebox does that lost its state: a random part
     /// of what was on its way still arrives.
     pub(crate) fn reset_all(&mut self, world: &Inner, a: u32, b: u32) {
-        self.record_link(world, "reset all", a, b);
-        for key in self.between(a, b) {
-            let Some(connection) = self.connections.get_mut(key) else { continue };
-            if connection.phase == Phase::Connecting && connection.ends[1].state == State::Absent {
-                self.fail(key, ErrorKind::ConnectionReset);
-                continue;
-            }
-            for way in &mut connection.ways {
-                let kept = self.random.below(way.in_flight() as u64 + 1) as usize;
-                way.cut_short(kept);
-            }
-            for side in [0, 1] {
-                self.break_end(world, key, side, ErrorKind::ConnectionReset);
-            }
-        }
+        self.record_link(world, "reset-all", a, b);
+        self.break_between(world, (a, b), true, Ending::Reset);
     }
 
     /// A host loses power: its ends are gone without a word. Of what it has sent, a random first

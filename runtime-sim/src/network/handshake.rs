@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::task::{Context, Poll};
 
 use super::connection::{Connection, End, Phase, State, Way};
+use super::link::{Connecting, Fate};
 use super::state::{Backlog, NOWHERE, Network};
 use super::{NetworkEvent, Owner};
 use crate::arena::Key;
@@ -39,6 +40,7 @@ impl Network {
             ends: [End::new(owner, local, State::Open), End::new(nobody, peer, State::Absent)],
             ways: [Way::default(), Way::default()],
             phase: Phase::Connecting,
+            fate: Fate::Whole,
             connector: None,
         });
         self.own_end(owner, key, 0);
@@ -67,10 +69,12 @@ impl Network {
         let full = listener
             .and_then(|listener| self.listeners.get(listener))
             .is_some_and(|backlog| backlog.queue.len() >= self.config.backlog);
-        if !self.is_whole(from, to) || full {
+        let connecting = self.link(from, to).connecting;
+        let lost = connecting == Connecting::Hang || connection.fate != Fate::Whole;
+        if !self.is_whole(from, to) || full || lost {
             let next = attempt + 1;
             if next == ATTEMPTS {
-                self.fail(key, ErrorKind::TimedOut);
+                self.fail(world, key, ErrorKind::TimedOut);
             } else {
                 let event = NetworkEvent::Request { connection: key, attempt: next };
                 self.schedule(world, SECOND << attempt, event);
@@ -78,11 +82,26 @@ impl Network {
             return;
         }
         let delay = self.latency(to, from);
-        let accepted = listener.is_some();
-        if let Some(listener) = listener {
-            self.enqueue(world, key, listener, delay);
-        }
+        let accepted = match (connecting, listener) {
+            (Connecting::Close, _) => {
+                self.accept_and_close(world, key, delay);
+                true
+            }
+            (Connecting::Normal, Some(listener)) => {
+                self.enqueue(world, key, listener, delay);
+                true
+            }
+            _ => false,
+        };
         self.schedule(world, delay, NetworkEvent::Answer { connection: key, accepted });
+    }
+
+    /// Something in front of the host takes a connection and ends it at once.
+    fn accept_and_close(&mut self, world: &Inner, key: Key, delay: u64) {
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        connection.ends[1].state = State::Open;
+        connection.ways[1].last = world.now().saturating_add(delay);
+        self.close(world, key, 1);
     }
 
     fn enqueue(&mut self, world: &Inner, key: Key, listener: Key, delay: u64) {
@@ -114,9 +133,9 @@ impl Network {
     }
 
     /// The answer to a request reaches who asked.
-    pub(crate) fn answer(&mut self, key: Key, accepted: bool) {
+    pub(crate) fn answer(&mut self, world: &Inner, key: Key, accepted: bool) {
         if !accepted {
-            self.fail(key, ErrorKind::ConnectionRefused);
+            self.fail(world, key, ErrorKind::ConnectionRefused);
             return;
         }
         let Some(connection) = self.connections.get_mut(key) else { return };
@@ -129,14 +148,17 @@ impl Network {
     }
 
     /// Tells who asked that there will be no connection.
-    pub(crate) fn fail(&mut self, key: Key, kind: ErrorKind) {
+    pub(crate) fn fail(&mut self, world: &Inner, key: Key, kind: ErrorKind) {
         let Some(connection) = self.connections.get_mut(key) else { return };
-        if connection.phase == Phase::Connecting {
-            connection.phase = Phase::Failed(kind);
-            if let Some(waker) = connection.connector.take() {
-                waker.wake();
-            }
+        if connection.phase != Phase::Connecting {
+            return;
         }
+        connection.phase = Phase::Failed(kind);
+        if let Some(waker) = connection.connector.take() {
+            waker.wake();
+        }
+        let (owner, number) = (connection.ends[0].owner, connection.number);
+        self.record(world, owner, "fail", &[number], || format!("#{number} {kind}"));
     }
 
     /// Asks how far connecting has come; gives both addresses once it is done.

@@ -6,16 +6,22 @@
 //! resetting, timing out, telling how much room is left) happens here, in events of the timer
 //! queue, whether or not the process at that end is running.
 
+mod breaking;
 mod connection;
 mod control;
+mod control_faults;
 mod fault;
 mod handshake;
+mod link;
+mod names;
 mod port;
 mod state;
 mod stream;
+mod swizzle;
 mod transfer;
 
 pub use control::NetworkControl;
+pub use link::{Connecting, Ending};
 pub(crate) use state::Network;
 
 use crate::arena::Key;

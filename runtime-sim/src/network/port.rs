@@ -2,7 +2,6 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::sync::Arc;
 
 use orrery_runtime::{Address, BoxFuture, Connection, Listener, Network};
 
@@ -10,6 +9,7 @@ use super::Owner;
 use super::state::NOWHERE;
 use super::stream::Stream;
 use crate::arena::Key;
+use crate::host::Host;
 use crate::ports::Ports;
 use crate::world::Inner;
 
@@ -25,13 +25,14 @@ impl Network for Ports {
             return Box::pin(std::future::pending());
         }
         let opened = open(self.world(), self.owner(), address);
-        let world = Arc::clone(self.world());
+        let (host, process) = (self.host().clone(), self.process());
         Box::pin(async move {
             let key = opened?;
             // From here on, dropping this future closes the connection.
-            let stream = Stream::new(Arc::clone(&world), key, 0);
+            let stream = Stream::new(host.clone(), process, key, 0);
+            let network = &host.world().network;
             let connected =
-                std::future::poll_fn(|context| world.network.lock().poll_connected(key, context));
+                std::future::poll_fn(|context| network.lock().poll_connected(key, context));
             let (local, peer) = connected.await?;
             Ok(Connection { stream: Box::new(stream), local, peer })
         })
@@ -41,11 +42,12 @@ impl Network for Ports {
         if !self.is_alive() {
             return Box::pin(std::future::pending());
         }
-        let world = Arc::clone(self.world());
-        let listening = world.network.lock().listen(&world, self.owner(), address);
+        let (host, process) = (self.host().clone(), self.process());
+        let world = host.world();
+        let listening = world.network.lock().listen(world, self.owner(), address);
         Box::pin(async move {
             let (key, local) = listening?;
-            let listener: Box<dyn Listener> = Box::new(Acceptor { world, key, local });
+            let listener: Box<dyn Listener> = Box::new(Acceptor { host, process, key, local });
             Ok(listener)
         })
     }
@@ -67,7 +69,8 @@ fn open(world: &Inner, owner: Owner, address: &Address) -> io::Result<Key> {
 }
 
 struct Acceptor {
-    world: Arc<Inner>,
+    host: Host,
+    process: u32,
     key: Key,
     local: SocketAddr,
 }
@@ -80,10 +83,11 @@ impl Listener for Acceptor {
     fn accept(&mut self) -> BoxFuture<'_, io::Result<Connection>> {
         Box::pin(async move {
             let accepted = std::future::poll_fn(|context| {
-                self.world.network.lock().poll_accept(&self.world, self.key, context)
+                let world = self.host.world();
+                world.network.lock().poll_accept(world, self.key, context)
             });
             let (key, local, peer) = accepted.await?;
-            let stream = Stream::new(Arc::clone(&self.world), key, 1);
+            let stream = Stream::new(self.host.clone(), self.process, key, 1);
             Ok(Connection { stream: Box::new(stream), local, peer })
         })
     }
@@ -91,6 +95,7 @@ impl Listener for Acceptor {
 
 impl Drop for Acceptor {
     fn drop(&mut self) {
-        self.world.network.lock().close_listener(&self.world, self.key);
+        let world = self.host.world();
+        world.network.lock().close_listener(world, self.key);
     }
 }

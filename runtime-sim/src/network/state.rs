@@ -7,9 +7,10 @@ use std::task::Waker;
 use orrery_runtime::Generator;
 
 use super::connection::{Connection, State};
+use super::link::Link;
 use super::{NetworkEvent, Owner, Side};
 use crate::arena::{Arena, Key};
-use crate::config::{Latency, NetworkConfig};
+use crate::config::NetworkConfig;
 use crate::timers::Event;
 use crate::world::Inner;
 
@@ -18,14 +19,6 @@ pub(crate) const NOWHERE: u32 = u32::MAX;
 
 const FIRST_EPHEMERAL: u16 = 32_768;
 const LAST_EPHEMERAL: u16 = 60_999;
-
-/// The way from one host to another.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Link {
-    pub(crate) latency: Latency,
-    pub(crate) bandwidth: Option<u64>,
-    pub(crate) cut: bool,
-}
 
 /// One host's share of the network.
 #[derive(Debug)]
@@ -67,7 +60,11 @@ pub(crate) struct Network {
     /// Connections by their two hosts, the lower number first.
     pairs: BTreeMap<(u32, u32), BTreeSet<Key>>,
     belongings: BTreeMap<Owner, Belongings>,
-    names: BTreeMap<String, u32>,
+    pub(crate) names: BTreeMap<String, u32>,
+    /// Names that mean another host than at first, or none.
+    pub(crate) aliases: BTreeMap<String, Option<u32>>,
+    /// Counts addresses that were given out later.
+    pub(crate) moved: u32,
     opened: u64,
     /// The limit that a random 64-bit number must be under for a partial read or write.
     partial: u64,
@@ -87,6 +84,8 @@ impl Network {
             pairs: BTreeMap::new(),
             belongings: BTreeMap::new(),
             names: BTreeMap::new(),
+            aliases: BTreeMap::new(),
+            moved: 0,
             opened: 0,
         }
     }
@@ -104,14 +103,13 @@ impl Network {
             used: BTreeSet::new(),
             next_port: FIRST_EPHEMERAL,
         });
-        let link =
-            Link { latency: self.config.latency, bandwidth: self.config.bandwidth, cut: false };
+        let link = Link::new(self.config.latency, self.config.bandwidth);
         for row in &mut self.links {
             row.push(link);
         }
         let mut row = vec![link; self.stations.len()];
         if let Some(own) = row.last_mut() {
-            *own = Link { latency: self.config.loopback, bandwidth: None, cut: false };
+            *own = Link::new(self.config.loopback, None);
         }
         self.links.push(row);
     }
@@ -123,10 +121,10 @@ impl Network {
                 self.request(world, connection, attempt);
             }
             NetworkEvent::Answer { connection, accepted } => {
-                self.answer(connection, accepted);
+                self.answer(world, connection, accepted);
             }
             NetworkEvent::Unreachable { connection } => {
-                self.fail(connection, std::io::ErrorKind::HostUnreachable);
+                self.fail(world, connection, std::io::ErrorKind::HostUnreachable);
             }
             NetworkEvent::Arrive { connection, from } => self.arrive(world, connection, from),
             NetworkEvent::Credit { connection, from } => self.credit(connection, from),
@@ -153,20 +151,28 @@ impl Network {
         self.is_open(from, to) && self.is_open(to, from)
     }
 
+    /// Whether data from one host is held back while acknowledgements travel.
+    pub(crate) fn is_held(&self, from: u32, to: u32) -> bool {
+        let link = self.links.get(from as usize).and_then(|row| row.get(to as usize));
+        link.is_some_and(|link| link.held)
+    }
+
     pub(crate) fn is_up(&self, host: u32) -> bool {
         self.stations.get(host as usize).is_some_and(|station| station.up)
     }
 
     pub(crate) fn link(&self, from: u32, to: u32) -> Link {
         let link = self.links.get(from as usize).and_then(|row| row.get(to as usize));
-        let default = Link { latency: self.config.latency, bandwidth: None, cut: true };
-        link.copied().unwrap_or(default)
+        let nowhere = || Link { cut: true, ..Link::new(self.config.latency, None) };
+        link.copied().unwrap_or_else(nowhere)
     }
 
     /// Draws how long a segment takes between two hosts.
     pub(crate) fn latency(&mut self, from: u32, to: u32) -> u64 {
-        let latency = self.link(from, to).latency;
-        latency.draw(&mut self.random)
+        match self.links.get(from as usize).and_then(|row| row.get(to as usize)) {
+            Some(link) => link.delay(&mut self.random),
+            None => self.config.latency.draw(&mut self.random),
+        }
     }
 
     /// How many of `most` bytes a read or write moves: mostly all.
@@ -176,18 +182,6 @@ impl Network {
         } else {
             most
         }
-    }
-
-    /// The host that a name or address means to host `asking`.
-    pub(crate) fn resolve(&self, name: &str, asking: u32) -> Option<u32> {
-        let address = name.parse::<IpAddr>().ok();
-        if name == "localhost" || address.is_some_and(|ip| ip.is_loopback() || ip.is_unspecified())
-        {
-            return Some(asking);
-        }
-        let known = self.names.get(name).copied();
-        // An address without a host is a place that never answers; a name without one is an error.
-        known.or(address.is_some().then_some(NOWHERE))
     }
 
     pub(crate) fn next_number(&mut self) -> u64 {

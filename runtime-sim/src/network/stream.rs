@@ -2,25 +2,25 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::Side;
 use crate::arena::Key;
-use crate::world::Inner;
+use crate::host::Host;
 
 /// One end of a connection, in a process's hands. Dropping it closes it.
 pub(crate) struct Stream {
-    world: Arc<Inner>,
+    host: Host,
+    process: u32,
     connection: Key,
     side: Side,
 }
 
 impl Stream {
-    pub(crate) fn new(world: Arc<Inner>, connection: Key, side: Side) -> Self {
-        Self { world, connection, side }
+    pub(crate) fn new(host: Host, process: u32, connection: Key, side: Side) -> Self {
+        Self { host, process, connection, side }
     }
 }
 
@@ -31,7 +31,8 @@ impl AsyncRead for Stream {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let end = (self.connection, self.side);
-        self.world.network.lock().poll_read(&self.world, end, buffer, context)
+        let world = self.host.world();
+        world.network.lock().poll_read(world, end, buffer, context)
     }
 }
 
@@ -42,7 +43,17 @@ impl AsyncWrite for Stream {
         data: &[u8],
     ) -> Poll<io::Result<usize>> {
         let end = (self.connection, self.side);
-        self.world.network.lock().poll_write(&self.world, end, data, context)
+        let world = self.host.world();
+        let Some(most) = self.host.may_send(self.process, data.len()) else {
+            return world.network.lock().poll_write(world, end, data, context);
+        };
+        let written = world.network.lock().poll_write(world, end, &data[..most], context);
+        if let Poll::Ready(Ok(length)) = written
+            && self.host.has_sent(self.process, length)
+        {
+            return Poll::Pending;
+        }
+        written
     }
 
     /// Written bytes are already the kernel's.
@@ -51,13 +62,15 @@ impl AsyncWrite for Stream {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, _context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.world.network.lock().shutdown(&self.world, self.connection, self.side);
+        let world = self.host.world();
+        world.network.lock().shutdown(world, self.connection, self.side);
         Poll::Ready(Ok(()))
     }
 }
 
 impl Drop for Stream {
     fn drop(&mut self) {
-        self.world.network.lock().close(&self.world, self.connection, self.side);
+        let world = self.host.world();
+        world.network.lock().close(world, self.connection, self.side);
     }
 }

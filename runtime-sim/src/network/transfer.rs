@@ -6,12 +6,19 @@ use std::task::{Context, Poll};
 use tokio::io::ReadBuf;
 
 use super::connection::{Piece, Segment, State};
+use super::link::Fate;
 use super::state::Network;
 use super::{NetworkEvent, Side};
 use crate::arena::Key;
 use crate::config::nanoseconds;
 use crate::trace::Chain;
 use crate::world::Inner;
+
+/// A time as lines show it.
+fn seconds(nanoseconds: u64) -> String {
+    let micros = nanoseconds / 1_000;
+    format!("{}.{:06}", micros / 1_000_000, micros % 1_000_000)
+}
 
 impl Network {
     /// Puts a piece on its way, behind everything that was sent before.
@@ -30,13 +37,13 @@ impl Network {
             at = at.max(way.last.max(now).saturating_add(nanoseconds));
         }
         way.last = at;
-        way.segments.push_back(Segment { at, piece });
+        way.segments.push_back(Segment { at, sent: now, piece });
         if !way.armed && !way.held {
             way.armed = true;
             let event = NetworkEvent::Arrive { connection: key, from };
             world.timers.lock().schedule(at, crate::timers::Event::Network(event));
         }
-        if !self.is_whole(source, target) {
+        if !self.is_whole(source, target) || self.is_held(source, target) {
             self.stall(world, key, from);
         }
     }
@@ -69,7 +76,8 @@ impl Network {
         let Some(connection) = self.connections.get_mut(key) else { return };
         connection.ways[from].armed = false;
         let (source, target) = connection.path(from);
-        let open = self.is_open(source, target);
+        let lost = self.is_lost(world, key, from);
+        let open = self.is_open(source, target) && !self.is_held(source, target) && !lost;
         loop {
             let Some(connection) = self.connections.get_mut(key) else { return };
             let way = &mut connection.ways[from];
@@ -86,11 +94,20 @@ impl Network {
                 return;
             }
             way.segments.pop_front();
-            self.deliver(world, key, from, segment.piece);
+            if let Some((kept, ending)) = self.spring((source, target), segment.piece) {
+                self.deliver(world, key, from, Segment { piece: Piece::Data(kept), ..segment });
+                self.break_inside(world, (key, from), ending);
+                return;
+            }
+            self.deliver(world, key, from, segment);
         }
     }
 
-    fn deliver(&mut self, world: &Inner, key: Key, from: Side, piece: Piece) {
+    fn deliver(&mut self, world: &Inner, key: Key, from: Side, segment: Segment) {
+        let Segment { sent, piece, .. } = segment;
+        if let Piece::Data(length) = piece {
+            self.flip(world, key, from, length);
+        }
         let Some(connection) = self.connections.get_mut(key) else { return };
         let number = connection.number;
         let end = &mut connection.ends[1 - from];
@@ -108,13 +125,17 @@ impl Network {
                 way.readable = stop;
                 end.wake_reader();
                 let numbers = [number * 2 + from as u64, length as u64, chain.value()];
-                self.record(world, owner, "data", &numbers, || format!("#{number} {length} bytes"));
+                self.record(world, owner, "data", &numbers, || {
+                    format!("#{number} sent={} bytes={length}", seconds(sent))
+                });
             }
             Piece::End if living => {
                 way.finished = true;
                 end.wake_reader();
                 let numbers = [number * 2 + from as u64];
-                self.record(world, owner, "end", &numbers, || format!("#{number} peer has ended"));
+                self.record(world, owner, "end", &numbers, || {
+                    format!("#{number} sent={}", seconds(sent))
+                });
             }
             Piece::Reset => self.break_end(world, key, 1 - from, ErrorKind::ConnectionReset),
             // Nobody is there any more: that is what RST is for.
@@ -230,7 +251,7 @@ impl Network {
         let (source, target) = connection.path(from);
         let waiting = connection.ends[from].writer.is_some();
         let crediting = connection.ways[from].crediting;
-        let open = self.is_open(target, source);
+        let open = self.is_open(target, source) && connection.fate == Fate::Whole;
         if open && !waiting && !crediting {
             return;
         }
@@ -248,7 +269,7 @@ impl Network {
     pub(crate) fn credit(&mut self, key: Key, from: Side) {
         let Some(connection) = self.connections.get(key) else { return };
         let (source, target) = connection.path(from);
-        let open = self.is_open(target, source);
+        let open = self.is_open(target, source) && connection.fate == Fate::Whole;
         let Some(connection) = self.connections.get_mut(key) else { return };
         connection.ways[from].crediting = false;
         if open {

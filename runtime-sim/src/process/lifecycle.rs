@@ -25,6 +25,7 @@ impl Host {
         let command = start.command.join(" ");
         let parent = start.parent.unwrap_or(0);
         self.table().lock().insert(id, start, node.id(), Arc::clone(&alive));
+        world.know_node(node.id(), self, id);
         let stream = self.random().lock().next_u64();
         self.record(id, "start", &[u64::from(parent), stream], || command);
         let random = world.generator("process", stream);

@@ -1,5 +1,6 @@
 //! Simulated processes: a table per host, the port that launches and signals, a scripted shell.
 
+mod behaviour;
 mod lifecycle;
 mod output;
 mod port;
@@ -12,6 +13,7 @@ use std::sync::Arc;
 
 use orrery_runtime::{BoxFuture, Command, ProcessId, Runtime};
 
+pub use behaviour::Behaviour;
 pub(crate) use table::{ProcessTable, Start};
 
 /// A registered program: what runs when a command names it.

@@ -7,9 +7,11 @@ use orrery_runtime::{
     BoxFuture, Command, ExitStatus, FileKind, ProcessId, Processes, Signal, Target,
 };
 
+use super::behaviour::behave;
 use super::output::Output;
 use super::shell::{self, Shell};
 use super::{Program, Start};
+use crate::crash_point::Deed;
 use crate::host::Host;
 use crate::ports::Ports;
 use crate::timers::Sleep;
@@ -22,10 +24,9 @@ impl Processes for Ports {
         let host = self.host().clone();
         let parent = self.process();
         Box::pin(async move {
-            let delay = host.world().config.launch.draw(&mut host.random().lock());
-            let deadline = host.world().now().saturating_add(delay);
-            Sleep::until(host.world().clone(), deadline).await;
-            let launched = launch(&host, parent, None, command);
+            let program = command.program.clone();
+            let launching = launch_in_time(&host, parent, command);
+            let launched = host.undertake(parent, Deed::Launch(&program), launching).await;
             if let Err(error) = &launched {
                 host.record(parent, "launch", &[0], || format!("failed: {error}"));
             }
@@ -63,6 +64,29 @@ impl Processes for Ports {
     }
 }
 
+/// How often a launch that hangs looks whether it may go on.
+const LOOK_AGAIN: u64 = 10_000_000;
+
+/// Launches once the time for it has passed, unless the host's faults have it otherwise.
+async fn launch_in_time(host: &Host, parent: u32, command: Command) -> io::Result<ProcessId> {
+    let latency = host.faults().lock().launch_latency.unwrap_or(host.world().config.launch);
+    let mut delay = latency.draw(&mut host.random().lock());
+    loop {
+        let deadline = host.world().now().saturating_add(delay);
+        Sleep::until(host.world().clone(), deadline).await;
+        if !host.faults().lock().launches_hang {
+            break;
+        }
+        delay = LOOK_AGAIN;
+    }
+    let failures = host.faults().lock().launch_failures;
+    if failures.draw(&mut host.random().lock()) {
+        const EAGAIN: i32 = 11;
+        return Err(io::Error::from_raw_os_error(EAGAIN));
+    }
+    launch(host, parent, None, command)
+}
+
 /// What a command's program turns out to be.
 enum Found {
     Program(Program),
@@ -94,13 +118,15 @@ pub(crate) fn launch(
         new_session: command.new_session,
         join: group,
     });
-    match found {
-        Found::Program(main) => host.run_main(id.0, main(runtime, command)),
+    let path = command.program.clone();
+    let main = behave(host, id.0, &path, || match found {
+        Found::Program(main) => main(runtime, command),
         Found::Script(script) => {
             let shell = Shell::new(host.clone(), id.0, runtime, command, stdout, stderr);
-            host.run_main(id.0, Box::pin(shell.run(script)));
+            Box::pin(shell.run(script))
         }
-    }
+    });
+    host.run_main(id.0, main);
     Ok(id)
 }
 

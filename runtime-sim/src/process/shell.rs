@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use orrery_runtime::{Command, ProcessId, Runtime, Signal, Target};
 
+use super::behaviour::behave;
 use super::output::Output;
 use super::port::{find_program, launch};
 use super::script::{Operator, statements, words};
@@ -145,7 +146,10 @@ impl Shell {
                 arguments: words.clone(),
                 ..self.command.clone()
             };
-            return Flow::Exit(program(self.runtime.clone(), command).await);
+            let runtime = self.runtime.clone();
+            let path = command.program.clone();
+            let main = behave(&self.host, self.process, &path, || program(runtime, command));
+            return Flow::Exit(main.await);
         }
         self.builtin(name, arguments, &stdout, &stderr).await
     }

@@ -33,6 +33,7 @@ fn shape(random: &mut Generator) -> Shape {
         reregister_timeout: Duration::from_millis(between(random, 2_000, 20_000)),
         offer_timeout,
         executor_registration_timeout: Duration::from_millis(between(random, 3_000, 10_000)),
+        ..Shape::default()
     }
 }
 

@@ -39,6 +39,7 @@ impl Workload {
     pub fn be_quiet(&mut self, context: &mut Context<'_>) {
         self.store.lock().be_quiet();
         self.use_offers(context);
+        let _ = context.suppress(&[]);
         for (_, status) in std::mem::take(&mut self.owed) {
             self.oracle.acknowledged(&status);
             context.acknowledge(&status);

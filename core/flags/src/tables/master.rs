@@ -137,8 +137,7 @@ const OFFERS: &[FlagSpec] = &[
         Kind::Text,
         "The least that is offered; ; is and, | is or.",
     )
-    .default("cpus:0.01|mem:32")
-    .no_effect(),
+    .default("cpus:0.01|mem:32"),
     flag("allocator", Kind::Text, "Which allocator to use.")
         .default("hierarchical")
         .default_only(NO_MODULES),

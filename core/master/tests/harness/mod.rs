@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use orrery_api::link::{self, from_agent, from_master};
 use orrery_api::v1::{self, TaskState, scheduler};
-use orrery_master::{Answer, ConnectionId, Input, LinkId, Master, Options, Output, RequestId};
+use orrery_master::{
+    Answer, ConnectionId, Input, LinkId, Master, Options, Output, Registry, RequestId,
+};
 use orrery_model::Resources;
 use orrery_runtime::machine::Machine;
 use orrery_runtime::{Generator, Instant, Now, WallTime};
@@ -59,11 +61,16 @@ impl Cluster {
     }
 
     pub fn with(options: Options) -> Self {
+        Self::with_registry(options, Registry::default())
+    }
+
+    /// A master that takes over what an earlier one has stored.
+    pub fn with_registry(options: Options, registry: Registry) -> Self {
         let now = Now {
             instant: Instant::from_nanoseconds(1_000_000_000),
             wall: WallTime::from_nanoseconds(1_700_000_000_000_000_000),
         };
-        let master = Master::new(options, Default::default(), Generator::from_number(7), now);
+        let master = Master::new(options, registry, Generator::from_number(7), now);
         Self {
             master,
             now,

@@ -1,0 +1,247 @@
+"use strict";
+// What a trace says: rows, lives of processes, arrows, spans.
+
+const GROUPS = {
+  messages: { color: "message", kinds: ["send", "receive"], shown: true },
+  processes: {
+    color: "begin", kinds: ["start", "exit", "signal", "launch", "listen"], shown: true,
+  },
+  faults: {
+    color: "fault", shown: true,
+    kinds: ["crash", "boot", "pause", "resume", "cut", "heal", "slow", "normal", "reset-all",
+      "reset", "fail", "disk", "clock", "fault"],
+  },
+  notes: { color: "note", kinds: [], shown: true },
+  logs: { color: "log", kinds: ["log"], shown: true },
+  debug: { color: "log", kinds: [], shown: false },
+  connections: { color: "connection", kinds: ["connect", "accept", "close"], shown: false },
+  bytes: { color: "bytes", kinds: ["data", "end"], shown: false },
+  disks: { color: "disk", kinds: ["write", "sync"], shown: false },
+};
+
+// Channels that more than one pair of processes uses: there the latest message is meant.
+const SHARED_CHANNELS = ["scheduler", "executor"];
+
+/** The group of an event; kinds that nobody knows are the scenario's own. */
+function groupOf(kind, text) {
+  if (kind === "log" && text.startsWith("DEBUG")) return "debug";
+  const found = Object.keys(GROUPS).find((name) => GROUPS[name].kinds.includes(kind));
+  return found || "notes";
+}
+
+/** Builds everything that is drawn from the trace's rows [time, host, process, kind, text]. */
+class Model {
+  constructor(trace) {
+    this.hosts = trace.hosts.map((name) => ({ name, boots: 0, processes: new Map(), slots: [] }));
+    this.byName = new Map(this.hosts.map((host) => [host.name, host]));
+    this.lives = [];
+    this.spans = [];
+    this.arrows = [];
+    this.connections = new Map();
+    this.pendingSends = new Map();
+    this.openSpans = new Map();
+    this.events = trace.events.map(([time, host, process, kind, text], index) => ({
+      index, time, host: this.hosts[host], process, kind: trace.kinds[kind], text, life: null,
+      group: groupOf(trace.kinds[kind], text), arrow: null,
+    }));
+    this.end = this.events.length ? this.events[this.events.length - 1].time : 0;
+    for (const event of this.events) this.add(event);
+    this.finish();
+  }
+
+  add(event) {
+    event.life = event.process ? event.host.processes.get(event.process) || null : null;
+    const take = {
+      boot: this.boot, crash: this.crash, start: this.start, exit: this.exit,
+      pause: this.pause, resume: this.resume, cut: this.cut, heal: this.heal, slow: this.slow,
+      normal: this.normal, disk: this.disk, connect: this.connect, accept: this.accept,
+      fail: this.disconnect, close: this.disconnect, reset: this.disconnect,
+      data: this.data, end: this.data, send: this.send, receive: this.receive,
+    }[event.kind];
+    if (take) take.call(this, event);
+  }
+
+  // Hosts and processes.
+
+  boot(event) {
+    event.host.boots += 1;
+    this.close("down " + event.host.name, event);
+  }
+
+  crash(event) {
+    for (const life of event.host.processes.values()) this.endLife(life, event);
+    event.host.processes.clear();
+    this.open("down " + event.host.name, event, "down", [event.host], "down");
+  }
+
+  start(event) {
+    const life = {
+      host: event.host, process: event.process, command: event.text, start: event.time,
+      stop: null, slot: 0, row: 0, pauses: [],
+    };
+    life.slot = event.host.slots.findIndex((other) => other.stop !== null);
+    if (life.slot < 0) life.slot = event.host.slots.length;
+    event.host.slots[life.slot] = life;
+    event.host.processes.set(event.process, life);
+    event.life = life;
+    this.lives.push(life);
+  }
+
+  exit(event) {
+    if (event.life) this.endLife(event.life, event);
+    event.host.processes.delete(event.process);
+  }
+
+  endLife(life, event) {
+    life.stop = event.time;
+    this.close("pause " + life.host.name + life.process, event);
+  }
+
+  pause(event) {
+    const key = "pause " + event.host.name + event.process;
+    const span = this.open(key, event, "pause", [event.host], "paused");
+    span.life = event.life;
+    if (event.life) event.life.pauses.push(span);
+  }
+
+  resume(event) {
+    this.close("pause " + event.host.name + event.process, event);
+  }
+
+  // Faults that last.
+
+  open(key, event, kind, hosts, label) {
+    this.close(key, event);
+    const span = { kind, hosts, label, start: event.time, stop: null, life: null, event };
+    this.openSpans.set(key, span);
+    this.spans.push(span);
+    return span;
+  }
+
+  close(key, event) {
+    const span = this.openSpans.get(key);
+    if (span) span.stop = event.time;
+    this.openSpans.delete(key);
+  }
+
+  ways(text) {
+    const [from, , to] = text.split(" ");
+    return [from, to].map((name) => this.byName.get(name)).filter(Boolean);
+  }
+
+  cut(event) {
+    this.open("cut " + event.text, event, "cut", this.ways(event.text), "cut " + event.text);
+  }
+
+  heal(event) {
+    this.close("cut " + event.text, event);
+  }
+
+  slow(event) {
+    const way = event.text.split(" ").slice(0, 3).join(" ");
+    this.open("slow " + way, event, "slow", this.ways(way), "slow " + event.text);
+  }
+
+  normal(event) {
+    this.close("slow " + event.text.split(" ").slice(0, 3).join(" "), event);
+  }
+
+  disk(event) {
+    const [name, value] = event.text.split(" ");
+    const key = "disk " + name + event.host.name;
+    if (name === "stall") {
+      const span = this.open(key, event, "slow", [event.host], "disk stalls");
+      span.stop = Number(value) / 1000;
+      this.openSpans.delete(key);
+    } else if (name === "full" || name === "read-only") {
+      if (value === "1") this.open(key, event, "slow", [event.host], "disk is " + name);
+      else this.close(key, event);
+    }
+  }
+
+  // Connections and what travels on them.
+
+  connection(event) {
+    const number = event.text.split(" ", 1)[0];
+    let found = this.connections.get(number);
+    if (!found) {
+      found = { number, ends: [], start: event.time, stop: null };
+      this.connections.set(number, found);
+    }
+    return found;
+  }
+
+  connect(event) {
+    this.connection(event).ends[0] = event;
+  }
+
+  accept(event) {
+    const found = this.connection(event);
+    found.ends[1] = event;
+    if (found.ends[0]) this.arrow("connections", found.ends[0], event);
+  }
+
+  disconnect(event) {
+    const found = this.connection(event);
+    if (found.stop === null) found.stop = event.time;
+  }
+
+  data(event) {
+    if (!event.text.startsWith("#")) return;
+    const found = this.connection(event);
+    const at = /sent=(\d+)\.(\d{6})/.exec(event.text);
+    const isOwn = (end) => end && end.host === event.host && end.process === event.process;
+    const peer = isOwn(found.ends[0]) ? found.ends[1] : found.ends[0];
+    if (!at || !peer) return;
+    this.arrow("bytes", peer, event, Number(at[1]) * 1e6 + Number(at[2]));
+  }
+
+  send(event) {
+    const sends = this.pendingSends.get(event.text) || [];
+    sends.push(event);
+    this.pendingSends.set(event.text, sends);
+  }
+
+  receive(event) {
+    const sends = this.pendingSends.get(event.text);
+    if (!sends || !sends.length) return;
+    const shared = SHARED_CHANNELS.includes(event.text.split(" ", 2)[1]);
+    this.arrow("messages", shared ? sends.pop() : sends.shift(), event);
+  }
+
+  arrow(group, from, to, start = from.time) {
+    const arrow = { group, from, to, start, stop: to.time };
+    to.arrow = arrow;
+    if (group !== "bytes") from.arrow = arrow;
+    this.arrows.push(arrow);
+  }
+
+  // Rows, once all is known.
+
+  finish() {
+    // The names that nobody booted are no machines: the scenario, the network as a whole.
+    const machines = this.hosts.filter((host) => host.boots);
+    const voices = this.hosts.filter((host) => !host.boots && host.name !== "world");
+    this.rows = [];
+    for (const host of [...voices, ...machines]) {
+      host.row = this.rows.length;
+      this.rows.push({ host, slot: -1, label: host.name });
+      host.slots.forEach((_, slot) => this.rows.push({ host, slot, label: "" }));
+      host.lastRow = this.rows.length - 1;
+    }
+    for (const life of this.lives) life.row = life.host.row + 1 + life.slot;
+    for (const event of this.events) {
+      event.row = event.life ? event.life.row : event.host.row ?? 0;
+    }
+  }
+
+  /** What was the case at a time. */
+  stateAt(time) {
+    const holds = (one) => one.start <= time && (one.stop === null || one.stop > time);
+    return {
+      alive: this.lives.filter(holds),
+      spans: this.spans.filter(holds),
+      connections: [...this.connections.values()].filter((one) => one.ends[1] && holds(one)).length,
+    };
+  }
+}
