@@ -33,6 +33,12 @@ pub fn ip_towards(peer: &Address) -> Option<IpAddr> {
     (!address.is_unspecified()).then_some(address)
 }
 
+/// The address of ours that the default route uses. The peer is one that documents may name but
+/// nobody has (RFC 5737); as nothing is sent, that does not matter.
+pub fn default_ip() -> Option<IpAddr> {
+    ip_towards(&Address::new("192.0.2.1", 9))
+}
+
 /// The name to tell others: `--hostname`, else the given address, else the host's own name.
 pub fn hostname(flags: &Flags) -> Option<String> {
     if let Some(hostname) = flags.get("hostname") {

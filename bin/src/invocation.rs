@@ -47,6 +47,9 @@ pub enum Program {
     Execute,
     /// The command executor.
     Executor,
+    /// The simulator.
+    #[cfg(feature = "sim")]
+    Sim,
     /// Print the version.
     Version,
     /// Print how to call us.
@@ -61,6 +64,8 @@ impl Program {
             "local" => Some(Self::Local),
             "execute" => Some(Self::Execute),
             "executor" => Some(Self::Executor),
+            #[cfg(feature = "sim")]
+            "sim" => Some(Self::Sim),
             "version" | "--version" => Some(Self::Version),
             "help" | "--help" | "-h" => Some(Self::Help),
             _ => None,

@@ -18,6 +18,8 @@ mod invocation;
 mod local;
 mod logging;
 mod master;
+#[cfg(feature = "sim")]
+mod sim;
 
 use std::process::ExitCode;
 
@@ -30,6 +32,8 @@ fn main() -> ExitCode {
             Program::Agent => failure::report(&invocation, agent::run(&invocation)),
             Program::Local => failure::report(&invocation, local::run(&invocation)),
             Program::Execute => failure::report(&invocation, execute::run(&invocation)),
+            #[cfg(feature = "sim")]
+            Program::Sim => failure::report(&invocation, sim::run(&invocation)),
             Program::Executor => executor::run(invocation.environment),
             Program::Version => {
                 invocation::say(&invocation::version());

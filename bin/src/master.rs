@@ -42,7 +42,11 @@ pub fn run(invocation: &Invocation) -> Result<ExitCode, Failure> {
 /// A flag is missing that others ask for.
 pub fn options(flags: &Flags) -> Result<Options, FlagError> {
     let defaults = Options::new(host::ip(flags), flags.value("port"));
+    // "All addresses" is nothing that others could connect to.
+    let found = || host::ip(flags).is_unspecified().then(host::default_ip).flatten();
     Ok(Options {
+        advertise_ip: flags.get("advertise_ip").or_else(found),
+        advertise_port: flags.get("advertise_port"),
         hostname: host::hostname(flags),
         cluster: flags.get("cluster"),
         work_dir: work_dir(flags)?,

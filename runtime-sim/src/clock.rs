@@ -72,8 +72,14 @@ impl HostClock {
         now.saturating_add(u64::try_from(wait).unwrap_or(u64::MAX))
     }
 
-    /// The deadline at which a timer for `deadline` rings.
-    pub(crate) fn coalesced(&self, deadline: Instant) -> Instant {
+    /// The virtual time at which a timer for `deadline` rings; `None` when that is past.
+    fn ring(&self, now: u64, deadline: Instant) -> Option<u64> {
+        let passed = self.when(now, deadline) <= now;
+        (!passed).then(|| self.when(now, self.coalesced(deadline)))
+    }
+
+    /// The deadline, moved to where timers ring together.
+    fn coalesced(&self, deadline: Instant) -> Instant {
         match deadline.as_nanoseconds().checked_next_multiple_of(self.slack) {
             Some(late) => Instant::from_nanoseconds(late),
             None => deadline,
@@ -118,12 +124,7 @@ impl Clock for Ports {
         Box::pin(async move {
             loop {
                 let now = host.world().now();
-                let clock = host.clock().lock();
-                if clock.when(now, deadline) <= now {
-                    return;
-                }
-                let when = clock.when(now, clock.coalesced(deadline));
-                drop(clock);
+                let Some(when) = host.clock().lock().ring(now, deadline) else { return };
                 // The drift may change meanwhile: then this wakes too early and waits again, or
                 // wakes late, as timers do.
                 Sleep::until(host.world().clone(), when).await;

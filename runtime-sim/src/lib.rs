@@ -61,11 +61,13 @@ mod world;
 
 #[cfg(feature = "sim")]
 pub use {
-    config::{Config, DiskConfig, Latency, NetworkConfig},
-    disk::DiskControl,
+    config::{Config, DiskConfig, Latency, NetworkConfig, Tail},
+    crash_point::{CrashKind, CrashPoint, Moment, Operation},
+    disk::{DiskControl, DiskOperation, DiskSnapshot, Tearing},
     host::Host,
-    network::NetworkControl,
-    process::ProcessInfo,
+    network::{Connecting, Ending, NetworkControl},
+    probability::Probability,
+    process::{Behaviour, ProcessInfo},
     simulate::{Failure, Report, Seed, simulate},
     world::World,
 };

@@ -102,8 +102,8 @@ impl<'a> Line<'a> {
             return None;
         }
         let micros: u64 = micros.parse().ok()?;
-        let time =
-            Duration::from_secs(seconds.parse().ok()?).checked_add(Duration::from_micros(micros))?;
+        let time = Duration::from_secs(seconds.parse().ok()?)
+            .checked_add(Duration::from_micros(micros))?;
         let process = if process == "-" { 0 } else { process.parse().ok()? };
         Some(Self { time, host, process, kind, text: rest.trim() })
     }

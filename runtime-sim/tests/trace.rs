@@ -72,10 +72,13 @@ fn what_daemons_log_is_in_the_trace_and_changes_nothing() {
         .filter(|line| ["log", "send"].contains(&line.kind))
         .collect();
     let said: Vec<_> = said.iter().map(|line| (line.host, line.process, line.text)).collect();
-    assert_eq!(said, [
-        ("client", 1000, "INFO orrery_chatter: hello task_id=t1"),
-        ("client", 1000, "PING c A {  }"),
-    ]);
+    assert_eq!(
+        said,
+        [
+            ("client", 1000, "INFO orrery_chatter: hello task_id=t1"),
+            ("client", 1000, "PING c A {  }"),
+        ]
+    );
     let silent = run(false);
     assert_eq!((report.hash, report.events), (silent.hash, silent.events));
     assert_eq!(report.lines, run(true).lines);

@@ -41,8 +41,8 @@ pub enum Input {
     },
     /// A scheduler's call other than SUBSCRIBE, well formed.
     Call {
-        /// Where the answer goes.
-        request: RequestId,
+        /// Where the answer goes; `None` when the caller was told before that the call is taken.
+        request: Option<RequestId>,
         /// The `Mesos-Stream-Id` header, if there was one.
         stream_id: Option<String>,
         /// The call.

@@ -24,7 +24,14 @@ impl Machine for Master {
                     Ok(answer) => answer,
                     Err(refusal) => Answer::Refused(refusal),
                 };
-                self.emit(Output::Reply { request, answer });
+                match (request, answer) {
+                    (Some(request), answer) => self.emit(Output::Reply { request, answer }),
+                    (None, Answer::Refused(refusal)) => {
+                        // The stream ended while the call was on its way here.
+                        tracing::info!(text = %refusal.text, "dropped a call");
+                    }
+                    (None, _) => {}
+                }
             }
             Input::Teardown { request, framework_id } => {
                 let answer = match self.framework_by_id(&framework_id) {

@@ -93,7 +93,8 @@ impl TaskBook {
             // has no record of an ended task and says so with a state that means as much.
             return Verdict::Ignore;
         }
-        if record.state == Some(status.state) && !asked {
+        let is_answer = asked && is_reconciliation(status);
+        if record.state == Some(status.state) && !is_answer {
             // A terminal state is told once, however often the agent and the master tell it. The
             // session reconciles by itself, so most answers to that repeat what is known.
             match uuid {
@@ -267,6 +268,16 @@ mod tests {
         );
         assert_eq!(book.update(&answer("a", Running), false), Verdict::Ignore);
         assert_eq!(book.update(&answer("a", Running), true), Verdict::Deliver);
+    }
+
+    #[test]
+    fn an_end_told_in_answer_to_a_question_is_not_told_again_by_the_agent() {
+        let mut book = TaskBook::default();
+        assert_eq!(book.update(&answer("a", Finished), true), Verdict::Deliver);
+        assert_eq!(
+            book.update(&status("a", Finished, Some(1)), true),
+            Verdict::AcknowledgeOnly
+        );
     }
 
     #[test]

@@ -40,6 +40,8 @@ pub(crate) struct Shared {
     next_id: AtomicU64,
     generator: Mutex<Generator>,
     subscribers: Mutex<BTreeMap<ConnectionId, Subscriber>>,
+    /// Ids of subscribed frameworks by `Mesos-Stream-Id`. May lag behind the machine.
+    streams: Mutex<BTreeMap<String, String>>,
     links: Mutex<BTreeMap<LinkId, LinkSender<link::FromMaster>>>,
     requests: Mutex<BTreeMap<RequestId, oneshot::Sender<Answer>>>,
     changes: mpsc::UnboundedSender<(Ticket, RegistryOperation)>,
@@ -58,6 +60,7 @@ impl Shared {
             next_id: AtomicU64::new(1),
             generator,
             subscribers: Mutex::default(),
+            streams: Mutex::default(),
             links: Mutex::default(),
             requests: Mutex::default(),
             changes,
@@ -99,8 +102,17 @@ impl Shared {
         (connection, body)
     }
 
+    /// Whether `stream_id` is that of the open event stream of the framework `framework_id`.
+    pub(crate) fn is_subscribed(&self, stream_id: &str, framework_id: &str) -> bool {
+        lock(&self.streams).get(stream_id).is_some_and(|id| id == framework_id)
+    }
+
     /// The peer went away, or could not keep up.
     async fn subscriber_gone(&self, connection: ConnectionId) {
+        // First, so that calls which come from now on are judged by the machine.
+        if let Some(subscriber) = lock(&self.subscribers).get(&connection) {
+            lock(&self.streams).remove(&subscriber.stream_id);
+        }
         // A stopping master needs no inputs any more.
         let _ = self.feeder.feed(Input::SubscriberGone { connection }).await;
         // Last, because this ends the watcher, which may be who is calling.
@@ -124,7 +136,10 @@ impl Shared {
         match output {
             Output::Event { connection, event } => self.send_event(connection, &event),
             Output::CloseConnection { connection } => {
-                drop(lock(&self.subscribers).remove(&connection));
+                let subscriber = lock(&self.subscribers).remove(&connection);
+                if let Some(subscriber) = subscriber {
+                    lock(&self.streams).remove(&subscriber.stream_id);
+                }
             }
             Output::Reply { request, answer } => {
                 if let Some(sender) = lock(&self.requests).remove(&request) {
@@ -152,6 +167,10 @@ impl Shared {
         let subscribers = lock(&self.subscribers);
         let Some(subscriber) = subscribers.get(&connection) else { return };
         wire_log::sent(&subscriber.stream_id, event);
+        if let Some(subscribed) = &event.subscribed {
+            let framework_id = subscribed.framework_id.value.clone();
+            lock(&self.streams).insert(subscriber.stream_id.clone(), framework_id);
+        }
         let record = recordio::encode(&media::encode(subscriber.media_type, event));
         if let Err(error) = subscriber.sender.try_send(record) {
             tracing::warn!(connection = connection.0, %error, "event stream given up");

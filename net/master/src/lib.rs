@@ -171,6 +171,10 @@ fn master_info(
     generator: &mut Generator,
 ) -> v1::MasterInfo {
     use v1::master_info::{Capability, capability::Type};
+    let address = SocketAddr::new(
+        options.advertise_ip.unwrap_or_else(|| address.ip()),
+        options.advertise_port.unwrap_or_else(|| address.port()),
+    );
     let ip = address.ip().to_string();
     let hostname = options.hostname.clone().unwrap_or_else(|| ip.clone());
     let port = address.port();

@@ -16,6 +16,10 @@ pub struct Options {
     pub ip: IpAddr,
     /// TCP port; 0 lets the system choose one.
     pub port: u16,
+    /// The address to tell others, where it differs from `ip`.
+    pub advertise_ip: Option<IpAddr>,
+    /// The port to tell others, where it differs from the one that is listened on.
+    pub advertise_port: Option<u16>,
     /// The name that others reach it by; `None` means its address.
     pub hostname: Option<String>,
     /// The name of the cluster, for people.
@@ -54,6 +58,8 @@ impl Options {
         Self {
             ip,
             port,
+            advertise_ip: None,
+            advertise_port: None,
             hostname: None,
             cluster: None,
             work_dir: None,

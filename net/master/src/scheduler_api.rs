@@ -55,11 +55,36 @@ async fn answer(shared: Arc<Shared>, request: Request) -> Result<Response, Respo
         _ => {
             let stream_id = stream_id.map(|value| String::from_utf8_lossy(value.as_bytes()));
             let stream_id = stream_id.map(|value| value.into_owned());
-            let call = Box::new(call);
-            let answer = shared.ask(|request| Input::Call { request, stream_id, call }).await;
-            Ok(response(answer))
+            Ok(response(pass_on(&shared, kind, stream_id, call).await))
         }
     }
+}
+
+/// Feeds a call to the machine; `None` when it is stopping.
+async fn pass_on(
+    shared: &Shared,
+    kind: call::Type,
+    stream_id: Option<String>,
+    call: Call,
+) -> Option<Answer> {
+    let framework_id = call.framework_id.as_ref().map_or("", |id| id.value.as_str());
+    let subscribed =
+        stream_id.as_ref().is_some_and(|stream_id| shared.is_subscribed(stream_id, framework_id));
+    let answer_is_known = subscribed && is_always_accepted(kind);
+    let call = Box::new(call);
+    if answer_is_known {
+        let call = Input::Call { request: None, stream_id, call };
+        return shared.feeder.feed(call).await.ok().map(|()| Answer::Accepted);
+    }
+    shared.ask(|request| Input::Call { request: Some(request), stream_id, call }).await
+}
+
+/// Whether all that can be wrong with such a call of a subscribed framework is told in events. These
+/// are the calls that come by the thousand, one after the other on one connection. Answered without
+/// waiting for the machine, many of them reach it together, and what it has to say about them
+/// leaves together.
+fn is_always_accepted(kind: call::Type) -> bool {
+    matches!(kind, call::Type::Accept | call::Type::Decline | call::Type::Acknowledge)
 }
 
 async fn subscribe(

@@ -12,7 +12,7 @@ mod tree;
 
 pub use control::DiskControl;
 pub use errors::DiskOperation;
+pub(crate) use port::Handle;
 pub use snapshot::DiskSnapshot;
 pub use tearing::Tearing;
-pub(crate) use port::Handle;
 pub(crate) use tree::Disk;

@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 use orrery_runtime::{BoxFuture, DirectoryEntry, Disk, File, Metadata, OpenOptions, WallTime};
 
+use super::errors::DiskOperation;
 use super::tree::{self, Id};
+use crate::crash_point::Deed;
 use crate::host::Host;
 use crate::ports::Ports;
 use crate::timers::Sleep;
@@ -28,12 +30,7 @@ impl Handle {
         Self::open_for(host, 0, path, options)
     }
 
-    fn open_for(
-        host: &Host,
-        process: u32,
-        path: &Path,
-        options: OpenOptions,
-    ) -> io::Result<Self> {
+    fn open_for(host: &Host, process: u32, path: &Path, options: OpenOptions) -> io::Result<Self> {
         let now = host.wall();
         let mut disk = host.files().lock();
         let id = disk.open(path, options, now)?;
@@ -181,6 +178,19 @@ async fn on_disk<T>(
     operation(&mut host.files().lock(), now)
 }
 
+/// Makes the names in a folder durable.
+async fn sync_directory(host: &Host, path: &Path) -> io::Result<()> {
+    let place = host.files().lock().find(&path, true)?;
+    let id = place.id.ok_or(io::ErrorKind::NotFound)?;
+    host.files().lock().folder(id)?;
+    let (sequence, fails) = flush(host).await;
+    host.record(0, "sync", &[id, sequence, u64::from(fails)], || {
+        format!("folder {}{}", path.display(), if fails { " fails" } else { "" })
+    });
+    host.files().lock().sync_names_until(Some(id), sequence, fails);
+    if fails { Err(tree::input_output_error()) } else { Ok(()) }
+}
+
 impl Ports {
     /// Runs `operation` on the disk once it responds.
     fn on_disk<T: Send + 'static>(
@@ -244,19 +254,11 @@ impl Disk for Ports {
     }
 
     fn sync_directory(&self, path: &Path) -> BoxFuture<'static, io::Result<()>> {
+        let (process, path) = (self.process(), path.to_path_buf());
         let host = self.host().clone();
-        let (process, folder) = (self.process(), path.to_path_buf());
-        let path = folder.clone();
-        let syncing = async move {
-            let place = host.files().lock().find(&path, true)?;
-            let id = place.id.ok_or(io::ErrorKind::NotFound)?;
-            host.files().lock().folder(id)?;
-            let (sequence, fails) = flush(&host).await;
-            host.record(0, "sync", &[id, sequence, u64::from(fails)], || {
-                format!("folder {}{}", path.display(), if fails { " fails" } else { "" })
-            });
-            host.files().lock().sync_names_until(Some(id), sequence, fails);
-            if fails { Err(tree::input_output_error()) } else { Ok(()) }
+        Box::pin(async move {
+            let syncing = sync_directory(&host, &path);
+            host.undertake(process, Deed::Sync(&path), syncing).await
         })
     }
 

@@ -23,12 +23,7 @@ pub enum Tearing {
 }
 
 /// Decides what a crash left of one file. With `empty`, what was never synced is empty.
-pub(crate) fn settle(
-    content: &mut Content,
-    tearing: Tearing,
-    empty: bool,
-    random: &mut Generator,
-) {
+pub(crate) fn settle(content: &mut Content, tearing: Tearing, empty: bool, random: &mut Generator) {
     let pending = std::mem::take(&mut content.pending);
     let lost = empty && content.durable.is_empty();
     if !pending.is_empty() && !lost {

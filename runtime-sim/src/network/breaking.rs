@@ -113,12 +113,7 @@ impl Network {
     }
 
     /// Delivers the first `kept` bytes of a piece and ends the stream there.
-    pub(crate) fn break_inside(
-        &mut self,
-        world: &Inner,
-        (key, from): (Key, Side),
-        ending: Ending,
-    ) {
+    pub(crate) fn break_inside(&mut self, world: &Inner, (key, from): (Key, Side), ending: Ending) {
         let Some(connection) = self.connections.get_mut(key) else { return };
         if ending != Ending::Silence {
             connection.ways[from].cut_short(0);

@@ -19,14 +19,12 @@ const BASIC: &[FlagSpec] = &[
         "advertise_ip",
         Kind::Ip,
         "The address to tell others; not listened on.",
-    )
-    .no_effect(),
+    ),
     flag(
         "advertise_port",
         Kind::Port,
         "The port to tell others; not listened on.",
-    )
-    .no_effect(),
+    ),
     flag(
         "work_dir",
         Kind::Text,

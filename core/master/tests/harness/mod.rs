@@ -170,7 +170,7 @@ impl Cluster {
             ..call
         });
         let stream_id = Some(scheduler.stream_id.clone());
-        self.feed(Input::Call { request, stream_id, call });
+        self.feed(Input::Call { request: Some(request), stream_id, call });
         self.answers.remove(&request).expect("every call is answered")
     }
 
