@@ -1,23 +1,25 @@
 //! `orrery sim`: looks at traces of simulated runs, and runs many.
 
-use std::io::{IsTerminal, Write};
+use std::io::{BufWriter, IsTerminal, Write};
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use orrery_scenarios::hunt::{self, Hunt, Progress};
-use orrery_scenarios::runner::Settings;
+use orrery_scenarios::runner::{self, Settings};
 use orrery_scenarios::view;
 
 use crate::failure::Failure;
 use crate::invocation::{Invocation, say};
 
 const HELP: &str = "\
-Usage: orrery sim view TRACE > page.html
+Usage: orrery sim trace SEED > TRACE
+       orrery sim view TRACE > page.html
        orrery sim run [--seeds N] [--first N] [--jobs N] [--for TIME]
 
-view  makes one HTML page of a trace, which SIM_TRACE=FILE writes of a run
-run   runs seeds, each another cluster with other faults, and tells which fail
+trace  runs one seed and writes a line for each event
+view   makes one HTML page of a trace, be it from here or from SIM_TRACE=FILE of a test run
+run    runs seeds, each another cluster with other faults, and tells which fail
 
   --seeds N    how many seeds to run at most (default: as many as there is time for)
   --first N    the first seed (default: 0)
@@ -33,6 +35,7 @@ const TERMINAL_INTERVAL: Duration = Duration::from_millis(200);
 pub fn run(invocation: &Invocation) -> Result<ExitCode, Failure> {
     let args: Vec<&str> = invocation.args.iter().map(String::as_str).collect();
     match args.as_slice() {
+        ["trace", seed] => trace(seed),
         ["view", path] => show(Path::new(path)),
         ["run", flags @ ..] => run_seeds(&hunt_of(flags)?),
         [] | ["help" | "--help" | "-h"] => {
@@ -40,6 +43,20 @@ pub fn run(invocation: &Invocation) -> Result<ExitCode, Failure> {
             Ok(ExitCode::SUCCESS)
         }
         _ => Err(Failure::Other(format!("cannot understand '{}'\n{HELP}", args.join(" ")))),
+    }
+}
+
+fn trace(seed: &str) -> Result<ExitCode, Failure> {
+    let number = seed
+        .parse()
+        .map_err(|_| Failure::Other(format!("the seed is '{seed}': expected a number")))?;
+    let run = runner::run_seed(number, &Settings { trace: true, ..Settings::default() });
+    let mut output = BufWriter::new(std::io::stdout().lock());
+    let written = run.lines.iter().try_for_each(|line| writeln!(output, "{line}"));
+    written.and_then(|()| output.flush()).map_err(Failure::because)?;
+    match runner::failure(&run) {
+        Some(failed) => Err(Failure::Other(failed.to_string())),
+        None => Ok(ExitCode::SUCCESS),
     }
 }
 
@@ -101,7 +118,7 @@ impl Meter {
 }
 
 fn hunt_of(args: &[&str]) -> Result<Hunt, Failure> {
-    let (mut seeds, mut first, mut time) = (None, 0, None);
+    let (mut seeds, mut first, mut time) = (None, 0_u64, None);
     let mut jobs = std::thread::available_parallelism().map_or(1, usize::from);
     let mut args = args.iter().copied();
     while let Some(argument) = args.next() {

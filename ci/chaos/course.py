@@ -61,6 +61,7 @@ class Course:
             for watcher in watchers:
                 watcher.join(40)
         self.oracle.check()
+        self.oracle.check_eyes()
         self.stop()
 
     def build(self):
@@ -305,8 +306,8 @@ class Course:
                 agent[kind][name] for agent in state["slaves"] for name in ("cpus", "mem", "disk"))
 
         self.wait("no resources to be used", lambda: free("used_resources"))
-        self.wait("no process of a task to be left",
-                  lambda: not self.machine.task_processes())
+        self.wait("no process in a sandbox to be left", lambda: not self.machine.in_sandboxes(),
+                  LAST_PROCESS)
         for framework in self.frameworks:
             framework.close()
         self.wait("no resources to be offered", lambda: free("offered_resources"))
@@ -325,7 +326,8 @@ class Course:
 
     def summary(self):
         counts = self.oracle.counts
-        parts = [f"{len(self.oracle.tasks)} tasks", f"{counts['offers']} offers"]
+        parts = [f"{len(self.oracle.tasks)} tasks", f"{len(self.oracle.seen)} seen as processes",
+                 f"{counts['offers']} offers", f"{counts['states']} states"]
         parts += [f"{counts[name]} {name[5:]}" for name in sorted(counts) if name[:5] == "TASK_"]
         parts += [f"{name} {seconds:.1f} s" for name, seconds in self.figures.items()]
         parts += [f"after a master's restart {seconds:.2f} s" for seconds in self.back_times]

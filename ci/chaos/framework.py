@@ -283,14 +283,15 @@ class Framework:
                 present = self.session
             # An answer to an offer goes with the stream that brought the offer.
             outcome = "refused"
+            if kind in ("KILL", "RECONCILE"):
+                with self.oracle.lock:
+                    for task in tasks:
+                        task.answers_due += 1
             if present and (session is present or kind not in ("ACCEPT", "DECLINE")):
                 outcome = self.send(present, kind, fields)
             with self.oracle.lock:
-                for task in tasks:
-                    if kind == "ACCEPT":
-                        task.accept = outcome
-                    elif outcome == "unknown":
-                        task.asked_blindly = True
+                for task in tasks if kind == "ACCEPT" else ():
+                    task.accept = outcome
 
     def send(self, session, kind, fields):
         body = json.dumps({"type": kind, "framework_id": {"value": self.id}, **fields})

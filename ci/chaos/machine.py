@@ -1,4 +1,4 @@
-"""The real side: daemons that are killed, stopped and started anew, and what runs on the machine."""
+"""The real side: daemons that are killed, stopped and started anew, and what else runs."""
 
 import os
 import re
@@ -114,6 +114,10 @@ class Machine:
     def ours(self):
         """All processes that belong to the run, whatever they call themselves."""
         return [one for one in processes() if self.folder in one[3] or self.folder in one[4]]
+
+    def in_sandboxes(self):
+        """Executors, tasks and whatever they have left behind."""
+        return [one for one in self.ours() if "/runs/" in one[4]]
 
     def executors(self, agent):
         folder = f"{self.folder}/agent-{agent}/"

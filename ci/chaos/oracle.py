@@ -35,8 +35,8 @@ class Task:
         self.uuids = []
         # How far it had come in the last update that was the agent's: one with a uuid.
         self.update_rank = -1
-        # A RECONCILE for it was never answered, and may still be.
-        self.asked_blindly = False
+        # So many questions about it may still be answered with what the master knew then.
+        self.answers_due = 0
 
     def is_open(self):
         return self.end is None and self.accept != "refused"
@@ -56,6 +56,8 @@ class Oracle:
         self.events = []
         self.tasks = {}
         self.offers = set()
+        # Tasks of which a process was seen.
+        self.seen = set()
         self.violation = None
         self.counts = collections.Counter()
 
@@ -79,6 +81,14 @@ class Oracle:
     def check(self):
         if self.violation:
             raise Violation(self.violation)
+
+    def check_eyes(self):
+        """That nothing was found must not be because nobody could see."""
+        lasting = [task.id for task in self.tasks.values()
+                   if task.kind in ("long", "stubborn") and task.rank >= RANKS["TASK_RUNNING"]]
+        if not self.counts["states"] or (lasting and not self.seen):
+            raise Violation(f"looked at {self.counts['states']} states and saw no process, "
+                            f"not even of {lasting}")
 
     def offered(self, framework, offer_id):
         with self.lock:
@@ -116,15 +126,15 @@ class Oracle:
         if task.end:
             # The master may know the end before the agent's own update of it has come.
             known = state == task.end and (not uuid or task.update_rank < END)
-            late_answer = reason == "REASON_RECONCILIATION" and task.asked_blindly
+            late_answer = reason == "REASON_RECONCILIATION" and task.answers_due > 0
             if not known and (uuid or not late_answer):
                 self.fail(f"{task.id}: {state} after the terminal {task.end}")
-        elif rank is None:
-            return
-        elif rank < task.rank or (uuid and rank <= task.update_rank):
+        elif rank is not None and (rank < task.rank or (uuid and rank <= task.update_rank)):
             self.fail(f"{task.id}: {state} after {task.last}")
         elif rank == END:
             task.end, task.end_at = state, time.monotonic()
+        if reason == "REASON_RECONCILIATION":
+            task.answers_due -= 1
         task.rank = max(task.rank, rank or 0)
         if uuid:
             task.update_rank = max(task.update_rank, rank or 0)
@@ -132,6 +142,7 @@ class Oracle:
     def processes(self, began, roots):
         """`roots`: the processes of each task id, looked up after `began`."""
         with self.lock:
+            self.seen.update(roots)
             for task_id, pids in roots.items():
                 task = self.tasks.get(task_id)
                 if task is None or task.accept == "refused":
@@ -144,6 +155,7 @@ class Oracle:
 
     def state(self, state):
         """Resources in the master's `/state` add up."""
+        self.counts["states"] += 1
         sums = collections.defaultdict(float)
         for framework in state["frameworks"]:
             for task in framework["tasks"]:
@@ -155,7 +167,9 @@ class Oracle:
                 total, used = agent["resources"][name], agent["used_resources"][name]
                 offered = agent["offered_resources"][name]
                 if used + offered > total + 1e-6 or min(used, offered) < 0:
-                    self.fail(f"agent {agent['id']}: {used} used + {offered} offered {name} of {total}")
+                    self.fail(f"agent {agent['id']}: {used} used + {offered} offered "
+                              f"of {total} {name}")
                 listed = sums[agent["id"], name]
                 if name != "disk" and abs(listed - used) > 1e-6:
-                    self.fail(f"agent {agent['id']}: tasks hold {listed} {name}, but {used} are used")
+                    self.fail(f"agent {agent['id']}: tasks hold {listed} {name}, "
+                              f"but {used} are used")

@@ -23,11 +23,11 @@ class Connection:
         await self.link.wait_open("up")
         try:
             reader, self.ends["up"] = await asyncio.open_connection(*self.link.target)
+            up = self.ends["up"].get_extra_info("socket")
+            if up.getsockname() == up.getpeername():
+                # Nobody listens there, and by chance the system has connected us to ourselves.
+                return self.reset()
         except OSError:
-            return self.reset()
-        up = self.ends["up"].get_extra_info("socket")
-        if up.getsockname() == up.getpeername():
-            # Nobody listens there, and by chance the system has connected us to ourselves.
             return self.reset()
         await asyncio.gather(self.pump(self.reader, "up"), self.pump(reader, "down"))
         self.close()

@@ -14,11 +14,11 @@ from oracle import Oracle, Task  # noqa: E402
 from proxy import Proxy  # noqa: E402
 
 
-def told(*updates, accept="accepted", blindly=False):
+def told(*updates, accept="accepted", answers_due=0):
     """The violation after a task's updates, each a state with a uuid or `None`."""
     oracle = Oracle()
     task = oracle.tasks["t"] = Task("t", "long", "agent")
-    task.accept, task.asked_blindly = accept, blindly
+    task.accept, task.answers_due = accept, answers_due
     for state, uuid in updates:
         status = {"task_id": {"value": "t"}, "state": f"TASK_{state}"}
         status.update({"uuid": uuid} if uuid else {"reason": "REASON_RECONCILIATION"})
@@ -36,7 +36,8 @@ class Updates(unittest.TestCase):
                      [("RUNNING", None), ("RUNNING", "b"), ("UNREACHABLE", None),
                       ("RUNNING", None), ("KILLED", "c")]):
             self.assertIsNone(told(*life), life)
-        self.assertIsNone(told(*self.LIFE, ("GONE", None), blindly=True))
+        self.assertIsNone(told(*self.LIFE, ("GONE", None), answers_due=1))
+        self.assertIsNotNone(told(*self.LIFE, *[("GONE", None)] * 2, answers_due=1))
 
     def test_lives_that_are_not(self):
         for life in (self.LIFE + [("KILLED", "d")], self.LIFE + [("FINISHED", "d")],

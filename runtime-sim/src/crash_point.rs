@@ -297,7 +297,7 @@ mod tests {
         assert!(points.is_empty());
         let point = CrashPoint::before(Operation::Sync("/a/*".to_owned())).nth(2).of("agent");
         points.change(|points| points.push(point.clone()));
-        let mut struck = |process, path| points.strike(process, &Deed::Sync(Path::new(path)));
+        let struck = |process, path| points.strike(process, &Deed::Sync(Path::new(path)));
         assert_eq!(struck("agent", "/a/1"), None);
         assert_eq!(struck("master", "/a/1"), None);
         assert_eq!(struck("agent", "/b/1"), None);

@@ -13,6 +13,10 @@
 //! | disk | what was not synced is lost or torn when the host loses power |
 //! | processes | registered programs and a small scripted shell; groups, sessions, signals |
 //!
+//! What goes wrong is a [`Fault`]: one line of text that [`World::inject`] carries out. The same can
+//! be done by methods of [`NetworkControl`], [`Host`] and [`DiskControl`]. A fault that is off draws
+//! no random values: a run without it is the same as before the fault was thought of.
+//!
 //! Everything that happens is recorded through one function into a chain of hashes. Two runs of a
 //! seed give the same chain; when they do not, the lines of the two traces show where they part.
 //! [`line`] tells what stands in them.
@@ -32,6 +36,8 @@ mod config;
 mod crash_point;
 #[cfg(feature = "sim")]
 mod disk;
+#[cfg(feature = "sim")]
+mod fault;
 #[cfg(feature = "sim")]
 mod host;
 #[cfg(feature = "sim")]
@@ -64,6 +70,10 @@ pub use {
     config::{Config, DiskConfig, Latency, NetworkConfig, Tail},
     crash_point::{CrashKind, CrashPoint, Moment, Operation},
     disk::{DiskControl, DiskOperation, DiskSnapshot, Tearing},
+    fault::{
+        Ahead, ClockFault, DiskFault, Extent, Fault, InjectError, NetworkFault, ParseFaultError,
+        ProcessFault, Ways,
+    },
     host::Host,
     network::{Connecting, Ending, NetworkControl},
     probability::Probability,

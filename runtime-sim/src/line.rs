@@ -24,8 +24,16 @@
 //! | `data`, `end` | `#N sent=SECONDS bytes=LENGTH` | what arrived, the peer's end among it |
 //! | `close`, `reset` | `#N`, `#N reason` | an end was closed, or became unusable |
 //! | `cut`, `heal` | `A -> B` | nothing travels that way, or again everything |
-//! | `slow`, `normal` | `A -> B latency=…` | a link got other delays or bandwidth, or its own again |
+//! | `slow`, `normal` | `A -> B latency=…` | a link's delays or bandwidth change, or go back |
 //! | `reset-all` | `A -> B` | all streams between two hosts break |
+//! | `tail`, `bandwidth`, `flips`, `requests`, `trap` | `A -> B …` | a link got another fault |
+//! | `hold`, `release` | `A -> B` | data is held back that way, or travels again |
+//! | `silence`, `flip` | `#N`, `#N bit` | a stream falls silent, or has a bit flipped |
+//! | `name`, `address` | what it means | a name or an address belongs to another host |
+//! | `fault` | – | as the host's name: a fault was injected; its kind and its line |
+//! | `trap`, `crash-at` | the point | a crash point was set, or reached |
+//! | `oom`, `launches`, `behaviour` | what changed | faults of processes |
+//! | `mend` | – | all faults of a host, or of the network, were taken back |
 //! | `write`, `sync` | file, place | what the disk was asked to do |
 //! | `disk` | the fault and its value | a fault of the disk |
 //! | `send`, `receive` | `NAME CHANNEL CONTENT` | a message of the daemons, decoded |

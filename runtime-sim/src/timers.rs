@@ -92,15 +92,17 @@ impl Timers {
 }
 
 /// The next event that is due. The queue is free again before the event is carried out.
-fn next_due(world: &Inner) -> Option<Event> {
-    let now = world.now();
+fn next_due(world: &Inner, now: u64) -> Option<Event> {
     world.timers.lock().pop(now)
 }
 
 /// Carries out what is due, for as long as the simulation lasts.
 pub(crate) async fn drive(world: Arc<Inner>) {
+    let start = world.time.now_instant() - world.time.elapsed();
     std::future::poll_fn(|context| {
-        while let Some(event) = next_due(&world) {
+        // Virtual time stands still while a task is polled, and reading it is not free.
+        let now = world.now();
+        while let Some(event) = next_due(&world, now) {
             match event {
                 Event::Wake(key) => {
                     let sleeper = world.timers.lock().sleepers.remove(key);
@@ -115,10 +117,10 @@ pub(crate) async fn drive(world: Arc<Inner>) {
         if timers.stopped {
             return Poll::Ready(());
         }
-        let deadline = timers.rearm(world.now(), context.waker());
+        let deadline = timers.rearm(now, context.waker());
         drop(timers);
         if let Some(deadline) = deadline {
-            arm(&world, deadline, context);
+            arm(&world, start + Duration::from_nanos(deadline), context);
         }
         Poll::Pending
     })
@@ -126,9 +128,7 @@ pub(crate) async fn drive(world: Arc<Inner>) {
 }
 
 /// Registers a wake-up of the current task with madsim. The sleep itself can go: its timer stays.
-fn arm(world: &Inner, deadline: u64, context: &mut Context<'_>) {
-    let start = world.time.now_instant() - world.time.elapsed();
-    let instant = start + Duration::from_nanos(deadline);
+fn arm(world: &Inner, instant: std::time::Instant, context: &mut Context<'_>) {
     let mut sleep = pin!(world.time.sleep_until(instant));
     // `reset` takes the deadline as it is; `sleep_until` has rounded it up to a millisecond.
     sleep.as_mut().reset(instant);

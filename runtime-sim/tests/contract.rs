@@ -66,3 +66,39 @@ fn processes() {
 fn machine() {
     on_every_seed(|runtime| async move { contract::machine::check(&runtime).await });
 }
+
+/// The same promises where everything is slow and untimely, as far as an honest world can be.
+#[test]
+fn slowness_breaks_no_promise() {
+    for seed in 0..4 {
+        let report = simulate(seed, Config::default(), |world| async move {
+            let host = world.host("one");
+            host.disk().install("/work/.keep", "").expect("a new disk");
+            let faults = [
+                "tail one one 2% 1ms..300ms one-way",
+                "bandwidth one one 20000000 one-way",
+                "slow-disk one 0s..2ms",
+                "launch-latency one 0s..900ms",
+                "timer-slack one 4ms",
+                "drift one -500",
+            ];
+            for line in faults {
+                world.inject(&line.parse().expect("a fault")).expect("is carried out");
+            }
+            let process = host.start("check", |runtime: Runtime| async move {
+                let work = Path::new("/work");
+                runtime.disk.remove_file(&work.join(".keep")).await.expect("is there");
+                contract::clock::check(&runtime).await;
+                contract::tasks::check(&runtime).await;
+                contract::network::check(&runtime).await;
+                contract::disk::check(&runtime, work).await;
+                contract::processes::check(&runtime, Path::new("/bin/sh"), work).await;
+                contract::machine::check(&runtime).await;
+                0
+            });
+            host.wait(process).await
+        });
+        let status = report.outcome.unwrap_or_else(|failure| panic!("seed {seed}: {failure}"));
+        assert_eq!(status, Some(orrery_runtime::ExitStatus::Exited(0)), "seed {seed}");
+    }
+}

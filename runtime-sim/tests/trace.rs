@@ -16,7 +16,8 @@ async fn chatter(runtime: Runtime) -> i32 {
     tracing::debug!(target: "somebody_else", "never seen");
     tracing::trace!(target: "orrery_chatter", "too much detail");
     tracing::trace!(
-        target: "orrery::wire", wire_name = "PING", wire_channel = "c", wire_content = "A { b: None }",
+        target: "orrery::wire",
+        wire_name = "PING", wire_channel = "c", wire_content = "A { b: None }",
         "send"
     );
     ping(&mut connection, 1).await.map_or(1, |_| 0)

@@ -221,9 +221,8 @@ fn agent_view(agent: &Agent) -> (String, BTreeMap<String, TaskState>) {
 async fn settled(scene: &Scene) -> Result<(), String> {
     let agents = agent_tasks(scene).await?;
     scene.oracle().check_settled(&agents)?;
-    let owed = agents.values().flatten().find(|(_, state)| {
-        orrery_model::task_state::is_terminal(**state)
-    });
+    let owed =
+        agents.values().flatten().find(|(_, state)| orrery_model::task_state::is_terminal(**state));
     match owed {
         None => Ok(()),
         Some((id, _)) => Err(format!("the end of task {id} is not acknowledged")),

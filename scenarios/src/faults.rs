@@ -21,10 +21,12 @@ impl Scene {
                 let network = scene.world().network();
                 if on { network.cut(a, b) } else { network.heal(a, b) }
             }),
-            Fault::CutOneWay(from, to, time) => self.between(*from, *to, *time, |scene, a, b, on| {
-                let network = scene.world().network();
-                if on { network.cut_one_way(a, b) } else { network.heal_one_way(a, b) }
-            }),
+            Fault::CutOneWay(from, to, time) => {
+                self.between(*from, *to, *time, |scene, a, b, on| {
+                    let network = scene.world().network();
+                    if on { network.cut_one_way(a, b) } else { network.heal_one_way(a, b) }
+                })
+            }
             Fault::Slow(a, b, milliseconds, time) => {
                 let slow = Latency::from_millis(*milliseconds / 10, *milliseconds);
                 self.between(*a, *b, *time, move |scene, a, b, on| {

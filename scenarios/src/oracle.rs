@@ -196,7 +196,10 @@ impl Oracle {
     ///
     /// # Errors
     /// The first task that has not, and why.
-    pub fn check_settled(&self, agents: &crate::invariants::tasks::AgentTasks) -> Result<(), String> {
+    pub fn check_settled(
+        &self,
+        agents: &crate::invariants::tasks::AgentTasks,
+    ) -> Result<(), String> {
         self.state().tasks.check_settled(agents)
     }
 

@@ -13,8 +13,6 @@ use crate::cluster::Bugs;
 use crate::plan::Plan;
 use crate::scenario::{self, Summary};
 
-mod log;
-
 /// Virtual time after which a run counts as stuck.
 const TIME_LIMIT: Duration = Duration::from_secs(4 * 3_600);
 
@@ -28,13 +26,14 @@ pub struct Settings {
     pub bugs: Bugs,
     /// Rules to check.
     pub checks: Checks,
-    /// Whether lines are kept and the daemons' logs are printed.
-    pub log: bool,
+    /// Whether the runs' lines are kept: one for each event, the daemons' logs and messages among
+    /// them.
+    pub trace: bool,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { bugs: Bugs::default(), checks: Checks::all(), log: false }
+        Self { bugs: Bugs::default(), checks: Checks::all(), trace: false }
     }
 }
 
@@ -77,12 +76,9 @@ pub fn run_seed(seed: u64, settings: &Settings) -> Run {
 
 /// Plays a plan; everything that the plan leaves open follows from `seed`.
 pub fn run_plan(seed: u64, plan: Plan, settings: &Settings) -> Run {
-    let config = Config { time_limit: TIME_LIMIT, trace: settings.log, ..Config::default() };
-    let Settings { bugs, checks, log } = settings.clone();
-    simulate(seed, config, move |world| async move {
-        let _log = log.then(|| log::start(&world));
-        scenario::play(world, plan, bugs, checks).await
-    })
+    let config = Config { time_limit: TIME_LIMIT, trace: settings.trace, ..Config::default() };
+    let Settings { bugs, checks, .. } = settings.clone();
+    simulate(seed, config, move |world| scenario::play(world, plan, bugs, checks))
 }
 
 /// What was wrong with a run, if anything.

@@ -8,11 +8,8 @@ use serde_json::{Value, json};
 
 const PAGE: &str = include_str!("view/page.html");
 const STYLE: &str = include_str!("view/style.css");
-const SCRIPTS: [&str; 3] = [
-    include_str!("view/model.js"),
-    include_str!("view/lanes.js"),
-    include_str!("view/page.js"),
-];
+const SCRIPTS: [&str; 3] =
+    [include_str!("view/model.js"), include_str!("view/lanes.js"), include_str!("view/page.js")];
 
 /// Why there is no page.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -92,15 +89,18 @@ mod tests {
         let start = page.find("application/json\">").expect("data") + "application/json\">".len();
         let end = start + page[start..].find("</script>").expect("its end");
         let data: Value = serde_json::from_str(&page[start..end]).expect("JSON");
-        assert_eq!(data, json!({
-            "title": "seed <1>",
-            "hosts": ["a", "b"],
-            "kinds": ["log", "cut"],
-            "events": [
-                [1, 0, 7, 0, "</script><script>alert(1)//<!--"],
-                [2_500_000, 1, 0, 1, "a -> b"],
-            ],
-        }));
+        assert_eq!(
+            data,
+            json!({
+                "title": "seed <1>",
+                "hosts": ["a", "b"],
+                "kinds": ["log", "cut"],
+                "events": [
+                    [1, 0, 7, 0, "</script><script>alert(1)//<!--"],
+                    [2_500_000, 1, 0, 1, "a -> b"],
+                ],
+            })
+        );
         for resource in ["src=", "href=", "url(", "@import", "http"] {
             assert!(!page.replace("http-equiv", "").contains(resource), "{resource}");
         }

@@ -163,7 +163,12 @@ impl Workload {
         }
     }
 
-    fn launch(&mut self, context: &mut Context<'_>, offers: &[v1::OfferId], tasks: Vec<v1::TaskInfo>) {
+    fn launch(
+        &mut self,
+        context: &mut Context<'_>,
+        offers: &[v1::OfferId],
+        tasks: Vec<v1::TaskInfo>,
+    ) {
         let ids: Vec<String> = tasks.iter().map(|task| task.task_id.value.clone()).collect();
         self.note(&format!("launches {ids:?} on {:?}", short_ids(offers)));
         self.oracle.launching(self.session, offers, &tasks, None);
@@ -230,7 +235,8 @@ impl Workload {
     }
 
     fn acknowledge_due(&mut self, context: &mut Context<'_>, now: Instant) {
-        let (due, later) = std::mem::take(&mut self.owed).into_iter().partition(|(at, _)| *at <= now);
+        let (due, later) =
+            std::mem::take(&mut self.owed).into_iter().partition(|(at, _)| *at <= now);
         self.owed = later;
         let due: Vec<(Instant, v1::TaskStatus)> = due;
         for (_, status) in due {

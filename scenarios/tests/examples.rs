@@ -141,11 +141,8 @@ impl Framework for Simple {
 fn start_simple(cluster: &Cluster, name: &str, wanted: &[&'static str]) -> Arc<Mutex<Vec<String>>> {
     let offered = Arc::new(Mutex::new(Vec::new()));
     let framework = Simple { wanted: wanted.to_vec(), offered: offered.clone() };
-    let info = v1::FrameworkInfo {
-        user: "root".to_owned(),
-        name: name.to_owned(),
-        ..Default::default()
-    };
+    let info =
+        v1::FrameworkInfo { user: "root".to_owned(), name: name.to_owned(), ..Default::default() };
     let options = Options::new(vec![cluster.master_address()], info);
     cluster.world().host(name).start(name, |runtime| async move {
         drop(orrery_net_scheduler::run(runtime, options, framework).await);
@@ -168,29 +165,5 @@ fn what_two_tasks_of_one_offer_leave_over_goes_to_another_framework() {
         let second = start_simple(&cluster, "two", &[]);
         assert!(cluster.world().until(limit, interval, || !of(&second).is_empty()).await);
         assert_eq!(of(&second), ["cpus:1; mem:1024"]);
-    });
-}
-
-#[test]
-fn a_master_that_lost_power_knows_its_agents_again() {
-    with_cluster(Shape::default(), |cluster| async move {
-        use orrery_scenarios::plan::Place;
-        let limit = Duration::from_secs(10);
-        cluster.world().sleep(limit).await;
-        let admitted = |master: &orrery_master::Master| -> Vec<String> {
-            let connected = master.agents().map(|(_, agent)| agent.id().to_owned());
-            let recovered = master.recovered_agents();
-            let mut ids: Vec<String> = connected
-                .chain(recovered.filter_map(|info| Some(info.id.as_ref()?.value.clone())))
-                .collect();
-            ids.sort();
-            ids
-        };
-        let before = cluster.inspect_master(admitted).await.expect("it runs");
-        assert_eq!(before.len(), 2);
-        cluster.crash(Place::Master);
-        cluster.host(Place::Master).expect("there is one").boot();
-        cluster.start_missing();
-        assert_eq!(cluster.inspect_master(admitted).await.expect("it runs"), before);
     });
 }

@@ -1,9 +1,11 @@
 //! Whole clusters under faults: see `docs/simulation.md`.
 //!
-//! `SIM_SEED=N` runs one seed and prints its log, `SIM_SEEDS=N` changes how many are run.
+//! `SIM_SEED=N` runs one seed and prints its trace, or writes it to the file that `SIM_TRACE` names;
+//! `SIM_SEEDS=N` changes how many are run.
 #![cfg(feature = "sim")]
 
 use orrery_scenarios::runner::{self, Settings};
+use orrery_scenarios::trace_file;
 
 /// How many seeds are run when nobody says otherwise.
 const SEEDS: u64 = 300;
@@ -18,9 +20,10 @@ fn variable(name: &str) -> Option<u64> {
 }
 
 fn run_one(seed: u64) {
-    let run = runner::run_seed(seed, &Settings { log: true, ..Settings::default() });
-    for line in &run.lines {
-        println!("{line}");
+    let run = runner::run_seed(seed, &Settings { trace: true, ..Settings::default() });
+    match trace_file::wanted() {
+        Some(path) => trace_file::write(&run.lines, &path).expect("the trace can be written"),
+        None => run.lines.iter().for_each(|line| println!("{line}")),
     }
     println!("seed {seed}, hash {:016x}, {} events, {:?}", run.hash, run.events, run.elapsed);
     if let Some(failed) = runner::failure(&run) {
@@ -46,9 +49,9 @@ fn seeds() {
 fn a_seed_gives_the_same_run_each_time() {
     for seed in 1_000..1_006 {
         let quiet = runner::run_seed(seed, &Settings::default());
-        let logged = runner::run_seed(seed, &Settings { log: true, ..Settings::default() });
-        assert_eq!((quiet.hash, quiet.events), (logged.hash, logged.events), "seed {seed}");
-        assert_eq!(quiet.elapsed, logged.elapsed, "seed {seed}");
+        let traced = runner::run_seed(seed, &Settings { trace: true, ..Settings::default() });
+        assert_eq!((quiet.hash, quiet.events), (traced.hash, traced.events), "seed {seed}");
+        assert_eq!(quiet.elapsed, traced.elapsed, "seed {seed}");
         assert!(quiet.events > 1_000, "seed {seed} has only {} events", quiet.events);
     }
 }

@@ -251,7 +251,8 @@ mod tests {
 
     #[test]
     fn agents_have_different_addresses() {
-        let Some(from_agent::Body::Register(register)) = Some(agent(false, Duration::ZERO).register())
+        let Some(from_agent::Body::Register(register)) =
+            Some(agent(false, Duration::ZERO).register())
         else {
             panic!("no registration")
         };

@@ -46,14 +46,15 @@ impl Cluster {
                 missing: progress.missing(),
             }),
         };
-        cluster.stop(result, &mut async || {
-            tokio::select! {
-                biased;
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
-            }
-        })
-        .await
+        cluster
+            .stop(result, &mut async || {
+                tokio::select! {
+                    biased;
+                    _ = interrupt.recv() => {}
+                    _ = terminate.recv() => {}
+                }
+            })
+            .await
     }
 
     /// Starts the master.
@@ -96,7 +97,8 @@ impl Cluster {
             "--no-switch_user".to_owned(),
             "--registration_backoff_factor=10ms".to_owned(),
         ];
-        let (daemon, _) = Daemon::start(&common.orrery, "agent", &flags, self.folder.path()).await?;
+        let (daemon, _) =
+            Daemon::start(&common.orrery, "agent", &flags, self.folder.path()).await?;
         self.agent = Some(daemon);
         Ok(())
     }

@@ -110,8 +110,7 @@ fn start_agents(
     });
     let start = |number| {
         let (manner, progress) = (Arc::clone(&manner), Arc::clone(progress));
-        let agent =
-            agent_link::run(runtime.clone(), master.clone(), number, manner, progress);
+        let agent = agent_link::run(runtime.clone(), master.clone(), number, manner, progress);
         runtime.spawn("emulated agent", agent).abort_on_drop()
     };
     (0..options.agents).map(start).collect()

@@ -38,8 +38,8 @@ mod tests {
         for milliseconds in (1..=200).rev() {
             latencies.add(Duration::from_millis(milliseconds));
         }
-        let expected =
-            [(50, 100), (90, 180), (99, 198), (100, 200)].map(|(p, ms)| (p, Duration::from_millis(ms)));
+        let expected = [(50, 100), (90, 180), (99, 198), (100, 200)]
+            .map(|(p, ms)| (p, Duration::from_millis(ms)));
         assert_eq!(latencies.percentiles(), expected);
     }
 

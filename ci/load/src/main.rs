@@ -40,7 +40,8 @@
 //!   executors. That of this process tells how much of the machine the measuring itself took.
 //! - *allocation interval*: resources that were given back are offered again at the next beat of
 //!   this length. Mesos' default, 1 s, would hold a framework back for most of the time, so it is
-//!   50 ms here unless `--allocation_interval` says otherwise.
+//!   50 ms here unless `--allocation_interval` says otherwise. An agent's offer is used once in each
+//!   beat, so there can be no more than agents × batch tasks per beat.
 
 #![forbid(unsafe_code)]
 // A measuring tool lives on the real machine: it reads /proc, starts processes and looks at clocks.

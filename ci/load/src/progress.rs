@@ -127,12 +127,15 @@ impl Progress {
 
     /// How far everything came.
     pub fn missing(&self) -> String {
-        let Self { registered, launched, running, running_acknowledged, .. } = self;
-        let Self { finished, finished_acknowledged, .. } = self;
+        let Self { registered, launched, running, finished, .. } = self;
+        let tasks = format!("tasks launched {launched}, running {running}, finished {finished}");
+        if registered.target == 0 {
+            return tasks;
+        }
+        let Self { running_acknowledged, finished_acknowledged, .. } = self;
         format!(
-            "agents registered {registered}; tasks launched {launched}, running {running} \
-             (acknowledged {running_acknowledged}), finished {finished} (acknowledged \
-             {finished_acknowledged})"
+            "agents registered {registered}; {tasks}; running and acknowledged \
+             {running_acknowledged}, finished and acknowledged {finished_acknowledged}"
         )
     }
 

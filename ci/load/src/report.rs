@@ -45,7 +45,12 @@ impl Report {
 
     /// A setting that is a duration.
     pub fn setting(&mut self, key: &str, label: &str, value: Duration) {
-        self.row(format!("{key}_seconds"), label, json!(value.as_secs_f64()), duration::format(value));
+        self.row(
+            format!("{key}_seconds"),
+            label,
+            json!(value.as_secs_f64()),
+            duration::format(value),
+        );
     }
 
     /// A measured time.
@@ -72,7 +77,12 @@ impl Report {
     /// How many of `counter`'s tasks there were in a second.
     pub fn rate(&mut self, key: &str, label: &str, progress: &Progress, counter: &Counter) {
         let (duration, rate) = progress.rate(counter);
-        self.row(format!("{key}_per_second"), format!("{label} per second"), json!(rate), format!("{rate:.1}"));
+        self.row(
+            format!("{key}_per_second"),
+            format!("{label} per second"),
+            json!(rate),
+            format!("{rate:.1}"),
+        );
         self.time(key, &format!("{label}, until the last"), duration);
     }
 
@@ -81,7 +91,9 @@ impl Report {
         for (percent, value) in latencies.percentiles() {
             match percent {
                 100 => self.time(&format!("{key}_max"), &format!("{label}, longest"), value),
-                _ => self.time(&format!("{key}_p{percent}"), &format!("{label}, {percent} %"), value),
+                _ => {
+                    self.time(&format!("{key}_p{percent}"), &format!("{label}, {percent} %"), value)
+                }
             }
         }
     }

@@ -89,10 +89,16 @@ impl Registration {
 
     fn back_off(&mut self, now: Instant, options: &Options, random: &mut Generator) {
         let factor = options.registration_backoff_factor;
+        // A master that is not there is asked again soon, so that it is found soon when it returns.
+        // One that is there and does not answer is busy, and is left alone for longer each time.
+        let absent = self.state == State::Connecting;
+        let attempts = if absent { self.attempts.min(1) } else { self.attempts };
         // Beyond 2^16 the cap holds for any factor that a human would set.
-        let bound = factor.saturating_mul(1 << self.attempts.min(16)).min(BACKOFF_MAX);
+        let bound = factor.saturating_mul(1 << attempts.min(16)).min(BACKOFF_MAX);
         let wait = bound.mul_f64(random.fraction());
-        self.attempts = self.attempts.saturating_add(1);
+        if !absent {
+            self.attempts = self.attempts.saturating_add(1);
+        }
         self.enter(State::Waiting, now + wait);
     }
 }

@@ -170,6 +170,7 @@ impl<'a> Context<'a> {
     /// is not terminal (TASK_UNKNOWN, TASK_UNREACHABLE) and that the framework has given up.
     pub fn forget(&mut self, task_id: &v1::TaskId) {
         self.session.tasks.forget(task_id);
+        self.session.reconciliation.forget(task_id);
     }
 
     /// Sends a message to an executor. Delivery is not guaranteed.

@@ -61,8 +61,9 @@
 //!   update that an agent repeats because its acknowledgement was lost is acknowledged again and
 //!   not delivered again. What the master makes up by itself has no uuid and is not acknowledged.
 //! - **Reconciliation.** After every re-subscription it asks the master for all tasks, and by name
-//!   for those it knows and that are not terminal, until each one was answered. The framework sees
-//!   the answers that hold news.
+//!   for those it knows and that are not terminal, until each one was answered with a state that
+//!   settles something; it goes on asking, once a minute at last, while all that is known is that a
+//!   task is unreachable or unknown. The framework sees the answers that hold news.
 //! - **Kills** are repeated after every re-subscription until the task is terminal.
 //! - **Everything else** said without a subscription is dropped, and the call's [`Delivery`] says
 //!   so: offers are void then, and acknowledgements come up again because agents repeat updates.

@@ -1,5 +1,6 @@
 //! The state machine of a session: inputs from the connection in, calls out.
 
+use orrery_api::v1::TaskState;
 use orrery_api::v1::scheduler::{self, Call, call, event};
 use orrery_runtime::machine::Machine;
 use orrery_runtime::{Generator, Instant, Now};
@@ -223,6 +224,11 @@ impl<F: Framework> SchedulerMachine<F> {
 
     fn update(&mut self, now: Now, status: orrery_api::v1::TaskStatus, outputs: &mut Vec<Output>) {
         let asked = self.session.reconciliation.answered(&status.task_id);
+        let settles_nothing =
+            matches!(status.state(), TaskState::TaskUnreachable | TaskState::TaskUnknown);
+        if settles_nothing && self.session.tasks.is_live(&status.task_id) {
+            self.session.reconciliation.keep_asking(now.instant, &status.task_id);
+        }
         match self.session.tasks.update(&status, asked) {
             Verdict::Ignore => {}
             Verdict::AcknowledgeOnly => {

@@ -3,7 +3,9 @@
 //! A master that took over, or that could not reach the framework for a while, sends no updates for
 //! what happened meanwhile. After each re-subscription the session therefore asks for every task
 //! that is not terminal, by name, and again with growing pauses until each one was answered: a
-//! master stays silent about tasks on agents that have not come back to it yet.
+//! master stays silent about tasks on agents that have not come back to it yet. TASK_UNREACHABLE and
+//! TASK_UNKNOWN settle nothing: when the agent returns to a master that took over meanwhile, that one
+//! cannot tell what it never had on record, so such tasks are asked for until more is known.
 
 use std::collections::BTreeSet;
 
@@ -54,6 +56,19 @@ impl Reconciliation {
         self.asked.remove(&task_id.value) || self.asked_all
     }
 
+    /// What was heard about a task settles nothing: it is asked for again.
+    pub(crate) fn keep_asking(&mut self, now: Instant, task_id: &v1::TaskId) {
+        self.unanswered.insert(task_id.value.clone());
+        if self.due.is_none() {
+            self.due = Some(now + self.backoff.next_fixed());
+        }
+    }
+
+    /// Stops asking for a task.
+    pub(crate) fn forget(&mut self, task_id: &v1::TaskId) {
+        self.unanswered.remove(&task_id.value);
+    }
+
     /// Notes what the framework itself asks for; nothing named means everything.
     pub(crate) fn ask<'a>(&mut self, tasks: impl ExactSizeIterator<Item = &'a v1::TaskId>) {
         self.asked_all |= tasks.len() == 0;
@@ -68,6 +83,10 @@ impl Reconciliation {
     /// The tasks to ask for now, if it is time.
     pub(crate) fn due_tasks(&mut self, now: Instant) -> Vec<v1::TaskId> {
         if self.due.is_none_or(|due| due > now) {
+            return Vec::new();
+        }
+        if self.unanswered.is_empty() {
+            self.due = None;
             return Vec::new();
         }
         self.due = Some(now + self.backoff.next_fixed());
@@ -110,6 +129,22 @@ mod tests {
         );
         reconciliation.answered(&id("b"));
         assert_eq!(reconciliation.deadline(), None);
+    }
+
+    #[test]
+    fn what_settles_nothing_is_asked_for_until_it_is_forgotten() {
+        let mut reconciliation = Reconciliation::default();
+        let start = Instant::default();
+        reconciliation.keep_asking(start, &id("a"));
+        let first = start + Duration::from_secs(1);
+        assert_eq!(reconciliation.deadline(), Some(first));
+        assert_eq!(reconciliation.due_tasks(first), [id("a")]);
+        reconciliation.answered(&id("a"));
+        reconciliation.keep_asking(first, &id("a"));
+        let second = first + Duration::from_secs(4);
+        assert_eq!(reconciliation.deadline(), Some(second));
+        reconciliation.forget(&id("a"));
+        assert!(reconciliation.due_tasks(second).is_empty());
     }
 
     #[test]

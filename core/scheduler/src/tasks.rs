@@ -190,6 +190,11 @@ impl TaskBook {
             .map(|(id, _)| id.as_str())
     }
 
+    /// Whether a task is known and not terminal.
+    pub(crate) fn is_live(&self, task_id: &v1::TaskId) -> bool {
+        self.records.get(&task_id.value).is_some_and(|record| record.ending.is_none())
+    }
+
     /// Forgets a task: it is not asked about and not killed again.
     pub(crate) fn forget(&mut self, task_id: &v1::TaskId) {
         self.records.remove(&task_id.value);

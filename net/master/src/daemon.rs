@@ -116,7 +116,14 @@ impl Shared {
         // A stopping master needs no inputs any more.
         let _ = self.feeder.feed(Input::SubscriberGone { connection }).await;
         // Last, because this ends the watcher, which may be who is calling.
-        drop(lock(&self.subscribers).remove(&connection));
+        self.forget_subscriber(connection);
+    }
+
+    fn forget_subscriber(&self, connection: ConnectionId) {
+        let subscriber = lock(&self.subscribers).remove(&connection);
+        if let Some(subscriber) = subscriber {
+            lock(&self.streams).remove(&subscriber.stream_id);
+        }
     }
 
     /// Feeds the input that `make` builds and waits for the machine's answer.
@@ -136,10 +143,7 @@ impl Shared {
         match output {
             Output::Event { connection, event } => self.send_event(connection, &event),
             Output::CloseConnection { connection } => {
-                let subscriber = lock(&self.subscribers).remove(&connection);
-                if let Some(subscriber) = subscriber {
-                    lock(&self.streams).remove(&subscriber.stream_id);
-                }
+                self.forget_subscriber(connection);
             }
             Output::Reply { request, answer } => {
                 if let Some(sender) = lock(&self.requests).remove(&request) {

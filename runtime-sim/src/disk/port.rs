@@ -180,7 +180,7 @@ async fn on_disk<T>(
 
 /// Makes the names in a folder durable.
 async fn sync_directory(host: &Host, path: &Path) -> io::Result<()> {
-    let place = host.files().lock().find(&path, true)?;
+    let place = host.files().lock().find(path, true)?;
     let id = place.id.ok_or(io::ErrorKind::NotFound)?;
     host.files().lock().folder(id)?;
     let (sequence, fails) = flush(host).await;

@@ -110,7 +110,7 @@ mod tests {
             let lengths = (0..64).map(|seed| torn(Tearing::Blocks(size), seed).len());
             let lengths: std::collections::BTreeSet<usize> = lengths.collect();
             let at_boundary = |length: &usize| {
-                length % size as usize == 0 || [700, 4_700, 8_700].contains(length)
+                length.is_multiple_of(size as usize) || [700, 4_700, 8_700].contains(length)
             };
             assert!(lengths.iter().all(at_boundary), "{lengths:?}");
             assert!(lengths.len() > 3, "{lengths:?}");

@@ -140,8 +140,11 @@ impl NetworkControl {
         self.with(|network, world| {
             let row = network.links.get_mut(from.index() as usize);
             if let Some(link) = row.and_then(|row| row.get_mut(to.index() as usize)) {
+                let before = (link.latency, link.bandwidth);
                 change(link);
-                network.record_quality(world, from.index(), to.index());
+                if (link.latency, link.bandwidth) != before {
+                    network.record_quality(world, from.index(), to.index());
+                }
             }
         });
     }

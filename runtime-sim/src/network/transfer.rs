@@ -324,7 +324,9 @@ impl Network {
         end.reader = None;
         end.writer = None;
         let (owner, number) = (end.owner, connection.number);
-        connection.connector = None;
+        if side == 0 {
+            connection.connector = None;
+        }
         self.disown_end(owner, key, side);
         self.record(world, owner, "close", &[number, side as u64, reset], || format!("#{number}"));
         self.remove_if_dead(key);

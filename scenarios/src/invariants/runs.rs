@@ -131,7 +131,10 @@ impl Runs {
                 let Some(id) = task_of(&process.command) else { continue };
                 if tasks.has_ended(id) {
                     let name = host.name();
-                    return Err(format!("task {id} has ended but runs on {name} as {}", process.id));
+                    return Err(format!(
+                        "task {id} has ended but runs on {name} as {}",
+                        process.id
+                    ));
                 }
             }
         }

@@ -44,7 +44,8 @@ fn temper(random: &mut Generator) -> Temper {
 fn operations(random: &mut Generator, shape: &Shape, length: u64) -> Vec<Step> {
     let mut steps = Vec::new();
     for framework in 0..shape.frameworks.len() {
-        let first = Operation::Launch { count: between(random, 1, 4) as usize, script: script(random) };
+        let first =
+            Operation::Launch { count: between(random, 1, 4) as usize, script: script(random) };
         steps.push(step(between(random, 0, 2_000), Action::Operate(framework, first)));
         for _ in 0..between(random, 2, 9) {
             let action = Action::Operate(framework, operation(random));
@@ -78,15 +79,18 @@ fn script(random: &mut Generator) -> Script {
 }
 
 fn abuse(random: &mut Generator) -> Abuse {
-    *pick(random, &[
-        Abuse::Used,
-        Abuse::Used,
-        Abuse::Withdrawn,
-        Abuse::Withdrawn,
-        Abuse::Foreign,
-        Abuse::Invented,
-        Abuse::TooLarge,
-    ])
+    *pick(
+        random,
+        &[
+            Abuse::Used,
+            Abuse::Used,
+            Abuse::Withdrawn,
+            Abuse::Withdrawn,
+            Abuse::Foreign,
+            Abuse::Invented,
+            Abuse::TooLarge,
+        ],
+    )
 }
 
 fn faults(random: &mut Generator, shape: &Shape, length: u64) -> Vec<Step> {
@@ -173,9 +177,24 @@ mod tests {
             text += &Plan::draw(&mut Generator::from_number(seed)).to_string();
         }
         for word in [
-            "kill master", "kill agent", "kill scheduler", "kill an executor", "crash master",
-            "crash agent", "pause", "cut master = ", " > ", "slow", "reset", "Used", "Withdrawn",
-            "Foreign", "Invented", "TooLarge", "fails over", "Stubborn",
+            "kill master",
+            "kill agent",
+            "kill scheduler",
+            "kill an executor",
+            "crash master",
+            "crash agent",
+            "pause",
+            "cut master = ",
+            " > ",
+            "slow",
+            "reset",
+            "Used",
+            "Withdrawn",
+            "Foreign",
+            "Invented",
+            "TooLarge",
+            "fails over",
+            "Stubborn",
         ] {
             assert!(text.contains(word), "{word}");
         }

@@ -56,6 +56,7 @@ class Lanes {
     const { pen, width, height } = fit(this.canvas);
     Object.assign(this, { pen, width, height, color: this.readColors() });
     this.drawn = { events: 0, arrows: 0 };
+    this.names = [];
     pen.font = "11px system-ui, sans-serif";
     pen.textBaseline = "middle";
     pen.save();
@@ -112,7 +113,8 @@ class Lanes {
         pen.fillStyle = color["process-edge"];
         pen.fillRect(left, this.y(life.row) + 3, 1.5, ROW - 6);
       }
-      if (right - left > 40) this.label(`${life.process} ${life.command}`, left + 5, right, life.row);
+      const name = `${life.process} ${life.command}`;
+      if (right - left > 90) this.label(name, left + 5, right, life.row);
     }
   }
 
@@ -120,7 +122,8 @@ class Lanes {
     const { pen, color } = this;
     const room = Math.floor((right - left) / 6.2);
     pen.fillStyle = color.faint;
-    pen.fillText(text.length > room ? text.slice(0, room - 1) + "…" : text, left, this.y(row) + ROW / 2);
+    const shown = text.length > room ? text.slice(0, room - 1) + "…" : text;
+    pen.fillText(shown, left, this.y(row) + ROW / 2);
   }
 
   drawSpans() {
@@ -160,7 +163,7 @@ class Lanes {
 
   drawArrow(arrow, { x0, y0, x1, y1 }, bright) {
     const { pen, color } = this;
-    const strength = arrow.group === "messages" ? 0.75 : 0.5;
+    const strength = this.isRoomy() ? 0.8 : 0.4;
     pen.globalAlpha = bright ? strength : FAINT;
     pen.strokeStyle = pen.fillStyle = color[GROUPS[arrow.group].color];
     pen.lineWidth = 1;
@@ -177,18 +180,32 @@ class Lanes {
     pen.fill();
     pen.globalAlpha = 1;
     this.drawn.arrows += 1;
-    if (arrow.group === "messages" && bright && this.isRoomy()) this.nameArrow(arrow, x0, y0, x1, y1);
+    const isNamed = arrow.group === "messages" && bright && this.isRoomy();
+    if (isNamed) this.nameArrow(arrow, x0, y0, x1, y1);
   }
 
   /** Whether messages are few enough in the window for their names. */
   isRoomy() {
-    return this.view.to - this.view.from < 400 * this.width;
+    return this.view.to - this.view.from < 500 * this.width;
   }
 
+  /** Writes a message's name beside its arrow, near the head, if no other name is there. */
   nameArrow(arrow, x0, y0, x1, y1) {
     const { pen, color } = this;
+    const name = arrow.from.text.split(" ", 1)[0];
+    const reach = Math.min(26 / Math.max(Math.abs(y1 - y0), 1), 0.5);
+    const [x, y] = [x1 + (x0 - x1) * reach + 6, y1 + (y0 - y1) * reach];
+    const box = { left: x, right: x + pen.measureText(name).width + 4, top: y - 6, bottom: y + 6 };
+    const meets = (other) => box.left < other.right && other.left < box.right
+      && box.top < other.bottom && other.top < box.bottom;
+    if (this.names.some(meets)) return;
+    this.names.push(box);
+    pen.fillStyle = color.back;
+    pen.globalAlpha = 0.75;
+    pen.fillRect(box.left - 1, box.top, box.right - box.left, box.bottom - box.top);
+    pen.globalAlpha = 1;
     pen.fillStyle = color.message;
-    pen.fillText(arrow.from.text.split(" ", 1)[0], (x0 + x1) / 2 + 4, (y0 + y1) / 2);
+    pen.fillText(name, x, y);
   }
 
   drawEvents() {
@@ -332,12 +349,14 @@ class Lanes {
     const scale = width / Math.max(model.end, 1);
     const counts = new Uint32Array(Math.ceil(width) + 1);
     for (const event of model.events) {
-      if (GROUPS[event.group].shown && view.isBright(event)) counts[Math.floor(event.time * scale)] += 1;
+      const isCounted = GROUPS[event.group].shown && view.isBright(event);
+      if (isCounted) counts[Math.floor(event.time * scale)] += 1;
     }
     const most = counts.reduce((one, other) => Math.max(one, other), 1);
     for (const span of model.spans) {
       pen.fillStyle = color[span.kind === "pause" ? "slow" : span.kind];
-      pen.fillRect(span.start * scale, 0, Math.max(((span.stop ?? model.end) - span.start) * scale, 1), height);
+      const length = (span.stop ?? model.end) - span.start;
+      pen.fillRect(span.start * scale, 0, Math.max(length * scale, 1), height);
     }
     pen.fillStyle = color.message;
     counts.forEach((count, x) => {
@@ -374,7 +393,8 @@ class Lanes {
   arrowNear(x, y) {
     let best = null;
     for (const arrow of this.model.arrows) {
-      if (!GROUPS[arrow.group].shown || arrow.start > this.view.to || arrow.stop < this.view.from) continue;
+      const isOutside = arrow.start > this.view.to || arrow.stop < this.view.from;
+      if (!GROUPS[arrow.group].shown || isOutside) continue;
       const [x0, x1] = [this.x(arrow.start), this.x(arrow.stop)];
       const [y0, y1] = [arrow.from, arrow.to].map((event) => this.y(event.row) + ROW / 2);
       const length = Math.hypot(x1 - x0, y1 - y0) || 1;

@@ -22,11 +22,13 @@ const GROUPS = {
 // Channels that more than one pair of processes uses: there the latest message is meant.
 const SHARED_CHANNELS = ["scheduler", "executor"];
 
+const GROUP_OF_KIND = new Map(
+  Object.entries(GROUPS).flatMap(([name, group]) => group.kinds.map((kind) => [kind, name])));
+
 /** The group of an event; kinds that nobody knows are the scenario's own. */
 function groupOf(kind, text) {
   if (kind === "log" && text.startsWith("DEBUG")) return "debug";
-  const found = Object.keys(GROUPS).find((name) => GROUPS[name].kinds.includes(kind));
-  return found || "notes";
+  return GROUP_OF_KIND.get(kind) || "notes";
 }
 
 /** Builds everything that is drawn from the trace's rows [time, host, process, kind, text]. */
@@ -220,8 +222,11 @@ class Model {
 
   finish() {
     // The names that nobody booted are no machines: the scenario, the network as a whole.
-    const machines = this.hosts.filter((host) => host.boots);
     const voices = this.hosts.filter((host) => !host.boots && host.name !== "world");
+    voices.sort((one, other) => one.name.localeCompare(other.name, "en"));
+    // Machines with few processes come first, so that arrows between them cross little.
+    const machines = this.hosts.filter((host) => host.boots);
+    machines.sort((one, other) => one.slots.length - other.slots.length);
     this.rows = [];
     for (const host of [...voices, ...machines]) {
       host.row = this.rows.length;

@@ -216,7 +216,8 @@ class Page {
     canvas.addEventListener("pointermove", (mouse) => {
       if (!held) return this.tip(mouse);
       const [byX, byY] = [mouse.offsetX - held.x, mouse.offsetY - held.y];
-      held = { x: mouse.offsetX, y: mouse.offsetY, moved: held.moved + Math.abs(byX) + Math.abs(byY) };
+      const moved = held.moved + Math.abs(byX) + Math.abs(byY);
+      held = { x: mouse.offsetX, y: mouse.offsetY, moved };
       const { view, lanes } = this;
       view.move((-byX * (view.to - view.from)) / (lanes.width - NAMES));
       view.scroll -= byY;
@@ -363,7 +364,8 @@ class Page {
       const time = make("span", `${seconds(event.time)} `);
       const place = make("span", `${placeOf(event)} `);
       [time.className, place.className] = ["time", "place"];
-      const row = make("div", "", time, place, make("b", event.kind), ` ${event.text.slice(0, 160)}`);
+      const kind = make("b", event.kind);
+      const row = make("div", "", time, place, kind, ` ${event.text.slice(0, 160)}`);
       row.className = event === selected ? "row selected" : "row";
       row.style.top = `${index * LIST_ROW}px`;
       row.addEventListener("click", () => this.select(event, true));

@@ -25,6 +25,7 @@ pub async fn check(runtime: &Runtime, folder: &Path) {
     linking(disk, &root.join("linking")).await;
     metadata(disk, &root.join("metadata")).await;
     removing(disk, &root.join("removing")).await;
+    syncing(disk, &root.join("syncing")).await;
     replacing_durably(disk, &root.join("replacing")).await;
     for entry in disk.list(&root).await.expect("lists") {
         disk.remove_directory(&root.join(entry.name))
@@ -364,6 +365,20 @@ async fn removing(disk: &dyn Disk, folder: &Path) {
         "a folder below a file",
         disk.create_directories(&kept.join("file/x")).await,
     );
+}
+
+/// What has no name any more can still be written and synced.
+async fn syncing(disk: &dyn Disk, folder: &Path) {
+    let path = make(disk, folder).await.join("file");
+    let file = disk.open(&path, OpenOptions::CREATE).await.expect("creates");
+    file.write_at(0, "kept".into()).await.expect("writes");
+    disk.remove_file(&path).await.expect("removes");
+    disk.sync_directory(folder).await.expect("syncs");
+    file.write_at(4, " on".into()).await.expect("writes without a name");
+    file.sync().await.expect("syncs without a name");
+    assert_eq!(text_at(&*file, 0, 9).await, "kept on");
+    let missing = failure("syncing nothing", disk.sync_directory(&folder.join("none")).await);
+    assert_eq!(missing, ErrorKind::NotFound);
 }
 
 async fn replacing_durably(disk: &dyn Disk, folder: &Path) {

@@ -19,6 +19,8 @@ pub async fn check(runtime: &Runtime) {
     much_goes_both_ways(runtime).await;
     one_direction_closes(runtime).await;
     a_lost_peer_is_noticed(runtime).await;
+    closing_with_bytes_unread_resets(runtime).await;
+    a_stream_can_be_closed_before_it_is_used(runtime).await;
     listening_is_exclusive(runtime).await;
     nobody_listens(runtime).await;
     accepting_can_be_given_up(runtime).await;
@@ -163,6 +165,34 @@ async fn a_lost_peer_is_noticed(runtime: &Runtime) {
         matches!(kind, ErrorKind::BrokenPipe | ErrorKind::ConnectionReset),
         "{kind:?}"
     );
+}
+
+/// A reset is not an orderly end: who has sent bytes that nobody read is told so.
+async fn closing_with_bytes_unread_resets(runtime: &Runtime) {
+    let (mut client, mut server) = pair(runtime).await;
+    let conversation = async {
+        client.stream.write_all(b"never read").await.expect("writes");
+        // The first byte is read so that all of them are known to have arrived.
+        server.stream.read_exact(&mut [0; 1]).await.expect("reads");
+        drop(server);
+        client.stream.read(&mut [0; 1]).await
+    };
+    let reading = finish(runtime, "a reset", conversation).await;
+    assert_eq!(failure("reading after a reset", reading), ErrorKind::ConnectionReset);
+}
+
+/// Whoever was accepted and closed at once has been connected all the same.
+async fn a_stream_can_be_closed_before_it_is_used(runtime: &Runtime) {
+    let mut listener = listen(runtime).await;
+    let address = Address::from(listener.local_address());
+    for _ in 0..20 {
+        let close = async { drop(listener.accept().await.expect("accepts")) };
+        let both = async { tokio::join!(biased; close, runtime.network.connect(&address)).1 };
+        let connecting = finish(runtime, "connecting to who closes", both).await;
+        let mut client = connecting.expect("connects");
+        let reading = finish(runtime, "an end", client.stream.read(&mut [0; 1])).await;
+        assert_eq!(reading.expect("an orderly end"), 0);
+    }
 }
 
 async fn listening_is_exclusive(runtime: &Runtime) {

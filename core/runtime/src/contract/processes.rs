@@ -33,6 +33,7 @@ pub async fn check(runtime: &Runtime, shell: &Path, folder: &Path) {
     bench.termination_can_be_refused_but_not_killing().await;
     bench.groups_and_sessions_end_together().await;
     bench.many_at_once().await;
+    bench.killing_does_not_wait_for_the_program().await;
     bench.what_is_missing_is_not_found().await;
     bench.strangers_are_refused().await;
 }
@@ -237,6 +238,16 @@ impl Bench<'_> {
         // Each status goes to the one who waits for that process, in whatever order they ask.
         for (code, process) in processes.into_iter().rev() {
             assert_eq!(self.wait(process).await, ExitStatus::Exited(code));
+        }
+    }
+
+    /// However early the signal comes, it ends the process and is told as its end.
+    async fn killing_does_not_wait_for_the_program(&self) {
+        for _ in 0..10 {
+            let process = self.launch(self.command("sleep 600; exit 0")).await;
+            self.signal(Target::Session(process), Signal::Kill);
+            assert_eq!(self.wait(process).await, KILLED);
+            self.until_empty(process).await;
         }
     }
 

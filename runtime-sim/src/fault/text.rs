@@ -1,0 +1,129 @@
+//! Lines of words: cutting, quoting, and reading values from them.
+
+/// Why a line is no fault.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ParseFaultError {
+    /// A value has the wrong form.
+    #[error("{field} '{value}': expected {expected}")]
+    Wrong {
+        /// What the value is for.
+        field: &'static str,
+        /// The value.
+        value: String,
+        /// What could stand there.
+        expected: &'static str,
+    },
+    /// The line ends too early.
+    #[error("{field} is missing: expected a word")]
+    Missing {
+        /// What should stand next.
+        field: &'static str,
+    },
+}
+
+impl ParseFaultError {
+    pub(super) fn new(field: &'static str, value: &str, expected: &'static str) -> Self {
+        Self::Wrong { field, value: value.to_owned(), expected }
+    }
+}
+
+/// A value that is one or more words of a line.
+pub(super) trait Text: Sized {
+    /// Adds its words.
+    fn write(&self, words: &mut Vec<String>);
+
+    /// Takes its words; `field` says what it is for.
+    fn read(field: &'static str, words: &mut Words) -> Result<Self, ParseFaultError>;
+
+    /// Any value, for tests.
+    #[cfg(test)]
+    fn any() -> proptest::strategy::BoxedStrategy<Self>;
+}
+
+/// The words of a line that were not taken yet.
+pub(super) struct Words(std::iter::Peekable<std::vec::IntoIter<String>>);
+
+impl Words {
+    /// Cuts a line at its spaces; inside of double quotes they stay, and `\` makes the next
+    /// character an ordinary one (`\n` and `\r` are line breaks).
+    pub(super) fn split(line: &str) -> Result<Self, ParseFaultError> {
+        let unclosed = || ParseFaultError::new("line", line, "a closing quote");
+        let mut words = Vec::new();
+        let mut word: Option<String> = None;
+        let mut quoted = false;
+        let mut characters = line.chars();
+        while let Some(character) = characters.next() {
+            match character {
+                '"' => {
+                    quoted = !quoted;
+                    word.get_or_insert_default();
+                }
+                '\\' if quoted => {
+                    let escaped = match characters.next().ok_or_else(unclosed)? {
+                        'n' => '\n',
+                        'r' => '\r',
+                        other => other,
+                    };
+                    word.get_or_insert_default().push(escaped);
+                }
+                _ if character.is_whitespace() && !quoted => words.extend(word.take()),
+                _ => word.get_or_insert_default().push(character),
+            }
+        }
+        words.extend(word);
+        if quoted { Err(unclosed()) } else { Ok(Self(words.into_iter().peekable())) }
+    }
+
+    /// Takes the next word.
+    pub(super) fn next(&mut self, field: &'static str) -> Result<String, ParseFaultError> {
+        self.0.next().ok_or(ParseFaultError::Missing { field })
+    }
+
+    /// Takes the next word if it is `expected`.
+    pub(super) fn next_if(&mut self, expected: &str) -> bool {
+        self.0.next_if(|word| word == expected).is_some()
+    }
+
+    /// Takes the next word and makes a value of it.
+    pub(super) fn parse<T>(
+        &mut self,
+        field: &'static str,
+        expected: &'static str,
+        parse: impl FnOnce(&str) -> Option<T>,
+    ) -> Result<T, ParseFaultError> {
+        let word = self.next(field)?;
+        parse(&word).ok_or_else(|| ParseFaultError::new(field, &word, expected))
+    }
+
+    /// Makes sure that no word is left.
+    pub(super) fn end(mut self) -> Result<(), ParseFaultError> {
+        match self.0.next() {
+            Some(word) => Err(ParseFaultError::new("rest", &word, "the end of the line")),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Puts words into a line, quoted where they need it.
+pub(super) fn join(words: &[String]) -> String {
+    let quoted: Vec<String> = words.iter().map(|word| quote(word)).collect();
+    quoted.join(" ")
+}
+
+fn quote(word: &str) -> String {
+    let special = |character: char| character.is_whitespace() || matches!(character, '"' | '\\');
+    if !word.is_empty() && !word.contains(special) {
+        return word.to_owned();
+    }
+    let mut text = String::from('"');
+    for character in word.chars() {
+        match character {
+            '"' | '\\' => text.extend(['\\', character]),
+            '\n' => text.push_str("\\n"),
+            '\r' => text.push_str("\\r"),
+            _ => text.push(character),
+        }
+    }
+    text.push('"');
+    text
+}
