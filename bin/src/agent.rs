@@ -45,20 +45,12 @@ pub fn options(flags: &Flags) -> Result<Options, FlagError> {
         .get::<PathBuf>("work_dir")
         .map(master::absolute)
         .ok_or_else(|| FlagError::required("work_dir", "a folder for sandboxes"))?;
-    let master = flags
-        .get("master")
-        .ok_or_else(|| FlagError::required("master", "a master's address"))?;
+    let master =
+        flags.get("master").ok_or_else(|| FlagError::required("master", "a master's address"))?;
     let resources = host::resources(flags, &work_dir)?;
     let program = executor_program()?;
     let ip = host::ip(flags);
-    let mut options = Options::new(
-        ip,
-        flags.value("port"),
-        master,
-        work_dir,
-        resources,
-        program,
-    );
+    let mut options = Options::new(ip, flags.value("port"), master, work_dir, resources, program);
     options.advertise_ip = flags.get("advertise_ip");
     if options.advertise_ip.is_none() && ip.is_unspecified() {
         // Listening on all addresses, we tell others the one that leads here from the master.
@@ -67,9 +59,7 @@ pub fn options(flags: &Flags) -> Result<Options, FlagError> {
     options.advertise_port = flags.get("advertise_port");
     options.hostname = host::hostname(flags);
     options.attributes = agent_attributes(flags)?;
-    options
-        .executor_environment
-        .extend(executor_environment(flags)?);
+    options.executor_environment.extend(executor_environment(flags)?);
     options.switch_user = flags.is_set("switch_user");
     options.registration_backoff_factor = flags.value("registration_backoff_factor");
     options.executor_registration_timeout = flags.value("executor_registration_timeout");

@@ -24,19 +24,14 @@ pub fn run(invocation: &Invocation) -> Result<ExitCode, Failure> {
     let print = Box::new(say);
     let framework = Execute::new(&options, print).map_err(Failure::because)?;
     let scheduler_options = scheduler_options(&flags, &options)?;
-    let runtime = Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(Failure::because)?;
+    let runtime = Builder::new_current_thread().enable_all().build().map_err(Failure::because)?;
     let outcome = runtime.block_on(async {
         let ports = orrery_runtime_real::runtime();
         run_framework(ports, scheduler_options, framework).await
     });
     runtime.shutdown_background();
     if let Ending::Refused(reason) = outcome.ending {
-        return Err(Failure::Other(format!(
-            "the master refuses the framework: {reason}"
-        )));
+        return Err(Failure::Other(format!("the master refuses the framework: {reason}")));
     }
     Ok(ExitCode::from(outcome.framework.exit_code()))
 }
@@ -45,9 +40,8 @@ fn scheduler_options(
     flags: &Flags,
     options: &Options,
 ) -> Result<orrery_net_scheduler::Options, Failure> {
-    let master = flags
-        .get("master")
-        .ok_or_else(|| FlagError::required("master", "a master's address"))?;
+    let master =
+        flags.get("master").ok_or_else(|| FlagError::required("master", "a master's address"))?;
     let framework_info = options.framework_info().map_err(Failure::because)?;
     let mut scheduler = orrery_net_scheduler::Options::new(vec![master], framework_info);
     if flags.get::<String>("content_type").as_deref() == Some("json") {
@@ -92,9 +86,5 @@ fn options(flags: &Flags) -> Options {
 /// The parts of a list with commas.
 fn list(flags: &Flags, name: &str) -> Vec<String> {
     let text: String = flags.value(name);
-    text.split(',')
-        .map(str::trim)
-        .filter(|part| !part.is_empty())
-        .map(str::to_owned)
-        .collect()
+    text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned).collect()
 }

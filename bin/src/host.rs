@@ -58,9 +58,7 @@ pub fn hostname(flags: &Flags) -> Option<String> {
 /// The flag's value is not a list of resources.
 pub fn resources(flags: &Flags, work_dir: &Path) -> Result<Resources, FlagError> {
     let text: String = flags.value("resources");
-    let role = flags
-        .get::<String>("default_role")
-        .unwrap_or_else(|| "*".to_owned());
+    let role = flags.get::<String>("default_role").unwrap_or_else(|| "*".to_owned());
     let wrong = |value: &str, error: &dyn std::fmt::Display| FlagError::Invalid {
         flag: "--resources".to_owned(),
         value: value.to_owned(),
@@ -93,9 +91,7 @@ fn found(work_dir: &Path) -> [(&'static str, String); 4] {
 
 fn memory() -> u64 {
     let total = fs::read_to_string("/proc/meminfo").ok().and_then(|text| {
-        let line = text
-            .lines()
-            .find_map(|line| line.strip_prefix("MemTotal:"))?;
+        let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
         line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()
     });
     match total.map(|kilobytes| kilobytes / 1024) {
@@ -107,18 +103,12 @@ fn memory() -> u64 {
 
 /// Of the file system that `work_dir`, or the nearest folder above it that exists, is on.
 fn disk(work_dir: &Path) -> u64 {
-    let facts = work_dir
-        .ancestors()
-        .find_map(|folder| rustix::fs::statvfs(folder).ok());
+    let facts = work_dir.ancestors().find_map(|folder| rustix::fs::statvfs(folder).ok());
     let Some(facts) = facts else {
         return DISK_ASSUMED;
     };
     let total = facts.f_blocks.saturating_mul(facts.f_frsize) / MEGABYTE;
-    if total >= 2 * DISK_KEPT {
-        total - DISK_KEPT
-    } else {
-        total / 2
-    }
+    if total >= 2 * DISK_KEPT { total - DISK_KEPT } else { total / 2 }
 }
 
 /// Whether we may become other users.

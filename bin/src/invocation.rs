@@ -28,10 +28,7 @@ Commands:
 
 /// The line that `orrery version` prints.
 pub fn version() -> String {
-    format!(
-        "orrery {} (mesos {MESOS_VERSION})",
-        env!("CARGO_PKG_VERSION")
-    )
+    format!("orrery {} (mesos {MESOS_VERSION})", env!("CARGO_PKG_VERSION"))
 }
 
 /// What to run.
@@ -73,9 +70,7 @@ impl Program {
     }
 
     fn of_link(name: &str) -> Option<Self> {
-        let command = name
-            .strip_prefix("mesos-")
-            .or_else(|| name.strip_prefix("orrery-"))?;
+        let command = name.strip_prefix("mesos-").or_else(|| name.strip_prefix("orrery-"))?;
         match command {
             "master" | "agent" | "slave" | "local" | "execute" | "executor" => {
                 Self::of_command(command)
@@ -109,39 +104,26 @@ impl Invocation {
     pub fn of_this_process() -> Result<Self, UnknownCommand> {
         let text = |text: OsString| text.to_string_lossy().into_owned();
         let args = std::env::args_os().map(text).collect();
-        let environment = std::env::vars_os()
-            .map(|(name, value)| (text(name), text(value)))
-            .collect();
+        let environment =
+            std::env::vars_os().map(|(name, value)| (text(name), text(value))).collect();
         Self::new(args, environment)
     }
 
     fn new(args: Vec<String>, environment: Vec<(String, String)>) -> Result<Self, UnknownCommand> {
         let mut args = args.into_iter();
         let called = args.next().unwrap_or_default();
-        let link = Path::new(&called)
-            .file_name()
-            .map(|name| name.to_string_lossy().into_owned());
+        let link = Path::new(&called).file_name().map(|name| name.to_string_lossy().into_owned());
         if let Some(link) = link
             && let Some(program) = Program::of_link(&link)
         {
-            return Ok(Self {
-                program,
-                name: link,
-                args: args.collect(),
-                environment,
-            });
+            return Ok(Self { program, name: link, args: args.collect(), environment });
         }
         let command = args.next().unwrap_or_else(|| "help".to_owned());
         let Some(program) = Program::of_command(&command) else {
             return Err(UnknownCommand(command));
         };
         let name = format!("orrery {command}");
-        Ok(Self {
-            program,
-            name,
-            args: args.collect(),
-            environment,
-        })
+        Ok(Self { program, name, args: args.collect(), environment })
     }
 
     /// Reads the flags of the table `specs`. `None` when only help or the version was asked for;
@@ -175,43 +157,20 @@ mod tests {
     use super::*;
 
     fn call(args: &[&str]) -> Result<Invocation, UnknownCommand> {
-        Invocation::new(
-            args.iter().map(|&text| text.to_owned()).collect(),
-            Vec::new(),
-        )
+        Invocation::new(args.iter().map(|&text| text.to_owned()).collect(), Vec::new())
     }
 
     #[test]
     fn commands_and_links_name_programs() {
         for (args, program, name) in [
-            (
-                &["orrery", "master", "--port=1"][..],
-                Program::Master,
-                "orrery master",
-            ),
-            (
-                &["/usr/sbin/mesos-master", "--port=1"],
-                Program::Master,
-                "mesos-master",
-            ),
+            (&["orrery", "master", "--port=1"][..], Program::Master, "orrery master"),
+            (&["/usr/sbin/mesos-master", "--port=1"], Program::Master, "mesos-master"),
             (&["mesos-slave", "--port=1"], Program::Agent, "mesos-slave"),
             (&["mesos-agent", "--port=1"], Program::Agent, "mesos-agent"),
             (&["mesos-local", "--port=1"], Program::Local, "mesos-local"),
-            (
-                &["mesos-execute", "--port=1"],
-                Program::Execute,
-                "mesos-execute",
-            ),
-            (
-                &["mesos-executor", "--port=1"],
-                Program::Executor,
-                "mesos-executor",
-            ),
-            (
-                &["orrery-executor", "--port=1"],
-                Program::Executor,
-                "orrery-executor",
-            ),
+            (&["mesos-execute", "--port=1"], Program::Execute, "mesos-execute"),
+            (&["mesos-executor", "--port=1"], Program::Executor, "mesos-executor"),
+            (&["orrery-executor", "--port=1"], Program::Executor, "orrery-executor"),
         ] {
             let found = call(args).expect("known");
             assert_eq!((found.program, found.name.as_str()), (program, name));
@@ -221,14 +180,8 @@ mod tests {
 
     #[test]
     fn without_a_command_there_is_help_and_a_wrong_one_is_named() {
-        assert_eq!(
-            call(&["orrery"]).map(|found| found.program),
-            Ok(Program::Help)
-        );
+        assert_eq!(call(&["orrery"]).map(|found| found.program), Ok(Program::Help));
         let error = call(&["orrery", "mastre"]).expect_err("unknown");
-        assert_eq!(
-            error.to_string(),
-            "unknown command 'mastre': see 'orrery help'"
-        );
+        assert_eq!(error.to_string(), "unknown command 'mastre': see 'orrery help'");
     }
 }

@@ -31,11 +31,7 @@ pub fn run(invocation: &Invocation) -> Result<ExitCode, Failure> {
             temporary.path().to_owned()
         }
     };
-    let cluster = Cluster {
-        invocation,
-        flags: &flags,
-        work_dir: &work_dir,
-    };
+    let cluster = Cluster { invocation, flags: &flags, work_dir: &work_dir };
     daemon::run(async {
         let mut stop = Stop::listen()?;
         let runtime = orrery_runtime_real::runtime();
@@ -69,13 +65,9 @@ impl Cluster<'_> {
             // What is wrong with the agents' flags is told before anything runs.
             self.agent_options(options.port, last)?;
         }
-        let master = orrery_net_master::start(runtime.clone(), options)
-            .await
-            .map_err(Failure::because)?;
-        let mut running = Running {
-            master,
-            agents: Vec::new(),
-        };
+        let master =
+            orrery_net_master::start(runtime.clone(), options).await.map_err(Failure::because)?;
+        let mut running = Running { master, agents: Vec::new() };
         for number in 0..agents {
             let options = self.agent_options(running.master.address.port(), number)?;
             match orrery_net_agent::start(runtime.clone(), options).await {
@@ -106,11 +98,7 @@ impl Cluster<'_> {
     /// Agents take the ports after the master's, unless the system chooses ports.
     fn agent_flags(&self, master_port: u16, number: u16) -> Result<Flags, FlagError> {
         let chosen = self.flags.value::<u16>("port");
-        let port = if chosen == 0 {
-            0
-        } else {
-            self.port(chosen, number)?
-        };
+        let port = if chosen == 0 { 0 } else { self.port(chosen, number)? };
         let ip = host::ip(self.flags);
         let work_dir = self.work_dir.join("agents").join(number.to_string());
         let mut args = vec![
@@ -128,9 +116,7 @@ impl Cluster<'_> {
     }
 
     fn port(&self, first: u16, number: u16) -> Result<u16, FlagError> {
-        let port = number
-            .checked_add(1)
-            .and_then(|offset| first.checked_add(offset));
+        let port = number.checked_add(1).and_then(|offset| first.checked_add(offset));
         port.ok_or_else(|| FlagError::Invalid {
             flag: "--port".to_owned(),
             value: first.to_string(),
@@ -139,21 +125,13 @@ impl Cluster<'_> {
     }
 
     fn passed_on(&self, name: &str) -> Option<String> {
-        self.flags
-            .get::<String>(name)
-            .map(|value| format!("--{name}={value}"))
+        self.flags.get::<String>(name).map(|value| format!("--{name}={value}"))
     }
 
     /// What is not said here comes from the environment, as for the daemons themselves.
     fn complete(&self, specs: &[FlagSpec], args: Vec<String>) -> Result<Flags, FlagError> {
         let invocation = self.invocation;
-        parse(
-            &invocation.name,
-            specs,
-            &args,
-            &invocation.environment,
-            &read_file,
-        )
+        parse(&invocation.name, specs, &args, &invocation.environment, &read_file)
     }
 }
 

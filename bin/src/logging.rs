@@ -42,13 +42,8 @@ pub fn start_at(level: LevelFilter) -> Result<(), Failure> {
         })?,
         _ => Targets::new().with_default(level),
     };
-    let output = tracing_subscriber::fmt::layer()
-        .with_writer(std::io::stderr)
-        .with_ansi(false);
+    let output = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false);
     // A second call in one process changes nothing.
-    let _ = tracing_subscriber::registry()
-        .with(output)
-        .with(targets)
-        .try_init();
+    let _ = tracing_subscriber::registry().with(output).with(targets).try_init();
     Ok(())
 }

@@ -1,9 +1,5 @@
 //! The executable from outside: its errors, and a cluster in one process with real tasks.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    reason = "it runs processes"
-)]
+#![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "it runs processes")]
 
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
@@ -21,9 +17,7 @@ fn program(path: &Path, args: &[&str]) -> Command {
 }
 
 fn run(args: &[&str]) -> Output {
-    program(Path::new(PROGRAM), args)
-        .output()
-        .expect("the program runs")
+    program(Path::new(PROGRAM), args).output().expect("the program runs")
 }
 
 /// That `args` end with exit code 1 and one line, and what it says.
@@ -38,10 +32,7 @@ fn refused(args: &[&str]) -> String {
 #[test]
 fn bad_flags_end_with_one_line() {
     let unknown = refused(&["master", "--colour=red"]);
-    assert_eq!(
-        unknown,
-        "orrery master: unknown flag '--colour': see 'orrery master --help'\n"
-    );
+    assert_eq!(unknown, "orrery master: unknown flag '--colour': see 'orrery master --help'\n");
     assert!(refused(&["master"]).contains("missing flag '--work_dir'"));
     assert!(refused(&["agent", "--work_dir=/x"]).contains("missing flag '--master'"));
     assert!(refused(&["agent", "--work_dir=/x", "--master=zk://h/m"]).contains("election"));
@@ -57,13 +48,9 @@ fn a_link_with_mesos_name_is_that_program() {
     let folder = tempfile::tempdir().expect("a folder");
     let link = folder.path().join("mesos-slave");
     std::os::unix::fs::symlink(PROGRAM, &link).expect("a link");
-    let output = program(&link, &["--version"])
-        .output()
-        .expect("the program runs");
+    let output = program(&link, &["--version"]).output().expect("the program runs");
     assert_eq!(String::from_utf8_lossy(&output.stdout), "mesos 1.12.0\n");
-    let output = program(&link, &["--port=x"])
-        .output()
-        .expect("the program runs");
+    let output = program(&link, &["--port=x"]).output().expect("the program runs");
     assert!(String::from_utf8_lossy(&output.stderr).starts_with("mesos-slave: '--port'"));
 }
 
@@ -86,22 +73,10 @@ fn a_taken_port_is_named() {
     let address = taken.local_addr().expect("its address");
     let port = format!("--port={}", address.port());
     let work_dir = format!("--work_dir={}", folder.path().display());
-    let common = [
-        "--ip=127.0.0.1",
-        "--quiet",
-        port.as_str(),
-        work_dir.as_str(),
-    ];
-    for command in [
-        &["master"][..],
-        &["agent", "--master=127.0.0.1:1"],
-        &["local"],
-    ] {
+    let common = ["--ip=127.0.0.1", "--quiet", port.as_str(), work_dir.as_str()];
+    for command in [&["master"][..], &["agent", "--master=127.0.0.1:1"], &["local"]] {
         let line = refused(&[command, &common[..]].concat());
-        assert!(
-            line.contains(&format!("cannot listen on {address}")),
-            "{line}"
-        );
+        assert!(line.contains(&format!("cannot listen on {address}")), "{line}");
     }
 }
 
@@ -115,52 +90,24 @@ struct Local {
 impl Local {
     fn start(work_dir: &Path) -> Self {
         let work_dir = format!("--work_dir={}", work_dir.display());
-        let args = [
-            "local",
-            "--port=0",
-            "--resources=cpus:2;mem:512",
-            "--quiet",
-            &work_dir,
-        ];
+        let args = ["local", "--port=0", "--resources=cpus:2;mem:512", "--quiet", &work_dir];
         let mut command = program(Path::new(PROGRAM), &args);
-        let mut child = command
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("the program runs");
+        let mut child = command.stdout(Stdio::piped()).spawn().expect("the program runs");
         let mut stdout = BufReader::new(child.stdout.take().expect("a pipe"));
         let mut line = String::new();
-        stdout
-            .read_line(&mut line)
-            .expect("it says where it listens");
-        let address = line
-            .trim()
-            .rsplit('/')
-            .next()
-            .expect("an address")
-            .to_owned();
-        Self {
-            child,
-            stdout,
-            master: format!("--master={address}"),
-        }
+        stdout.read_line(&mut line).expect("it says where it listens");
+        let address = line.trim().rsplit('/').next().expect("an address").to_owned();
+        Self { child, stdout, master: format!("--master={address}") }
     }
 
     fn execute(&self, args: &[&str]) -> Command {
-        let common = [
-            "execute",
-            "--quiet",
-            "--resources=cpus:0.1;mem:32",
-            self.master.as_str(),
-        ];
+        let common = ["execute", "--quiet", "--resources=cpus:0.1;mem:32", self.master.as_str()];
         program(Path::new(PROGRAM), &[&common[..], args].concat())
     }
 
     /// Its exit code after SIGINT.
     fn interrupt(mut self) -> Option<i32> {
-        let id = i32::try_from(self.child.id())
-            .ok()
-            .and_then(Pid::from_raw)
-            .expect("an id");
+        let id = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).expect("an id");
         kill_process(id, Signal::INT).expect("it runs");
         let status = self.child.wait().expect("it ends");
         for line in self.stdout.lines() {
@@ -175,30 +122,20 @@ fn a_local_cluster_runs_commands_and_stops() {
     let folder = tempfile::tempdir().expect("a folder");
     let local = Local::start(folder.path());
 
-    let output = local
-        .execute(&["--name=good", "--command=echo done > made"])
-        .output();
+    let output = local.execute(&["--name=good", "--command=echo done > made"]).output();
     let output = output.expect("the program runs");
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert_eq!(output.status.code(), Some(0), "{text}");
     let states = ["TASK_STARTING", "TASK_RUNNING", "TASK_FINISHED"];
     for state in states {
-        assert!(
-            text.contains(&format!("status update {state} for task 'good'")),
-            "{text}"
-        );
+        assert!(text.contains(&format!("status update {state} for task 'good'")), "{text}");
     }
 
-    let output = local
-        .execute(&["--name=bad", "--command=exit 3", "--content_type=json"])
-        .output();
+    let output = local.execute(&["--name=bad", "--command=exit 3", "--content_type=json"]).output();
     let output = output.expect("the program runs");
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert_eq!(output.status.code(), Some(1), "{text}");
-    assert!(
-        text.contains("message: 'Command exited with status 3'"),
-        "{text}"
-    );
+    assert!(text.contains("message: 'Command exited with status 3'"), "{text}");
 
     assert_eq!(local.interrupt(), Some(0));
 }
@@ -209,10 +146,7 @@ fn a_local_cluster_kills_its_tasks_when_it_stops() {
     let local = Local::start(folder.path());
     // The task holds the write end of a pipe; the pipe ends when nothing of the task lives.
     let pipe = folder.path().join("pipe");
-    let made = Command::new("mkfifo")
-        .arg(&pipe)
-        .status()
-        .expect("mkfifo runs");
+    let made = Command::new("mkfifo").arg(&pipe).status().expect("mkfifo runs");
     assert!(made.success());
     let line = format!("--command=(echo alive; sleep 1000) > {}", pipe.display());
     let mut execute = local
@@ -226,11 +160,7 @@ fn a_local_cluster_kills_its_tasks_when_it_stops() {
     assert_eq!(text, "alive\n");
     assert_eq!(local.interrupt(), Some(0));
     text.clear();
-    assert_eq!(
-        reader.read_line(&mut text).expect("a pipe"),
-        0,
-        "nobody holds it any more"
-    );
+    assert_eq!(reader.read_line(&mut text).expect("a pipe"), 0, "nobody holds it any more");
     execute.kill().expect("it runs or has ended");
     execute.wait().expect("it ends");
 }

@@ -42,19 +42,10 @@ pub struct TestFramework {
 
 impl std::fmt::Debug for TestFramework {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self {
-            options,
-            launched,
-            finished,
-            failed,
-            ..
-        } = self;
+        let Self { options, launched, finished, failed, .. } = self;
         let mut debug = formatter.debug_struct("TestFramework");
         debug.field("options", options).field("launched", launched);
-        debug
-            .field("finished", finished)
-            .field("failed", failed)
-            .finish_non_exhaustive()
+        debug.field("finished", finished).field("failed", failed).finish_non_exhaustive()
     }
 }
 
@@ -102,11 +93,7 @@ impl TestFramework {
     /// Puts as many of the remaining tasks on an offer as fit.
     fn offer(&mut self, context: &mut Context<'_>, offer: v1::Offer) {
         let offered = Resources::from_messages(&offer.resources).unwrap_or_default();
-        self.print(format!(
-            "Received offer {} with {}",
-            offer.id.value,
-            describe(&offered)
-        ));
+        self.print(format!("Received offer {} with {}", offer.id.value, describe(&offered)));
         let mut rest = offered.unallocated();
         let mut tasks = Vec::new();
         while self.launched < self.options.tasks {
@@ -120,10 +107,7 @@ impl TestFramework {
             };
             rest = left;
             self.executors.insert(offer.agent_id.value.clone());
-            let line = format!(
-                "Launching task {} using offer {}",
-                self.launched, offer.id.value
-            );
+            let line = format!("Launching task {} using offer {}", self.launched, offer.id.value);
             self.print(line);
             tasks.push(self.task(&offer.agent_id));
             self.launched += 1;
@@ -145,16 +129,10 @@ impl TestFramework {
             ..Default::default()
         };
         match &self.options.executor {
-            Some(path) => v1::TaskInfo {
-                executor: Some(self.executor(path)),
-                ..task
-            },
+            Some(path) => v1::TaskInfo { executor: Some(self.executor(path)), ..task },
             None => {
                 let command = shell(format!("echo 'Hello from task {id}'"));
-                v1::TaskInfo {
-                    command: Some(command),
-                    ..task
-                }
+                v1::TaskInfo { command: Some(command), ..task }
             }
         }
     }
@@ -162,9 +140,7 @@ impl TestFramework {
     fn executor(&self, path: &str) -> v1::ExecutorInfo {
         v1::ExecutorInfo {
             r#type: Some(v1::executor_info::Type::Custom as i32),
-            executor_id: v1::ExecutorId {
-                value: EXECUTOR_ID.to_owned(),
-            },
+            executor_id: v1::ExecutorId { value: EXECUTOR_ID.to_owned() },
             name: Some("Test Executor".to_owned()),
             command: Some(shell(path.to_owned())),
             resources: self.per_executor.to_messages(),
@@ -200,13 +176,8 @@ impl TestFramework {
 impl Framework for TestFramework {
     fn event(&mut self, context: &mut Context<'_>, event: Event) {
         match event {
-            Event::Subscribed {
-                resubscribed: false,
-                ..
-            } => self.print("Registered!"),
-            Event::Subscribed {
-                resubscribed: true, ..
-            } => self.print("Reregistered!"),
+            Event::Subscribed { resubscribed: false, .. } => self.print("Registered!"),
+            Event::Subscribed { resubscribed: true, .. } => self.print("Reregistered!"),
             Event::Disconnected { .. } => self.print("Disconnected!"),
             Event::Offers(offers) => {
                 for offer in offers {
@@ -234,26 +205,15 @@ impl Framework for TestFramework {
 }
 
 fn shell(line: String) -> v1::CommandInfo {
-    v1::CommandInfo {
-        shell: Some(true),
-        value: Some(line),
-        ..Default::default()
-    }
+    v1::CommandInfo { shell: Some(true), value: Some(line), ..Default::default() }
 }
 
 /// Resources as the logs of frameworks have always shown them: with the role that they are
 /// reserved to, `*` when to none.
 fn describe(resources: &Resources) -> String {
     let describe_one = |entry: orrery_model::resources::Entry<'_>| {
-        let role = entry
-            .reservations()
-            .last()
-            .map_or("*", |reservation| reservation.role.as_str());
+        let role = entry.reservations().last().map_or("*", |reservation| reservation.role.as_str());
         format!("{}({role}):{}", entry.name(), entry.value())
     };
-    resources
-        .iter()
-        .map(describe_one)
-        .collect::<Vec<_>>()
-        .join("; ")
+    resources.iter().map(describe_one).collect::<Vec<_>>().join("; ")
 }

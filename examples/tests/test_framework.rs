@@ -21,10 +21,8 @@ impl Run {
         let lines = Arc::new(Mutex::new(Vec::new()));
         let printed = lines.clone();
         let print = Box::new(move |line: &str| printed.lock().unwrap().push(line.to_owned()));
-        let subscription = Subscription {
-            framework_info: options.framework_info(),
-            ..Default::default()
-        };
+        let subscription =
+            Subscription { framework_info: options.framework_info(), ..Default::default() };
         let framework = TestFramework::new(options, print).unwrap();
         let machine = SchedulerMachine::new(subscription, framework, Generator::from_number(1));
         let mut run = Self { machine, lines };
@@ -44,38 +42,27 @@ impl Run {
     }
 
     fn receive(&mut self, event: Event) -> Vec<Output> {
-        self.step(Input::Event {
-            connection: 1,
-            event: Box::new(event),
-        })
+        self.step(Input::Event { connection: 1, event: Box::new(event) })
     }
 
     fn offer(&mut self, id: &str, resources: &str) -> Vec<Output> {
         let resources = Resources::parse(resources, "*").unwrap().allocated_to("*");
         let offer = v1::Offer {
-            id: v1::OfferId {
-                value: id.to_owned(),
-            },
-            agent_id: v1::AgentId {
-                value: "S0".to_owned(),
-            },
+            id: v1::OfferId { value: id.to_owned() },
+            agent_id: v1::AgentId { value: "S0".to_owned() },
             resources: resources.to_messages(),
             ..Default::default()
         };
         self.receive(Event {
             r#type: Some(event::Type::Offers as i32),
-            offers: Some(event::Offers {
-                offers: vec![offer],
-            }),
+            offers: Some(event::Offers { offers: vec![offer] }),
             ..Default::default()
         })
     }
 
     fn update(&mut self, id: u32, state: TaskState) -> Vec<Output> {
         let status = v1::TaskStatus {
-            task_id: v1::TaskId {
-                value: id.to_string(),
-            },
+            task_id: v1::TaskId { value: id.to_string() },
             state: state as i32,
             ..Default::default()
         };
@@ -100,9 +87,7 @@ fn calls(outputs: &[Output]) -> Vec<&Call> {
 }
 
 fn launched(outputs: &[Output]) -> Vec<&v1::TaskInfo> {
-    let accepts = calls(outputs)
-        .into_iter()
-        .filter_map(|call| call.accept.as_ref());
+    let accepts = calls(outputs).into_iter().filter_map(|call| call.accept.as_ref());
     accepts
         .flat_map(|accept| &accept.operations)
         .filter_map(|operation| operation.launch.as_ref())
@@ -136,10 +121,7 @@ fn five_tasks_on_two_offers() {
 
 #[test]
 fn offers_that_are_too_small_or_too_late_are_declined() {
-    let mut run = Run::new(Options {
-        tasks: 1,
-        ..Options::default()
-    });
+    let mut run = Run::new(Options { tasks: 1, ..Options::default() });
     for resources in ["cpus:0.5;mem:13000", "cpus:4;mem:64"] {
         let outputs = run.offer("small", resources);
         assert_eq!(calls(&outputs)[0].r#type(), call::Type::Decline);
@@ -163,10 +145,7 @@ fn a_failed_task_ends_the_run_with_one() {
 #[test]
 fn an_executor_takes_its_own_share_once_on_each_agent() {
     let executor = Some("/opt/executor".to_owned());
-    let mut run = Run::new(Options {
-        executor,
-        ..Options::default()
-    });
+    let mut run = Run::new(Options { executor, ..Options::default() });
     let outputs = run.offer("O0", "cpus:4;mem:4096");
     let tasks = launched(&outputs);
     assert_eq!(tasks.len(), 3, "the executor's share leaves room for three");
@@ -184,31 +163,13 @@ fn the_command_line_is_read_strictly() {
     let parse = |arguments: &[&str]| {
         Options::parse(arguments.iter().map(|argument| (*argument).to_owned()))
     };
-    let options = parse(&[
-        "--master=h:1",
-        "--tasks=7",
-        "--task_mem=64",
-        "--executor=/x",
-    ])
-    .unwrap();
+    let options = parse(&["--master=h:1", "--tasks=7", "--task_mem=64", "--executor=/x"]).unwrap();
     assert_eq!(options.master, "h:1");
     assert_eq!((options.tasks, options.task_mem.as_str()), (7, "64"));
     assert_eq!(options.executor.as_deref(), Some("/x"));
-    assert_eq!(
-        parse(&["--tasks=x"]),
-        Err(OptionsError::Tasks("x".to_owned()))
-    );
-    assert_eq!(
-        parse(&["--fly=1"]),
-        Err(OptionsError::Unknown("fly".to_owned()))
-    );
-    assert_eq!(
-        parse(&["tasks"]),
-        Err(OptionsError::Form("tasks".to_owned()))
-    );
-    let wrong = Options {
-        task_cpus: "many".to_owned(),
-        ..Options::default()
-    };
+    assert_eq!(parse(&["--tasks=x"]), Err(OptionsError::Tasks("x".to_owned())));
+    assert_eq!(parse(&["--fly=1"]), Err(OptionsError::Unknown("fly".to_owned())));
+    assert_eq!(parse(&["tasks"]), Err(OptionsError::Form("tasks".to_owned())));
+    let wrong = Options { task_cpus: "many".to_owned(), ..Options::default() };
     assert!(TestFramework::new(wrong, Box::new(|_| {})).is_err());
 }

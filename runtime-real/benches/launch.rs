@@ -18,20 +18,13 @@ fn command() -> Command {
 }
 
 async fn launch_and_wait(runtime: Runtime, command: Command) {
-    let process = runtime
-        .processes
-        .launch(command)
-        .await
-        .expect("/bin/true starts");
+    let process = runtime.processes.launch(command).await.expect("/bin/true starts");
     let status = runtime.processes.wait(process).await.expect("it is ours");
     assert_eq!(status, ExitStatus::Exited(0));
 }
 
 fn launches(criterion: &mut Criterion) {
-    let tokio = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .expect("tokio");
+    let tokio = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("tokio");
     let runtime = tokio.block_on(async { orrery_runtime_real::runtime() });
     let mut group = criterion.benchmark_group("launch /bin/true");
 
@@ -45,10 +38,7 @@ fn launches(criterion: &mut Criterion) {
     {
         group.bench_function("as another user", |bench| {
             bench.iter(|| {
-                let command = Command {
-                    user: Some("nobody".to_owned()),
-                    ..command()
-                };
+                let command = Command { user: Some("nobody".to_owned()), ..command() };
                 tokio.block_on(launch_and_wait(runtime.clone(), command));
             });
         });

@@ -16,9 +16,7 @@ pub(crate) struct TokioClock {
 impl TokioClock {
     /// Starts the clock.
     pub(crate) fn new() -> Self {
-        Self {
-            zero: tokio::time::Instant::now(),
-        }
+        Self { zero: tokio::time::Instant::now() }
     }
 }
 

@@ -72,9 +72,7 @@ impl Disk for SystemDisk {
 
     fn metadata(&self, path: &Path) -> BoxFuture<'static, io::Result<Metadata>> {
         let path = path.to_owned();
-        Box::pin(blocking(move || {
-            fs::metadata(path).map(|facts| metadata(&facts))
-        }))
+        Box::pin(blocking(move || fs::metadata(path).map(|facts| metadata(&facts))))
     }
 
     fn symbolic_link(&self, target: &Path, link: &Path) -> BoxFuture<'static, io::Result<()>> {
@@ -114,10 +112,7 @@ fn list(path: &Path) -> io::Result<Vec<DirectoryEntry>> {
     for entry in fs::read_dir(path)? {
         let entry = entry?;
         let name = entry.file_name().to_string_lossy().into_owned();
-        entries.push(DirectoryEntry {
-            name,
-            kind: kind(entry.file_type()?),
-        });
+        entries.push(DirectoryEntry { name, kind: kind(entry.file_type()?) });
     }
     entries.sort_by(|one, other| one.name.cmp(&other.name));
     Ok(entries)
@@ -125,10 +120,7 @@ fn list(path: &Path) -> io::Result<Vec<DirectoryEntry>> {
 
 fn metadata(facts: &fs::Metadata) -> Metadata {
     let (uid, gid) = (facts.uid(), facts.gid());
-    let modified = facts
-        .mtime()
-        .saturating_mul(1_000_000_000)
-        .saturating_add(facts.mtime_nsec());
+    let modified = facts.mtime().saturating_mul(1_000_000_000).saturating_add(facts.mtime_nsec());
     Metadata {
         kind: kind(facts.file_type()),
         length: facts.len(),

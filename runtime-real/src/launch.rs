@@ -100,11 +100,8 @@ pub(crate) enum SpawnError {
 pub(crate) fn launch(command: Command) -> Result<Pid, LaunchError> {
     let user = switch_to(command.user.as_deref())?;
     let path = command.working_directory.as_path();
-    let working_directory =
-        open_directory(path, user.is_some()).map_err(|source| LaunchError::WorkingDirectory {
-            path: path.to_owned(),
-            source,
-        })?;
+    let working_directory = open_directory(path, user.is_some())
+        .map_err(|source| LaunchError::WorkingDirectory { path: path.to_owned(), source })?;
     // Of a name given twice the last one counts.
     let environment: BTreeMap<_, _> = command.environment.into_iter().collect();
     let program = find_program(&command.program, path, environment.get("PATH"))?;
@@ -130,18 +127,13 @@ pub(crate) fn launch(command: Command) -> Result<Pid, LaunchError> {
     };
     spawned.map_err(|error| match error {
         SpawnError::Process(source) => LaunchError::Process { source },
-        SpawnError::User(source) => LaunchError::SwitchUser {
-            user: command.user.unwrap_or_default(),
-            source,
-        },
-        SpawnError::WorkingDirectory(source) => LaunchError::WorkingDirectory {
-            path: command.working_directory,
-            source,
-        },
-        SpawnError::Program(source) => LaunchError::Program {
-            program: image.program,
-            source,
-        },
+        SpawnError::User(source) => {
+            LaunchError::SwitchUser { user: command.user.unwrap_or_default(), source }
+        }
+        SpawnError::WorkingDirectory(source) => {
+            LaunchError::WorkingDirectory { path: command.working_directory, source }
+        }
+        SpawnError::Program(source) => LaunchError::Program { program: image.program, source },
         SpawnError::ZeroByte(what) => LaunchError::ZeroByte { what },
     })
 }
@@ -152,13 +144,8 @@ fn switch_to(name: Option<&str>) -> Result<Option<User>, LaunchError> {
     match users::find(name) {
         Ok(Some(user)) if user.uid == geteuid().as_raw() => Ok(None),
         Ok(Some(user)) => Ok(Some(user)),
-        Ok(None) => Err(LaunchError::UnknownUser {
-            user: name.to_owned(),
-        }),
-        Err(source) => Err(LaunchError::SwitchUser {
-            user: name.to_owned(),
-            source,
-        }),
+        Ok(None) => Err(LaunchError::UnknownUser { user: name.to_owned() }),
+        Err(source) => Err(LaunchError::SwitchUser { user: name.to_owned(), source }),
     }
 }
 
@@ -183,26 +170,17 @@ fn find_program(
         let path = working_directory.join(program);
         return match executable(&path) {
             Ok(()) => Ok(path),
-            Err(source) => Err(LaunchError::Program {
-                program: path,
-                source,
-            }),
+            Err(source) => Err(LaunchError::Program { program: path, source }),
         };
     }
     let search = search.map_or(DEFAULT_PATH, String::as_str);
     let mut forbidden = None;
-    for folder in search
-        .split(':')
-        .filter(|_| !program.as_os_str().is_empty())
-    {
+    for folder in search.split(':').filter(|_| !program.as_os_str().is_empty()) {
         let path = working_directory.join(folder).join(program);
         match executable(&path) {
             Ok(()) => return Ok(path),
             Err(source) if source.kind() == io::ErrorKind::PermissionDenied => {
-                forbidden.get_or_insert(LaunchError::Program {
-                    program: path,
-                    source,
-                });
+                forbidden.get_or_insert(LaunchError::Program { program: path, source });
             }
             Err(_) => {}
         }
@@ -225,11 +203,7 @@ fn executable(path: &Path) -> io::Result<()> {
 }
 
 fn open_null() -> io::Result<OwnedFd> {
-    Ok(rustix::fs::open(
-        "/dev/null",
-        OFlags::RDONLY | OFlags::CLOEXEC,
-        Mode::empty(),
-    )?)
+    Ok(rustix::fs::open("/dev/null", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?)
 }
 
 /// Opens an output file for appending. One that is made here belongs to the user who will write it.
@@ -242,10 +216,7 @@ fn open_output(
     let path = working_directory.join(path);
     let mut options = fs::OpenOptions::new();
     // Should the path name a terminal, it does not become the daemon's.
-    options
-        .append(true)
-        .mode(0o644)
-        .custom_flags(libc::O_NOCTTY);
+    options.append(true).mode(0o644).custom_flags(libc::O_NOCTTY);
     let opened = options.open(&path).or_else(|error| {
         if error.kind() != io::ErrorKind::NotFound {
             return Err(error);
@@ -283,20 +254,11 @@ mod tests {
     #[test]
     fn what_cannot_run_is_told_apart() {
         let error = find("no-such-program", "/bin:/usr/bin").unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "program 'no-such-program' is not in PATH '/bin:/usr/bin'"
-        );
-        assert!(matches!(
-            find("", "/bin"),
-            Err(LaunchError::NotInPath { .. })
-        ));
+        assert_eq!(error.to_string(), "program 'no-such-program' is not in PATH '/bin:/usr/bin'");
+        assert!(matches!(find("", "/bin"), Err(LaunchError::NotInPath { .. })));
         let error: io::Error = find("passwd", "/etc").unwrap_err().into();
         assert_eq!(error.kind(), io::ErrorKind::PermissionDenied);
-        assert_eq!(
-            error.to_string(),
-            "cannot run program '/etc/passwd': permission denied"
-        );
+        assert_eq!(error.to_string(), "cannot run program '/etc/passwd': permission denied");
         let error: io::Error = find("/no/such", "/bin").unwrap_err().into();
         assert_eq!(error.kind(), io::ErrorKind::NotFound);
     }

@@ -51,7 +51,5 @@ async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> std::io::Result<T> + Send + 'static,
 ) -> std::io::Result<T> {
     // The error is that the work panicked or that the tokio runtime is shutting down.
-    tokio::task::spawn_blocking(work)
-        .await
-        .map_err(std::io::Error::other)?
+    tokio::task::spawn_blocking(work).await.map_err(std::io::Error::other)?
 }

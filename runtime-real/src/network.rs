@@ -50,19 +50,11 @@ fn connection(stream: TcpStream) -> io::Result<Connection> {
     rustix::net::sockopt::set_socket_keepalive(&stream, true)?;
     rustix::net::sockopt::set_tcp_keepidle(&stream, KEEPALIVE_IDLE)?;
     let (local, peer) = (stream.local_addr()?, stream.peer_addr()?);
-    Ok(Connection {
-        stream: Box::new(stream),
-        local,
-        peer,
-    })
+    Ok(Connection { stream: Box::new(stream), local, peer })
 }
 
 fn listen(address: SocketAddr) -> io::Result<SystemListener> {
-    let socket = if address.is_ipv4() {
-        TcpSocket::new_v4()?
-    } else {
-        TcpSocket::new_v6()?
-    };
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
     // A daemon that restarts must get its port back although old streams still linger.
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;

@@ -56,10 +56,7 @@ impl SystemProcesses {
             orphaned_sessions: BTreeSet::new(),
             next_sweep: FIRST_SWEEP,
         };
-        Self {
-            table: Arc::new(Mutex::new(table)),
-            use_pidfd: true,
-        }
+        Self { table: Arc::new(Mutex::new(table)), use_pidfd: true }
     }
 }
 
@@ -69,10 +66,7 @@ fn lock(table: &Mutex<Table>) -> MutexGuard<'_, Table> {
 }
 
 fn to_pid(process: ProcessId) -> io::Result<Pid> {
-    let pid = i32::try_from(process.0)
-        .ok()
-        .filter(|pid| *pid > 0)
-        .and_then(Pid::from_raw);
+    let pid = i32::try_from(process.0).ok().filter(|pid| *pid > 0).and_then(Pid::from_raw);
     pid.ok_or_else(|| not_ours(process.0))
 }
 
@@ -88,15 +82,9 @@ impl Processes for SystemProcesses {
             let newborn = blocking(move || {
                 let new_session = command.new_session;
                 let pid = launch::launch(command)?;
-                let launched = Launched {
-                    new_session,
-                    awaited: false,
-                };
+                let launched = Launched { new_session, awaited: false };
                 lock(&table).launched.insert(pid.as_raw_pid(), launched);
-                Ok(Newborn {
-                    pid,
-                    table: Some(table),
-                })
+                Ok(Newborn { pid, table: Some(table) })
             });
             Ok(newborn.await?.hand_over())
         })
@@ -131,10 +119,9 @@ impl Processes for SystemProcesses {
                 }
                 Ok(kill_process(pid, signal)?)
             }
-            Target::Group(process) => Ok(kill_process_group(
-                table.unwaited(to_pid(process)?)?,
-                signal,
-            )?),
+            Target::Group(process) => {
+                Ok(kill_process_group(table.unwaited(to_pid(process)?)?, signal)?)
+            }
             Target::Session(process) => {
                 let leader = to_pid(process)?;
                 let reaped = table.session_is_orphaned(leader)?;

@@ -6,10 +6,7 @@ use std::time::Duration;
 use super::*;
 
 fn processes(use_pidfd: bool) -> SystemProcesses {
-    SystemProcesses {
-        use_pidfd,
-        ..SystemProcesses::new()
-    }
+    SystemProcesses { use_pidfd, ..SystemProcesses::new() }
 }
 
 fn shell(script: &str) -> Command {
@@ -33,12 +30,8 @@ async fn both_ways_of_waiting_see_the_end() {
             assert_eq!(port.wait(process).await.unwrap(), ExitStatus::Exited(code));
         }
         assert!(!waiting.is_finished());
-        port.signal(Target::Process(sleeper), Signal::Terminate)
-            .unwrap();
-        assert_eq!(
-            waiting.await.unwrap().unwrap(),
-            ExitStatus::Signaled(libc::SIGTERM)
-        );
+        port.signal(Target::Process(sleeper), Signal::Terminate).unwrap();
+        assert_eq!(waiting.await.unwrap().unwrap(), ExitStatus::Signaled(libc::SIGTERM));
         assert!(lock(&port.table).launched.is_empty());
     }
 }
@@ -54,10 +47,7 @@ async fn a_second_waiter_is_refused_until_the_first_gives_up() {
     assert_eq!(refused.kind(), io::ErrorKind::ResourceBusy);
     drop(first);
     port.signal(Target::Process(process), Signal::Kill).unwrap();
-    assert_eq!(
-        port.wait(process).await.unwrap(),
-        ExitStatus::Signaled(libc::SIGKILL)
-    );
+    assert_eq!(port.wait(process).await.unwrap(), ExitStatus::Signaled(libc::SIGKILL));
 }
 
 #[tokio::test]
@@ -65,10 +55,7 @@ async fn a_process_that_nobody_took_over_is_killed() {
     let port = processes(true);
     let pid = to_pid(port.launch(shell("exec sleep 600")).await.unwrap()).unwrap();
     let mut ended = Ended::watch(pid, true).unwrap();
-    drop(Newborn {
-        pid,
-        table: Some(Arc::clone(&port.table)),
-    });
+    drop(Newborn { pid, table: Some(Arc::clone(&port.table)) });
     ended.hint().await.unwrap();
     assert!(lock(&port.table).launched.is_empty());
 }
@@ -84,13 +71,9 @@ async fn sessions_without_survivors_are_forgotten() {
         port.wait(process).await.unwrap();
     }
     let leader = to_pid(survivor).unwrap().as_raw_pid();
-    assert_eq!(
-        lock(&port.table).orphaned_sessions,
-        BTreeSet::from([leader])
-    );
+    assert_eq!(lock(&port.table).orphaned_sessions, BTreeSet::from([leader]));
     assert_eq!(lock(&port.table).next_sweep, FIRST_SWEEP);
-    port.signal(Target::Session(survivor), Signal::Kill)
-        .unwrap();
+    port.signal(Target::Session(survivor), Signal::Kill).unwrap();
 }
 
 #[tokio::test]
@@ -98,17 +81,10 @@ async fn strangers_are_never_signalled() {
     let port = processes(true);
     for number in [0, 1, std::process::id(), u32::MAX] {
         let process = ProcessId(number);
-        for target in [
-            Target::Process(process),
-            Target::Group(process),
-            Target::Session(process),
-        ] {
+        for target in [Target::Process(process), Target::Group(process), Target::Session(process)] {
             let error = port.signal(target, Signal::Terminate).unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::NotFound, "{target:?}");
         }
-        assert_eq!(
-            port.wait(process).await.unwrap_err().kind(),
-            io::ErrorKind::NotFound
-        );
+        assert_eq!(port.wait(process).await.unwrap_err().kind(), io::ErrorKind::NotFound);
     }
 }

@@ -131,8 +131,8 @@ fn deliver(process: &Process, signal: Signal) -> rustix::io::Result<()> {
     Ok(())
 }
 
-/// Whether any process, living or not, is in the session that `leader` leads or led. Mostly there is
-/// none left, and this is found out at a small part of the cost of reading every process's line.
+/// Whether any process, living or not, is in the session that `leader` leads or led. Mostly there
+/// is none left, and this is found out at a small part of the cost of reading every process's line.
 fn has_members(leader: Pid) -> io::Result<bool> {
     for pid in numbers()? {
         match session_of(pid?) {
@@ -178,9 +178,7 @@ fn numbers() -> io::Result<impl Iterator<Item = io::Result<i32>>> {
 
 fn read(pid: i32) -> Option<Process> {
     // A program may give itself a name that is no text.
-    parse(&String::from_utf8_lossy(
-        &fs::read(format!("/proc/{pid}/stat")).ok()?,
-    ))
+    parse(&String::from_utf8_lossy(&fs::read(format!("/proc/{pid}/stat")).ok()?))
 }
 
 /// Reads a line of proc(5)'s `stat`. The name in parentheses may hold anything, so the fields are
@@ -195,13 +193,7 @@ fn parse(line: &str) -> Option<Process> {
     let session = fields.next()?.parse().ok()?;
     // From tty_nr to itrealvalue: 15 fields of no interest.
     let started = fields.nth(15)?.parse().ok()?;
-    Some(Process {
-        pid: pid.parse().ok()?,
-        parent,
-        session,
-        state,
-        started,
-    })
+    Some(Process { pid: pid.parse().ok()?, parent, session, state, started })
 }
 
 #[cfg(test)]
@@ -209,37 +201,19 @@ mod tests {
     use super::*;
 
     fn process(pid: i32, parent: i32, session: i32) -> Process {
-        Process {
-            pid,
-            parent,
-            session,
-            state: b'S',
-            started: 1,
-        }
+        Process { pid, parent, session, state: b'S', started: 1 }
     }
 
     fn found(processes: &[Process], leader: i32, signalled: &[(i32, u64)]) -> BTreeSet<i32> {
-        let processes = processes
-            .iter()
-            .map(|process| (process.pid, process.clone()))
-            .collect();
+        let processes = processes.iter().map(|process| (process.pid, process.clone())).collect();
         let signalled = signalled.iter().copied().collect();
-        members(&processes, leader, &signalled)
-            .iter()
-            .map(|member| member.pid)
-            .collect()
+        members(&processes, leader, &signalled).iter().map(|member| member.pid).collect()
     }
 
     #[test]
     fn a_stat_line_is_read_whatever_the_name() {
         let line = "42 (a) b (c) S 7 42 41 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 98765 123 45";
-        let expected = Process {
-            pid: 42,
-            parent: 7,
-            session: 41,
-            state: b'S',
-            started: 98765,
-        };
+        let expected = Process { pid: 42, parent: 7, session: 41, state: b'S', started: 98765 };
         assert_eq!(parse(line), Some(expected));
         assert_eq!(parse("42 (a) S 7"), None);
         assert_eq!(parse(""), None);
@@ -274,10 +248,7 @@ mod tests {
             process(20, 1, 20),
             process(21, 20, 20),
         ];
-        assert_eq!(
-            found(&processes, 10, &[]),
-            BTreeSet::from([10, 11, 12, 13, 14])
-        );
+        assert_eq!(found(&processes, 10, &[]), BTreeSet::from([10, 11, 12, 13, 14]));
         assert_eq!(found(&processes, 99, &[]), BTreeSet::new());
         assert_eq!(found(&processes, 99, &[(12, 1)]), BTreeSet::from([12, 13]));
         assert_eq!(found(&processes, 99, &[(12, 2)]), BTreeSet::new());

@@ -29,15 +29,9 @@ const LAST_SIGNAL: c_int = 64;
 pub(crate) fn spawn(image: &Image) -> Result<Pid, SpawnError> {
     close_on_exec();
     let program = zero_ended("the program's path", image.program.as_os_str().as_bytes())?;
-    let arguments = image
-        .arguments
-        .iter()
-        .map(|argument| argument.as_bytes().to_vec());
+    let arguments = image.arguments.iter().map(|argument| argument.as_bytes().to_vec());
     let arguments = Strings::new("an argument", arguments)?;
-    let variables = image
-        .environment
-        .iter()
-        .map(|(name, value)| format!("{name}={value}"));
+    let variables = image.environment.iter().map(|(name, value)| format!("{name}={value}"));
     let environment = Strings::new("an environment variable", variables.map(String::into_bytes))?;
     let actions = Actions::new(image).map_err(SpawnError::Process)?;
     let attributes = Attributes::new(image.new_session).map_err(SpawnError::Process)?;
@@ -72,12 +66,7 @@ pub(crate) fn spawn(image: &Image) -> Result<Pid, SpawnError> {
 fn close_on_exec() {
     // SAFETY: the call takes numbers only, and closes nothing in this process.
     unsafe {
-        libc::syscall(
-            libc::SYS_close_range,
-            3,
-            libc::c_uint::MAX,
-            libc::CLOSE_RANGE_CLOEXEC,
-        );
+        libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC);
     }
 }
 
@@ -87,11 +76,7 @@ fn zero_ended(what: &'static str, text: impl Into<Vec<u8>>) -> Result<CString, S
 
 /// The error of a function that returns its error number.
 fn checked(error: c_int) -> io::Result<()> {
-    if error == 0 {
-        Ok(())
-    } else {
-        Err(io::Error::from_raw_os_error(error))
-    }
+    if error == 0 { Ok(()) } else { Err(io::Error::from_raw_os_error(error)) }
 }
 
 /// A list of C strings as exec(2) wants it.
@@ -103,14 +88,9 @@ struct Strings {
 
 impl Strings {
     fn new(what: &'static str, texts: impl Iterator<Item = Vec<u8>>) -> Result<Self, SpawnError> {
-        let texts: Vec<_> = texts
-            .map(|text| zero_ended(what, text))
-            .collect::<Result<_, _>>()?;
+        let texts: Vec<_> = texts.map(|text| zero_ended(what, text)).collect::<Result<_, _>>()?;
         let pointers = texts.iter().map(|text| text.as_ptr().cast_mut());
-        Ok(Self {
-            pointers: pointers.chain([ptr::null_mut()]).collect(),
-            _texts: texts,
-        })
+        Ok(Self { pointers: pointers.chain([ptr::null_mut()]).collect(), _texts: texts })
     }
 }
 
@@ -124,11 +104,8 @@ impl Actions {
         checked(unsafe { libc::posix_spawn_file_actions_init(actions.as_mut_ptr()) })?;
         // SAFETY: it was initialised just now.
         let mut actions = Self(unsafe { actions.assume_init() });
-        let streams = [
-            (Some(&image.stdin), 0),
-            (image.stdout.as_ref(), 1),
-            (image.stderr.as_ref(), 2),
-        ];
+        let streams =
+            [(Some(&image.stdin), 0), (image.stdout.as_ref(), 1), (image.stderr.as_ref(), 2)];
         for (from, to) in streams {
             if let Some(from) = from {
                 actions.duplicate(from, to)?;
@@ -167,19 +144,13 @@ impl Attributes {
         // SAFETY: it was initialised just now.
         let mut attributes = Self(unsafe { attributes.assume_init() });
         // The process group of number 0, which is the default, means a new one.
-        let place = if new_session {
-            libc::POSIX_SPAWN_SETSID
-        } else {
-            short(libc::POSIX_SPAWN_SETPGROUP)
-        };
+        let place =
+            if new_session { libc::POSIX_SPAWN_SETSID } else { short(libc::POSIX_SPAWN_SETPGROUP) };
         let signals = short(libc::POSIX_SPAWN_SETSIGDEF) | short(libc::POSIX_SPAWN_SETSIGMASK);
         let (none, all) = (signal_set(false), signal_set(true));
         // SAFETY: attributes and sets are initialised; the calls copy the sets.
         unsafe {
-            checked(libc::posix_spawnattr_setflags(
-                &mut attributes.0,
-                place | signals,
-            ))?;
+            checked(libc::posix_spawnattr_setflags(&mut attributes.0, place | signals))?;
             checked(libc::posix_spawnattr_setsigmask(&mut attributes.0, &none))?;
             checked(libc::posix_spawnattr_setsigdefault(&mut attributes.0, &all))?;
         }
@@ -250,10 +221,7 @@ pub(crate) fn fork(image: &Image) -> Result<Pid, SpawnError> {
 }
 
 fn copy(descriptor: &OwnedFd) -> Result<Stdio, SpawnError> {
-    descriptor
-        .try_clone()
-        .map(Stdio::from)
-        .map_err(SpawnError::Process)
+    descriptor.try_clone().map(Stdio::from).map_err(SpawnError::Process)
 }
 
 fn failed_step(error: io::Error) -> SpawnError {
@@ -282,10 +250,7 @@ fn become_child(new_session: bool, user: Option<&User>, directory: RawFd) -> io:
             step(0, libc::setsid())?;
         }
         if let Some(user) = user {
-            step(
-                FAILED_USER,
-                libc::setgroups(user.groups.len(), user.groups.as_ptr()),
-            )?;
+            step(FAILED_USER, libc::setgroups(user.groups.len(), user.groups.as_ptr()))?;
             step(FAILED_USER, libc::setresgid(user.gid, user.gid, user.gid))?;
             step(FAILED_USER, libc::setresuid(user.uid, user.uid, user.uid))?;
         }

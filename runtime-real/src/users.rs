@@ -35,11 +35,7 @@ pub(crate) fn find(name: &str) -> io::Result<Option<User>> {
         },
         |entry: &libc::passwd| (entry.pw_uid, entry.pw_gid),
     )?;
-    Ok(found.map(|(uid, gid)| User {
-        uid,
-        gid,
-        groups: groups_of(&name, gid),
-    }))
+    Ok(found.map(|(uid, gid)| User { uid, gid, groups: groups_of(&name, gid) }))
 }
 
 /// The name of a user; `None` when it has none.
@@ -77,12 +73,7 @@ fn with_entry<E, T>(
     loop {
         let mut entry = MaybeUninit::<E>::uninit();
         let mut result = ptr::null_mut();
-        let error = get(
-            entry.as_mut_ptr(),
-            buffer.as_mut_ptr(),
-            buffer.len(),
-            &mut result,
-        );
+        let error = get(entry.as_mut_ptr(), buffer.as_mut_ptr(), buffer.len(), &mut result);
         match error {
             // SAFETY: a result that is not null points to `entry`, which the call has filled.
             0 => return Ok(unsafe { result.as_ref() }.map(copy)),
@@ -117,9 +108,7 @@ fn groups_of(name: &CStr, primary: libc::gid_t) -> Vec<libc::gid_t> {
 /// `text` must be a C string.
 unsafe fn owned(text: *const c_char) -> String {
     // SAFETY: as the caller promises.
-    unsafe { CStr::from_ptr(text) }
-        .to_string_lossy()
-        .into_owned()
+    unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned()
 }
 
 #[cfg(test)]

@@ -24,10 +24,7 @@ impl Bench {
         let folder = tempdir().unwrap();
         let open = std::os::unix::fs::PermissionsExt::from_mode(0o777);
         fs::set_permissions(folder.path(), open).unwrap();
-        Self {
-            runtime: runtime(),
-            folder,
-        }
+        Self { runtime: runtime(), folder }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -103,9 +100,7 @@ async fn nothing_of_the_environment_is_inherited() {
     let command = Command {
         program: PathBuf::from("/usr/bin/env"),
         arguments: vec!["env".to_owned(), "-0".to_owned()],
-        environment: pairs
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .to_vec(),
+        environment: pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec(),
         ..bench.shell("")
     };
     assert_eq!(bench.output(command).await, "A=with = and \n\0B=2\0");
@@ -116,9 +111,7 @@ async fn the_zeroth_argument_and_the_folder_are_as_given() {
     let bench = Bench::new();
     let mut command = bench.shell("echo \"$0 $1\"; pwd -P");
     command.arguments[0] = "-unusual".to_owned();
-    command
-        .arguments
-        .extend(["name".to_owned(), "two words".to_owned()]);
+    command.arguments.extend(["name".to_owned(), "two words".to_owned()]);
     command.working_directory = PathBuf::from("/usr/../usr/bin");
     assert_eq!(bench.output(command).await, "name two words\n/usr/bin\n");
 
@@ -131,9 +124,7 @@ async fn the_zeroth_argument_and_the_folder_are_as_given() {
 #[tokio::test]
 async fn standard_input_is_empty() {
     let bench = Bench::new();
-    let text = bench
-        .output(bench.shell("cat; readlink /proc/self/fd/0"))
-        .await;
+    let text = bench.output(bench.shell("cat; readlink /proc/self/fd/0")).await;
     assert_eq!(text, "/dev/null\n");
 }
 
@@ -164,17 +155,10 @@ fn users() -> Vec<Option<String>> {
 async fn signals_have_their_defaults_and_none_is_blocked() {
     for user in users() {
         let bench = Bench::new();
-        let text = bench
-            .output(Command {
-                user,
-                ..bench.shell("exec cat /proc/self/status")
-            })
-            .await;
+        let text =
+            bench.output(Command { user, ..bench.shell("exec cat /proc/self/status") }).await;
         let set = |name: &str| {
-            let line = text
-                .lines()
-                .find_map(|line| line.strip_prefix(name))
-                .unwrap();
+            let line = text.lines().find_map(|line| line.strip_prefix(name)).unwrap();
             u64::from_str_radix(line.trim(), 16).unwrap()
         };
         assert_eq!((set("SigBlk:"), set("SigCgt:")), (0, 0));
@@ -186,22 +170,12 @@ async fn signals_have_their_defaults_and_none_is_blocked() {
 #[tokio::test]
 async fn a_process_leads_a_session_or_only_a_group() {
     let own_session = fs::read_to_string("/proc/self/stat").unwrap();
-    let own_session = own_session
-        .rsplit_once(") ")
-        .unwrap()
-        .1
-        .split(' ')
-        .nth(3)
-        .unwrap();
+    let own_session = own_session.rsplit_once(") ").unwrap().1.split(' ').nth(3).unwrap();
     for user in users() {
         for new_session in [true, false] {
             let bench = Bench::new();
             let script = "echo $$; cut -d' ' -f5,6 /proc/$$/stat";
-            let command = Command {
-                new_session,
-                user: user.clone(),
-                ..bench.shell(script)
-            };
+            let command = Command { new_session, user: user.clone(), ..bench.shell(script) };
             let text = bench.output(command).await;
             let (pid, place) = text.trim_end().split_once('\n').unwrap();
             let session = if new_session { pid } else { own_session };
@@ -216,11 +190,7 @@ async fn no_descriptor_leaks() {
     for user in users() {
         let bench = Bench::new();
         let leaky = fs::File::open("/dev/null").unwrap();
-        let _listener = bench
-            .runtime
-            .network
-            .listen("127.0.0.1:0".parse().unwrap())
-            .await;
+        let _listener = bench.runtime.network.listen("127.0.0.1:0".parse().unwrap()).await;
         rustix::io::fcntl_setfd(&leaky, rustix::io::FdFlags::empty()).unwrap();
         let command = Command {
             program: PathBuf::from("/bin/ls"),
@@ -240,25 +210,17 @@ async fn root_can_become_another_user() {
         return;
     }
     let bench = Bench::new();
-    let command = Command {
-        user: Some("nobody".to_owned()),
-        ..bench.shell("id -un; id -G; id -ru")
-    };
+    let command =
+        Command { user: Some("nobody".to_owned()), ..bench.shell("id -un; id -G; id -ru") };
     let text = bench.output(command).await;
     let nobody = fs::read_to_string("/etc/passwd").unwrap();
-    let nobody = nobody
-        .lines()
-        .find(|line| line.starts_with("nobody:"))
-        .unwrap();
+    let nobody = nobody.lines().find(|line| line.starts_with("nobody:")).unwrap();
     let ids: Vec<_> = nobody.split(':').collect();
     assert_eq!(text, format!("nobody\n{}\n{}\n", ids[3], ids[2]));
     let owner = fs::metadata(bench.path("stdout")).unwrap().uid();
     assert_eq!(owner.to_string(), ids[2], "its output belongs to it");
 
-    let own = Command {
-        user: Some("root".to_owned()),
-        ..bench.shell("id -un")
-    };
+    let own = Command { user: Some("root".to_owned()), ..bench.shell("id -un") };
     fs::remove_file(bench.path("stdout")).unwrap();
     assert_eq!(bench.output(own).await, "root\n");
 }
@@ -273,25 +235,10 @@ async fn another_user_meets_the_limits_of_that_user() {
     fs::create_dir(&closed).unwrap();
     fs::set_permissions(&closed, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
     fs::copy("/bin/true", closed.join("true")).unwrap();
-    let as_nobody = || Command {
-        user: Some("nobody".to_owned()),
-        ..bench.shell("exit 0")
-    };
+    let as_nobody = || Command { user: Some("nobody".to_owned()), ..bench.shell("exit 0") };
     let cases = [
-        (
-            Command {
-                working_directory: closed.clone(),
-                ..as_nobody()
-            },
-            "cannot enter working",
-        ),
-        (
-            Command {
-                program: closed.join("true"),
-                ..as_nobody()
-            },
-            "cannot run program",
-        ),
+        (Command { working_directory: closed.clone(), ..as_nobody() }, "cannot enter working"),
+        (Command { program: closed.join("true"), ..as_nobody() }, "cannot run program"),
     ];
     for (command, expected) in cases {
         let error = bench.runtime.processes.launch(command).await.unwrap_err();
@@ -311,68 +258,23 @@ async fn failures_say_what_is_wrong() {
     let zero = || vec!["sh".to_owned(), "a\0b".to_owned()];
     let cases = [
         (
-            Command {
-                program: "gone".into(),
-                ..shell()
-            },
+            Command { program: "gone".into(), ..shell() },
             "program 'gone' is not in PATH '/usr/bin:/bin'",
         ),
         (
-            Command {
-                program: "/gone".into(),
-                ..shell()
-            },
+            Command { program: "/gone".into(), ..shell() },
             "cannot run program '/gone': No such file",
         ),
+        (Command { program: text, ..shell() }, "Exec format error"),
+        (Command { program: folder.into(), ..shell() }, "permission denied"),
+        (Command { working_directory: "/bin/sh".into(), ..shell() }, "'/bin/sh': Not a directory"),
         (
-            Command {
-                program: text,
-                ..shell()
-            },
-            "Exec format error",
-        ),
-        (
-            Command {
-                program: folder.into(),
-                ..shell()
-            },
-            "permission denied",
-        ),
-        (
-            Command {
-                working_directory: "/bin/sh".into(),
-                ..shell()
-            },
-            "'/bin/sh': Not a directory",
-        ),
-        (
-            Command {
-                stdout: Some("/gone/a".into()),
-                ..shell()
-            },
+            Command { stdout: Some("/gone/a".into()), ..shell() },
             "output file '/gone/a': No such file",
         ),
-        (
-            Command {
-                stderr: Some(folder.into()),
-                ..shell()
-            },
-            "Is a directory",
-        ),
-        (
-            Command {
-                user: Some("gone".into()),
-                ..shell()
-            },
-            "user 'gone' is unknown",
-        ),
-        (
-            Command {
-                arguments: zero(),
-                ..shell()
-            },
-            "an argument holds a zero byte",
-        ),
+        (Command { stderr: Some(folder.into()), ..shell() }, "Is a directory"),
+        (Command { user: Some("gone".into()), ..shell() }, "user 'gone' is unknown"),
+        (Command { arguments: zero(), ..shell() }, "an argument holds a zero byte"),
         (
             Command {
                 environment: vec![("A".into(), "\0".into())],
@@ -384,10 +286,7 @@ async fn failures_say_what_is_wrong() {
     ];
     for (command, expected) in cases {
         let error = bench.runtime.processes.launch(command).await.unwrap_err();
-        assert!(
-            error.to_string().contains(expected),
-            "{error} does not say: {expected}"
-        );
+        assert!(error.to_string().contains(expected), "{error} does not say: {expected}");
     }
 }
 
@@ -401,11 +300,7 @@ async fn killing_a_session_reaches_whoever_changed_group() {
     let process = bench.launch(bench.shell(FAMILY)).await;
     let (child, grandchild) = (bench.line("child").await, bench.line("grandchild").await);
     assert!(alive(&child) && alive(&grandchild));
-    bench
-        .runtime
-        .processes
-        .signal(Target::Session(process), Signal::Kill)
-        .unwrap();
+    bench.runtime.processes.signal(Target::Session(process), Signal::Kill).unwrap();
     assert_eq!(bench.wait(process).await, ExitStatus::Signaled(9));
     bench.until_dead(&child).await;
     bench.until_dead(&grandchild).await;
@@ -424,9 +319,7 @@ async fn a_session_can_be_killed_after_its_leader() {
         assert_eq!(refused.kind(), ErrorKind::NotFound);
     }
     assert!(alive(&child));
-    processes
-        .signal(Target::Session(process), Signal::Kill)
-        .unwrap();
+    processes.signal(Target::Session(process), Signal::Kill).unwrap();
     bench.until_dead(&child).await;
 }
 
@@ -434,17 +327,10 @@ async fn a_session_can_be_killed_after_its_leader() {
 async fn a_group_signal_reaches_children() {
     let bench = Bench::new();
     let script = "sh -c 'echo $$ > child; exec sleep 600'; exit 0";
-    let command = Command {
-        new_session: false,
-        ..bench.shell(script)
-    };
+    let command = Command { new_session: false, ..bench.shell(script) };
     let process = bench.launch(command).await;
     let child = bench.line("child").await;
-    bench
-        .runtime
-        .processes
-        .signal(Target::Group(process), Signal::Terminate)
-        .unwrap();
+    bench.runtime.processes.signal(Target::Group(process), Signal::Terminate).unwrap();
     assert_eq!(bench.wait(process).await, ExitStatus::Signaled(15));
     bench.until_dead(&child).await;
 }
@@ -457,11 +343,7 @@ async fn a_stopped_process_can_be_terminated_through_its_session() {
     while !fs::read_to_string(&stat).unwrap().contains(") T ") {
         bench.runtime.sleep(Duration::from_millis(1)).await;
     }
-    bench
-        .runtime
-        .processes
-        .signal(Target::Session(process), Signal::Terminate)
-        .unwrap();
+    bench.runtime.processes.signal(Target::Session(process), Signal::Terminate).unwrap();
     assert_eq!(bench.wait(process).await, ExitStatus::Signaled(15));
 }
 
@@ -469,9 +351,7 @@ async fn a_stopped_process_can_be_terminated_through_its_session() {
 async fn death_by_any_signal_is_told() {
     let bench = Bench::new();
     for signal in [1, 6, 13] {
-        let process = bench
-            .launch(bench.shell(&format!("ulimit -c 0; kill -{signal} $$")))
-            .await;
+        let process = bench.launch(bench.shell(&format!("ulimit -c 0; kill -{signal} $$"))).await;
         assert_eq!(bench.wait(process).await, ExitStatus::Signaled(signal));
     }
 }
@@ -506,19 +386,11 @@ async fn two_hundred_at_once() {
 #[tokio::test]
 async fn foreign_children_are_left_alone() {
     let bench = Bench::new();
-    let mut foreign = std::process::Command::new("/bin/sh")
-        .args(["-c", "exit 5"])
-        .spawn()
-        .unwrap();
+    let mut foreign = std::process::Command::new("/bin/sh").args(["-c", "exit 5"]).spawn().unwrap();
     let pid = foreign.id();
     bench.until_dead(&pid.to_string()).await;
     bench.output(bench.shell("exit 0")).await;
-    let refused = bench
-        .runtime
-        .processes
-        .wait(ProcessId(pid))
-        .await
-        .unwrap_err();
+    let refused = bench.runtime.processes.wait(ProcessId(pid)).await.unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::NotFound);
     assert_eq!(foreign.wait().unwrap().code(), Some(5));
 }
@@ -541,10 +413,7 @@ async fn metadata_tells_what_the_system_says() {
     let modified = real.mtime() * 1_000_000_000 + real.mtime_nsec();
     assert_eq!(facts.modified.as_nanoseconds(), modified);
     if is_root() {
-        assert_eq!(
-            (facts.user.as_str(), facts.group.as_str()),
-            ("root", "3999999")
-        );
+        assert_eq!((facts.user.as_str(), facts.group.as_str()), ("root", "3999999"));
     }
     let null = runtime.disk.metadata(Path::new("/dev/null")).await.unwrap();
     assert_eq!(null.kind, orrery_runtime::FileKind::Other);

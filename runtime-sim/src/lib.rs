@@ -13,13 +13,13 @@
 //! | disk | what was not synced is lost or torn when the host loses power |
 //! | processes | registered programs and a small scripted shell; groups, sessions, signals |
 //!
-//! What goes wrong is a [`Fault`]: one line of text that [`World::inject`] carries out. The same can
-//! be done by methods of [`NetworkControl`], [`Host`] and [`DiskControl`]. A fault that is off draws
-//! no random values: a run without it is the same as before the fault was thought of.
+//! What goes wrong is a [`Fault`]: one line of text that [`World::inject`] carries out. The same
+//! can be done by methods of [`NetworkControl`], [`Host`] and [`DiskControl`]. A fault that is off
+//! draws no random values: a run without it is the same as before the fault was thought of.
 //!
 //! Everything that happens is recorded through one function into a chain of hashes. Two runs of a
 //! seed give the same chain; when they do not, the lines of the two traces show where they part.
-//! [`line`] tells what stands in them.
+//! [`mod@line`] tells what stands in them.
 //!
 //! All of it stands behind the feature `sim`; without it this crate is empty and nothing of the
 //! simulator reaches a production binary.

@@ -69,7 +69,7 @@ fn launches_are_slow_fail_and_hang() {
         host.set_launch_failures(Probability::NEVER);
         host.set_launches_hang(true);
         let mut launching = runtime.processes.launch(shell("exit 0"));
-        assert!(world.timeout(seconds(600), &mut launching).await.is_none());
+        assert!(world.timeout(seconds(60), &mut launching).await.is_none());
         host.set_launches_hang(false);
         assert!(world.timeout(seconds(1), launching).await.expect("goes on").is_ok());
     });
@@ -218,7 +218,7 @@ fn timers_ring_together_and_late() {
             let late = woken - start - milliseconds(wait);
             assert!(late < seconds(1), "{late:?}");
             let rest = woken.as_nanoseconds() % 1_000_000_000;
-            assert!(rest < 10, "at a multiple of the slack: {rest}");
+            assert!(rest < 1_000, "at a multiple of the slack: {rest}");
         }
     });
 }

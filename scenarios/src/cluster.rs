@@ -153,8 +153,8 @@ impl Cluster {
         self.end_orphans(&host);
     }
 
-    /// Ends tasks whose executor died before their agent did: neither is left to do it, as agents do
-    /// not recover yet.
+    /// Ends tasks whose executor died before their agent did: neither is left to do it, as agents
+    /// do not recover yet.
     fn end_orphans(&self, host: &Host) {
         for process in host.processes() {
             if !host.is_alive(process.session) {
@@ -176,10 +176,16 @@ impl Cluster {
         }
     }
 
-    /// The executors that live on an agent's host.
+    /// The executors of an agent that lives. Those of an earlier one are not among them: they are
+    /// about to end, and nobody would end what they leave behind.
     pub fn executors(&self, agent: usize) -> Vec<ProcessId> {
-        let Some(host) = self.host(Place::Agent(agent)) else { return Vec::new() };
-        let executors = host.processes().into_iter().filter(|one| is_executor(&one.command));
+        let place = Place::Agent(agent);
+        let (Some(host), Some(daemon)) = (self.host(place), self.daemon(place)) else {
+            return Vec::new();
+        };
+        let processes = host.processes().into_iter();
+        let children = processes.filter(|process| process.parent == Some(daemon));
+        let executors = children.filter(|process| is_executor(&process.command));
         executors.map(|process| process.id).collect()
     }
 

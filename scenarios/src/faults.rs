@@ -63,6 +63,7 @@ impl Scene {
         }
         self.cluster().start_missing();
         for seat in self.seats() {
+            seat.end_replaced();
             seat.start_missing();
         }
     }
@@ -106,10 +107,6 @@ impl Scene {
     }
 
     fn kill_executor(&self, agent: usize) {
-        // Without its agent nobody would end what the executor leaves behind.
-        if self.cluster().daemon(Place::Agent(agent)).is_none() {
-            return;
-        }
         let executors = self.cluster().executors(agent);
         let chosen = self.world().random(|random| random.below(executors.len().max(1) as u64));
         if let (Some(host), Some(process)) =

@@ -89,6 +89,16 @@ impl Seat {
         }
     }
 
+    /// Ends processes that a newer one has replaced.
+    pub fn end_replaced(&self) {
+        let newest = self.process();
+        for process in self.inner.host.processes() {
+            if Some(process.id) != newest {
+                self.inner.host.kill(process.id);
+            }
+        }
+    }
+
     /// Starts another process, whether or not one lives. Without effect on a host without power.
     pub fn start_process(&self) {
         if !self.inner.host.is_up() {
@@ -123,7 +133,7 @@ impl Seat {
     fn framework_info(&self) -> v1::FrameworkInfo {
         let number = self.inner.number;
         let capabilities = [Type::MultiRole, Type::PartitionAware, Type::TaskKillingState];
-        let wanted = if number % 2 == 0 { &capabilities[..] } else { &capabilities[..2] };
+        let wanted = if number.is_multiple_of(2) { &capabilities[..] } else { &capabilities[..2] };
         v1::FrameworkInfo {
             user: "root".to_owned(),
             name: format!("framework-{number}"),

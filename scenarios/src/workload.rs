@@ -8,8 +8,8 @@ mod task;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use orrery_api::v1;
 use orrery_api::v1::scheduler::call::reconcile;
+use orrery_api::v1::{self, TaskState};
 use orrery_model::{Resources, task_state};
 use orrery_runtime::{Generator, Instant};
 use orrery_scheduler::{Acknowledgements, Context, Event, Framework};
@@ -101,7 +101,7 @@ impl Workload {
 
     /// Asks for what was taken over, again and again: a master stays silent for as long as an agent
     /// may still come back.
-    fn ask(&mut self, context: &mut Context<'_>) {
+    pub(crate) fn ask(&mut self, context: &mut Context<'_>) {
         if self.unanswered.is_empty() {
             self.ask_at = None;
             return;
@@ -207,7 +207,10 @@ impl Workload {
         let uuid = if status.uuid.is_some() { "" } else { " (master)" };
         let message = status.message.as_deref().unwrap_or_default();
         self.note(&format!("is told {} of {id}{uuid} {message}", state.as_str_name()));
-        self.unanswered.remove(id);
+        // When the agent returns to another master, only another question tells.
+        if !matches!(state, TaskState::TaskUnreachable | TaskState::TaskUnknown) {
+            self.unanswered.remove(id);
+        }
         let explicit = self.acknowledgements() == Acknowledgements::Explicit;
         self.oracle.updated(self.session, &status, explicit);
         self.store.lock().updated(&status);
@@ -292,7 +295,7 @@ impl Framework for Workload {
 }
 
 fn filters() -> v1::Filters {
-    v1::Filters { refuse_seconds: Some(REFUSAL), ..Default::default() }
+    v1::Filters { refuse_seconds: Some(REFUSAL) }
 }
 
 /// What tells ids of one run apart.

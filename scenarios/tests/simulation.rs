@@ -1,7 +1,7 @@
 //! Whole clusters under faults: see `docs/simulation.md`.
 //!
-//! `SIM_SEED=N` runs one seed and prints its trace, or writes it to the file that `SIM_TRACE` names;
-//! `SIM_SEEDS=N` changes how many are run.
+//! `SIM_SEED=N` runs one seed and prints its trace, or writes it to the file that `SIM_TRACE`
+//! names; `SIM_SEEDS=N` changes how many are run.
 #![cfg(feature = "sim")]
 
 use orrery_scenarios::runner::{self, Settings};

@@ -17,8 +17,8 @@ impl Latencies {
         self.0.extend_from_slice(&other.0);
     }
 
-    /// The durations that 50, 90, 99 and 100 of 100 do not exceed, by nearest rank; zeros when there
-    /// are none.
+    /// The durations that 50, 90, 99 and 100 of 100 do not exceed, by nearest rank; zeros when
+    /// there are none.
     pub fn percentiles(mut self) -> [(u8, Duration); 4] {
         self.0.sort_unstable();
         [50, 90, 99, 100].map(|percent| {

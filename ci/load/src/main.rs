@@ -21,27 +21,27 @@
 //! agents, each on a link of its own speaking the real protocol, and `--frameworks` schedulers over
 //! HTTP. Nothing is run: an agent answers a task with its states, each update waiting for the
 //! acknowledgement of the one before, as a real agent's status update manager does. Frameworks keep
-//! offers until they need them, and use all that they hold of an agent at once, for `--batch` tasks;
-//! they wait until they may launch so many. (In `real`, with its single agent, they launch whatever
-//! may be launched as soon as there is an offer.)
+//! offers until they need them, and use all that they hold of an agent at once, for `--batch`
+//! tasks; they wait until they may launch so many. (In `real`, with its single agent, they launch
+//! whatever may be launched as soon as there is an offer.)
 //!
 //! **`idle`** starts a master and an agent, and looks at them after a while.
 //!
 //! What the figures mean:
 //!
-//! - *RUNNING per second*: all tasks, over the time from the first ACCEPT until the last TASK_RUNNING
-//!   was there; `real` counts its arrival at the framework, `emulated` the arrival of its
-//!   acknowledgement at the agent. *Finished per second*: the same for TASK_FINISHED.
-//! - *ACCEPT to RUNNING*: for each task, from the moment when the framework makes the call until the
-//!   framework is told TASK_RUNNING, waiting in the framework's own queues included.
+//! - *RUNNING per second*: all tasks, over the time from the first ACCEPT until the last
+//!   TASK_RUNNING was there; `real` counts its arrival at the framework, `emulated` the arrival of
+//!   its acknowledgement at the agent. *Finished per second*: the same for TASK_FINISHED.
+//! - *ACCEPT to RUNNING*: for each task, from the moment when the framework makes the call until
+//!   the framework is told TASK_RUNNING, waiting in the framework's own queues included.
 //! - *memory*: the resident set (`VmRSS`), in `real` once before the first task and once after the
 //!   last; the anonymous part of it is what the process allocated itself.
 //! - *CPU*: user and system time from the first ACCEPT to the end; for an agent without that of its
 //!   executors. That of this process tells how much of the machine the measuring itself took.
 //! - *allocation interval*: resources that were given back are offered again at the next beat of
 //!   this length. Mesos' default, 1 s, would hold a framework back for most of the time, so it is
-//!   50 ms here unless `--allocation_interval` says otherwise. An agent's offer is used once in each
-//!   beat, so there can be no more than agents × batch tasks per beat.
+//!   50 ms here unless `--allocation_interval` says otherwise. An agent's offer is used once in
+//!   each beat, so there can be no more than agents × batch tasks per beat.
 
 #![forbid(unsafe_code)]
 // A measuring tool lives on the real machine: it reads /proc, starts processes and looks at clocks.

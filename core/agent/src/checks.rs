@@ -14,7 +14,8 @@ impl Agent {
     /// What is too much, in words.
     pub fn check(&self) -> Result<(), String> {
         let mut used = Resources::default();
-        for executor in self.frameworks.values().flat_map(|framework| framework.executors.values()) {
+        for executor in self.frameworks.values().flat_map(|framework| framework.executors.values())
+        {
             let tasks = executor.tasks.values().filter(|task| !task.is_terminal());
             let own = (!executor.generated && executor.state != ExecutorState::Terminated)
                 .then_some(&executor.info.resources);

@@ -19,7 +19,8 @@
 //! - executors and tasks outlive every loss of the master; the agent registers again with its id.
 //!
 //! One file for each subject: `registration.rs`, `launch.rs`, `kill.rs`, `exit.rs`, `status.rs`
-//! with `streams.rs`, `executor_calls.rs`; what endpoints show is in `snapshot.rs` and `metrics.rs`.
+//! with `streams.rs`, `executor_calls.rs`; what endpoints show is in `snapshot.rs` and
+//! `metrics.rs`.
 
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]

@@ -1,7 +1,7 @@
 //! What an agent is told at its start.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use core::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -90,6 +90,6 @@ impl Options {
 
     /// `ip:port`, with brackets around an IPv6 address.
     pub(crate) fn endpoint(&self) -> String {
-        std::net::SocketAddr::new(self.ip, self.port).to_string()
+        SocketAddr::new(self.ip, self.port).to_string()
     }
 }

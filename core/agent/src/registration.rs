@@ -230,10 +230,6 @@ impl Agent {
 
 pub(crate) fn capabilities() -> Vec<v1::agent_info::Capability> {
     use v1::agent_info::capability::Type;
-    let all = [
-        Type::MultiRole,
-        Type::HierarchicalRole,
-        Type::ReservationRefinement,
-    ];
+    let all = [Type::MultiRole, Type::HierarchicalRole, Type::ReservationRefinement];
     all.map(|it| v1::agent_info::Capability { r#type: Some(it as i32) }).to_vec()
 }

@@ -1,8 +1,8 @@
 //! The status update streams: one queue per task of updates that await acknowledgement.
 //!
 //! Only the head of a queue is in flight. It is sent again after 10 s, then after twice as long
-//! each time up to 10 min, until exactly its uuid is acknowledged. While the agent is not registered
-//! nothing is sent; on registration every head goes out at once.
+//! each time up to 10 min, until exactly its uuid is acknowledged. While the agent is not
+//! registered nothing is sent; on registration every head goes out at once.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;

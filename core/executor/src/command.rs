@@ -31,15 +31,9 @@ pub fn command_of(task: &v1::TaskInfo, settings: &Settings) -> Result<Command, C
     let info = task.command.as_ref().ok_or(CommandError::NoCommand)?;
     let value = info.value.clone().ok_or(CommandError::NoValue)?;
     let (program, arguments) = if info.shell.unwrap_or(true) {
-        (
-            PathBuf::from("/bin/sh"),
-            vec!["sh".to_owned(), "-c".to_owned(), value],
-        )
+        (PathBuf::from("/bin/sh"), vec!["sh".to_owned(), "-c".to_owned(), value])
     } else {
-        (
-            program(&value, settings),
-            arguments(&value, &info.arguments),
-        )
+        (program(&value, settings), arguments(&value, &info.arguments))
     };
     Ok(Command {
         program,
@@ -55,20 +49,12 @@ pub fn command_of(task: &v1::TaskInfo, settings: &Settings) -> Result<Command, C
 
 /// A path with a folder in it counts from the sandbox; a bare name is looked up in `PATH`.
 fn program(value: &str, settings: &Settings) -> PathBuf {
-    if value.contains('/') {
-        settings.sandbox.join(value)
-    } else {
-        value.into()
-    }
+    if value.contains('/') { settings.sandbox.join(value) } else { value.into() }
 }
 
 /// The given arguments begin with the name the program sees; without any it sees its own.
 fn arguments(value: &str, given: &[String]) -> Vec<String> {
-    if given.is_empty() {
-        vec![value.to_owned()]
-    } else {
-        given.to_vec()
-    }
+    if given.is_empty() { vec![value.to_owned()] } else { given.to_vec() }
 }
 
 fn environment(settings: &Settings, own: Option<&v1::Environment>) -> Vec<(String, String)> {

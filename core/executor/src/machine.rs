@@ -180,11 +180,7 @@ impl CommandExecutor {
     }
 
     fn launched(&mut self, now: Now, process: ProcessId, outputs: &mut Vec<Output>) {
-        let Some(task) = self
-            .task
-            .as_mut()
-            .filter(|task| task.phase == Phase::Launching)
-        else {
+        let Some(task) = self.task.as_mut().filter(|task| task.phase == Phase::Launching) else {
             return;
         };
         let id = task.id.clone();
@@ -199,20 +195,12 @@ impl CommandExecutor {
     }
 
     fn launch_failed(&mut self, now: Now, reason: &str, outputs: &mut Vec<Output>) {
-        let Some(task) = self
-            .task
-            .as_ref()
-            .filter(|task| task.phase == Phase::Launching)
-        else {
+        let Some(task) = self.task.as_ref().filter(|task| task.phase == Phase::Launching) else {
             return;
         };
         let killed = task.kill.is_some();
         let id = task.id.clone();
-        let state = if killed {
-            TaskState::TaskKilled
-        } else {
-            TaskState::TaskFailed
-        };
+        let state = if killed { TaskState::TaskKilled } else { TaskState::TaskFailed };
         let mut status = self.status(now, &id, state);
         status.message = Some(format!("Command could not be launched: {reason}"));
         if !killed {
@@ -323,9 +311,7 @@ impl CommandExecutor {
     }
 
     fn subscribe(&mut self, outputs: &mut Vec<Output>) {
-        outputs.push(Output::Subscribe(Box::new(
-            self.updates.subscribe(&self.caller),
-        )));
+        outputs.push(Output::Subscribe(Box::new(self.updates.subscribe(&self.caller))));
     }
 
     fn disconnected(&mut self, now: Now, reason: &str, outputs: &mut Vec<Output>) {
@@ -393,8 +379,7 @@ impl CommandExecutor {
             self.exited = true;
             outputs.push(Output::Exit(self.exit_code));
         } else if self.session.is_subscribed() {
-            self.leave_by
-                .get_or_insert(now.instant + LAST_ACKNOWLEDGEMENT);
+            self.leave_by.get_or_insert(now.instant + LAST_ACKNOWLEDGEMENT);
         }
     }
 }
@@ -404,8 +389,7 @@ fn is_running(task: &Task) -> bool {
 }
 
 fn is_too_long(task: &Task) -> bool {
-    task.kill
-        .is_some_and(|kill| kill.cause == Cause::CompletionTime)
+    task.kill.is_some_and(|kill| kill.cause == Cause::CompletionTime)
 }
 
 impl Machine for CommandExecutor {
@@ -434,10 +418,7 @@ impl Machine for CommandExecutor {
             return None;
         }
         let task = self.task.as_ref().and_then(Task::deadline);
-        [self.session.deadline(), task, self.leave_by]
-            .into_iter()
-            .flatten()
-            .min()
+        [self.session.deadline(), task, self.leave_by].into_iter().flatten().min()
     }
 
     fn tick() -> Input {

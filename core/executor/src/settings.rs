@@ -69,10 +69,7 @@ impl Settings {
     /// An id, the endpoint or the sandbox is missing, or a value has the wrong form.
     pub fn from_environment(environment: Vec<(String, String)>) -> Result<Self, SettingsError> {
         let variables = Variables(
-            environment
-                .iter()
-                .map(|(name, value)| (name.as_str(), value.as_str()))
-                .collect(),
+            environment.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect(),
         );
         let sandbox = match variables.get("MESOS_SANDBOX") {
             Some(sandbox) => sandbox,
@@ -80,9 +77,7 @@ impl Settings {
         };
         let agent = variables.required("MESOS_AGENT_ENDPOINT", "the agent's HOST:PORT")?;
         Ok(Self {
-            framework_id: variables
-                .required("MESOS_FRAMEWORK_ID", "an id")?
-                .to_owned(),
+            framework_id: variables.required("MESOS_FRAMEWORK_ID", "an id")?.to_owned(),
             executor_id: variables.required("MESOS_EXECUTOR_ID", "an id")?.to_owned(),
             agent: agent.parse().map_err(|_| SettingsError::Invalid {
                 variable: "MESOS_AGENT_ENDPOINT",
@@ -95,9 +90,7 @@ impl Settings {
                 .duration("MESOS_EXECUTOR_SHUTDOWN_GRACE_PERIOD", SHUTDOWN_GRACE)?,
             recovery_timeout: variables.duration("MESOS_RECOVERY_TIMEOUT", RECOVERY_TIMEOUT)?,
             backoff_max: variables.duration("MESOS_SUBSCRIPTION_BACKOFF_MAX", BACKOFF_MAX)?,
-            token: variables
-                .get("MESOS_EXECUTOR_AUTHENTICATION_TOKEN")
-                .map(str::to_owned),
+            token: variables.get("MESOS_EXECUTOR_AUTHENTICATION_TOKEN").map(str::to_owned),
             environment,
         })
     }
@@ -108,10 +101,7 @@ struct Variables<'a>(BTreeMap<&'a str, &'a str>);
 impl<'a> Variables<'a> {
     /// An empty variable counts as unset.
     fn get(&self, variable: &str) -> Option<&'a str> {
-        self.0
-            .get(variable)
-            .copied()
-            .filter(|value| !value.is_empty())
+        self.0.get(variable).copied().filter(|value| !value.is_empty())
     }
 
     fn required(
@@ -119,8 +109,7 @@ impl<'a> Variables<'a> {
         variable: &'static str,
         expected: &'static str,
     ) -> Result<&'a str, SettingsError> {
-        self.get(variable)
-            .ok_or(SettingsError::Missing { variable, expected })
+        self.get(variable).ok_or(SettingsError::Missing { variable, expected })
     }
 
     fn duration(
@@ -144,10 +133,7 @@ mod tests {
     use super::*;
 
     fn environment(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
-        pairs
-            .iter()
-            .map(|&(name, value)| (name.to_owned(), value.to_owned()))
-            .collect()
+        pairs.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect()
     }
 
     const LEAST: [(&str, &str); 4] = [
@@ -171,10 +157,7 @@ mod tests {
     #[test]
     fn every_needed_variable_is_asked_for_by_name() {
         for (missing, _) in LEAST {
-            let rest: Vec<_> = LEAST
-                .into_iter()
-                .filter(|(name, _)| *name != missing)
-                .collect();
+            let rest: Vec<_> = LEAST.into_iter().filter(|(name, _)| *name != missing).collect();
             let error = Settings::from_environment(environment(&rest)).expect_err(missing);
             assert!(error.to_string().starts_with(missing), "{error}");
         }

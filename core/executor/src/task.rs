@@ -76,12 +76,7 @@ impl Task {
     /// Begins a kill; SIGTERM has still to be sent.
     pub(crate) fn begin_kill(&mut self, now: Now, cause: Cause, grace: Duration) {
         self.complete_by = None;
-        self.kill = Some(Kill {
-            cause,
-            since: now.instant,
-            grace,
-            escalate_at: None,
-        });
+        self.kill = Some(Kill { cause, since: now.instant, grace, escalate_at: None });
     }
 
     /// SIGTERM was sent: SIGKILL follows after the grace period.

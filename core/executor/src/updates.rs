@@ -15,12 +15,8 @@ pub(crate) struct Caller {
 impl Caller {
     pub(crate) fn new(settings: &Settings) -> Self {
         Self {
-            executor_id: v1::ExecutorId {
-                value: settings.executor_id.clone(),
-            },
-            framework_id: v1::FrameworkId {
-                value: settings.framework_id.clone(),
-            },
+            executor_id: v1::ExecutorId { value: settings.executor_id.clone() },
+            framework_id: v1::FrameworkId { value: settings.framework_id.clone() },
         }
     }
 
@@ -42,17 +38,11 @@ impl Caller {
     }
 
     fn update(&self, update: call::Update) -> Call {
-        Call {
-            update: Some(update),
-            ..self.call(call::Type::Update)
-        }
+        Call { update: Some(update), ..self.call(call::Type::Update) }
     }
 
     fn subscribe(&self, subscribe: call::Subscribe) -> Call {
-        Call {
-            subscribe: Some(subscribe),
-            ..self.call(call::Type::Subscribe)
-        }
+        Call { subscribe: Some(subscribe), ..self.call(call::Type::Subscribe) }
     }
 }
 
@@ -81,24 +71,15 @@ impl Updates {
     }
 
     pub(crate) fn add(&mut self, status: v1::TaskStatus) {
-        self.pending.push(Pending {
-            update: call::Update { status },
-            carried: false,
-        });
+        self.pending.push(Pending { update: call::Update { status }, carried: false });
     }
 
     /// Forgets an update; false when there is none with this uuid.
     pub(crate) fn acknowledge(&mut self, task_id: &str, uuid: &[u8]) -> bool {
         let before = self.pending.len();
-        self.pending
-            .retain(|pending| pending.update.status.uuid.as_deref() != Some(uuid));
+        self.pending.retain(|pending| pending.update.status.uuid.as_deref() != Some(uuid));
         let known = self.pending.len() < before;
-        if known
-            && self
-                .task
-                .as_ref()
-                .is_some_and(|task| task.task_id.value == task_id)
-        {
+        if known && self.task.as_ref().is_some_and(|task| task.task_id.value == task_id) {
             self.task = None;
         }
         known

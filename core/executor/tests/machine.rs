@@ -34,10 +34,7 @@ fn a_status_says_who_sends_it_and_when() {
     let status = bench.last();
     assert_eq!(status.source, Some(Source::Executor as i32));
     assert_eq!(status.timestamp, Some(5.0));
-    assert_eq!(
-        status.executor_id.as_ref().map(|id| id.value.as_str()),
-        Some("e")
-    );
+    assert_eq!(status.executor_id.as_ref().map(|id| id.value.as_str()), Some("e"));
     assert_eq!(status.uuid.as_ref().map(|uuid| uuid.len()), Some(16));
     assert_ne!(status.uuid, bench.statuses[0].uuid);
 }
@@ -46,10 +43,7 @@ fn a_status_says_who_sends_it_and_when() {
 fn a_command_that_fails_or_dies_has_failed() {
     for (exit, message) in [
         (ExitStatus::Exited(3), "Command exited with status 3"),
-        (
-            ExitStatus::Signaled(9),
-            "Command terminated with signal Killed",
-        ),
+        (ExitStatus::Signaled(9), "Command terminated with signal Killed"),
     ] {
         let mut bench = Bench::running(settings(false), false);
         bench.exited(exit);
@@ -65,16 +59,10 @@ fn what_cannot_be_launched_has_failed() {
     bench.launch(task("t"));
     bench.feed(Input::LaunchFailed("no such file".to_owned()));
     assert_eq!(bench.states("t"), [TaskStarting, TaskFailed]);
-    assert_eq!(
-        bench.message(),
-        "Command could not be launched: no such file"
-    );
+    assert_eq!(bench.message(), "Command could not be launched: no such file");
 
     let mut bench = Bench::subscribed(settings(false), false);
-    bench.launch(v1::TaskInfo {
-        command: None,
-        ..task("t")
-    });
+    bench.launch(v1::TaskInfo { command: None, ..task("t") });
     assert_eq!(bench.states("t"), [TaskStarting, TaskFailed]);
     assert_eq!(bench.launches, 0);
 }
@@ -90,10 +78,7 @@ fn a_kill_sends_sigterm_then_sigkill_after_three_seconds() {
     bench.wait(Duration::from_millis(1));
     assert_eq!(bench.signals(), [(GROUP, Signal::Kill)]);
     bench.exited(ExitStatus::Signaled(9));
-    assert_eq!(
-        bench.states("t"),
-        [TaskStarting, TaskRunning, TaskKilling, TaskKilled]
-    );
+    assert_eq!(bench.states("t"), [TaskStarting, TaskRunning, TaskKilling, TaskKilled]);
     assert_eq!(bench.message(), "Command terminated with signal Killed");
 }
 
@@ -107,22 +92,13 @@ fn only_frameworks_that_ask_for_it_hear_of_killing() {
 
 #[test]
 fn the_grace_period_of_the_call_goes_before_that_of_the_task() {
-    for (own, asked, expected) in [
-        (None, Some(1), 1),
-        (Some(7), None, 7),
-        (Some(7), Some(0), 0),
-    ] {
+    for (own, asked, expected) in [(None, Some(1), 1), (Some(7), None, 7), (Some(7), Some(0), 0)] {
         let mut bench = Bench::subscribed(settings(false), false);
         let kill_policy = own.map(|seconds| policy(SECOND * seconds));
-        bench.launch(v1::TaskInfo {
-            kill_policy,
-            ..task("t")
-        });
+        bench.launch(v1::TaskInfo { kill_policy, ..task("t") });
         bench.feed(Input::Launched(PROCESS));
         bench.kill("t", asked.map(|seconds| SECOND * seconds));
-        let waits = bench
-            .machine_deadline()
-            .map(|at| at.since(bench.now.instant));
+        let waits = bench.machine_deadline().map(|at| at.since(bench.now.instant));
         assert_eq!(waits, Some(SECOND * expected));
     }
 }
@@ -159,10 +135,7 @@ fn a_kill_before_the_launch_is_kept() {
     bench.kill("t", None);
     bench.launch(task("t"));
     assert_eq!(bench.states("t"), [TaskKilled]);
-    assert_eq!(
-        bench.last().reason,
-        Some(Reason::TaskKilledDuringLaunch as i32)
-    );
+    assert_eq!(bench.last().reason, Some(Reason::TaskKilledDuringLaunch as i32));
     assert_eq!(bench.launches, 0);
     bench.acknowledge_all();
     assert_eq!(bench.exit, Some(0));
@@ -224,22 +197,13 @@ fn a_shutdown_without_a_task_ends_at_once() {
 fn a_task_may_not_run_longer_than_its_completion_time() {
     let mut bench = Bench::subscribed(settings(false), true);
     let max_completion_time = Some(nanoseconds(SECOND * 10));
-    bench.launch(v1::TaskInfo {
-        max_completion_time,
-        ..task("t")
-    });
+    bench.launch(v1::TaskInfo { max_completion_time, ..task("t") });
     bench.feed(Input::Launched(PROCESS));
     bench.wait(SECOND * 10);
     assert_eq!(bench.signals(), [(GROUP, Signal::Terminate)]);
     bench.exited(ExitStatus::Signaled(15));
-    assert_eq!(
-        bench.states("t"),
-        [TaskStarting, TaskRunning, TaskKilling, TaskFailed]
-    );
-    assert_eq!(
-        bench.last().reason,
-        Some(Reason::MaxCompletionTimeReached as i32)
-    );
+    assert_eq!(bench.states("t"), [TaskStarting, TaskRunning, TaskKilling, TaskFailed]);
+    assert_eq!(bench.last().reason, Some(Reason::MaxCompletionTimeReached as i32));
 }
 
 #[test]
@@ -260,30 +224,15 @@ fn with_checkpoint_the_task_goes_on_and_updates_are_sent_again() {
     bench.feed(Input::Disconnected("reset".to_owned()));
     assert!(bench.signals().is_empty());
     bench.exited(ExitStatus::Exited(0));
-    assert_eq!(
-        bench.states("t"),
-        [TaskStarting, TaskRunning],
-        "nobody hears it yet"
-    );
+    assert_eq!(bench.states("t"), [TaskStarting, TaskRunning], "nobody hears it yet");
     bench.wait(SECOND * 2);
-    let call = bench
-        .subscribe_call()
-        .expect("the pause is at most two seconds");
-    let states: Vec<i32> = call
-        .unacknowledged_updates
-        .iter()
-        .map(|update| update.status.state)
-        .collect();
+    let call = bench.subscribe_call().expect("the pause is at most two seconds");
+    let states: Vec<i32> =
+        call.unacknowledged_updates.iter().map(|update| update.status.state).collect();
     assert_eq!(states, [TaskRunning as i32, TaskFinished as i32]);
-    assert!(
-        call.unacknowledged_tasks.is_empty(),
-        "an update of it was acknowledged"
-    );
+    assert!(call.unacknowledged_tasks.is_empty(), "an update of it was acknowledged");
     bench.subscribe(false);
-    assert!(
-        bench.outputs.is_empty(),
-        "the subscription carried everything"
-    );
+    assert!(bench.outputs.is_empty(), "the subscription carried everything");
     bench.acknowledge_all();
     assert_eq!(bench.exit, Some(0));
 }
@@ -370,29 +319,16 @@ fn a_shell_line_is_run_by_sh_and_a_program_with_its_arguments() {
         shell: Some(false),
         value: Some("./run".to_owned()),
         arguments: vec!["runner".to_owned(), "-v".to_owned()],
-        environment: Some(v1::Environment {
-            variables: vec![variable],
-        }),
+        environment: Some(v1::Environment { variables: vec![variable] }),
         ..v1::CommandInfo::default()
     });
     let program = command_of(&info, &settings(false)).expect("a command");
     assert_eq!(program.program, std::path::Path::new("/sandbox/./run"));
     assert_eq!(program.arguments, ["runner", "-v"]);
-    assert!(
-        program
-            .environment
-            .contains(&("LEVEL".to_owned(), "2".to_owned()))
-    );
-    assert!(
-        program
-            .environment
-            .contains(&("PATH".to_owned(), "/bin".to_owned()))
-    );
+    assert!(program.environment.contains(&("LEVEL".to_owned(), "2".to_owned())));
+    assert!(program.environment.contains(&("PATH".to_owned(), "/bin".to_owned())));
     assert_eq!(program.environment.len(), 2);
 
     info.command = Some(v1::CommandInfo::default());
-    assert_eq!(
-        command_of(&info, &settings(false)),
-        Err(CommandError::NoValue)
-    );
+    assert_eq!(command_of(&info, &settings(false)), Err(CommandError::NoValue));
 }

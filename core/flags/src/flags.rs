@@ -27,9 +27,7 @@ pub struct Flags {
 impl Flags {
     /// The flag's value; `None` when it was not given and has no default, or is of another type.
     pub fn get<T: FlagValue>(&self, name: &str) -> Option<T> {
-        self.values
-            .get(name)
-            .and_then(|loaded| T::from_value(&loaded.value))
+        self.values.get(name).and_then(|loaded| T::from_value(&loaded.value))
     }
 
     /// The flag's value, or the type's own default (zero, false, empty) when it has none.
@@ -60,9 +58,6 @@ impl Flags {
     /// Every flag with a value, defaults included, by the name it was given under: what the
     /// endpoint `/flags` answers with.
     pub fn effective(&self) -> BTreeMap<String, String> {
-        self.values
-            .values()
-            .map(|loaded| (loaded.name.clone(), loaded.shown.clone()))
-            .collect()
+        self.values.values().map(|loaded| (loaded.name.clone(), loaded.shown.clone())).collect()
     }
 }

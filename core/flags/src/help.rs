@@ -37,10 +37,6 @@ fn describe(spec: &FlagSpec) -> String {
         Support::NoEffect => notes.push("accepted, without effect yet".to_owned()),
         Support::DefaultOnly(_) => notes.push("only the default is supported yet".to_owned()),
     }
-    let notes = if notes.is_empty() {
-        String::new()
-    } else {
-        format!(" ({})", notes.join("; "))
-    };
+    let notes = if notes.is_empty() { String::new() } else { format!(" ({})", notes.join("; ")) };
     format!("  {form}\n      {}{notes}\n", spec.help)
 }

@@ -42,9 +42,7 @@ pub fn parse(
     let mut flags = Flags::default();
     let (args, rest) = split_at_double_dash(args);
     if let Some(asked) = asked_for_help(specs, args) {
-        flags
-            .values
-            .insert(asked.name, loaded(asked.name, Value::Boolean(true), true));
+        flags.values.insert(asked.name, loaded(asked.name, Value::Boolean(true), true));
         return Ok(flags);
     }
     flags.rest = rest.to_vec();
@@ -65,10 +63,7 @@ pub fn parse(
 
 fn split_at_double_dash(args: &[String]) -> (&[String], &[String]) {
     match args.iter().position(|argument| argument == "--") {
-        Some(position) => (
-            &args[..position],
-            args.get(position + 1..).unwrap_or_default(),
-        ),
+        Some(position) => (&args[..position], args.get(position + 1..).unwrap_or_default()),
         None => (args, &[]),
     }
 }
@@ -82,10 +77,7 @@ fn asked_for_help(specs: &[FlagSpec], args: &[String]) -> Option<FlagSpec> {
             })
         })
     };
-    specs
-        .iter()
-        .find(|spec| matches!(spec.name, "help" | "version") && asks(spec.name))
-        .copied()
+    specs.iter().find(|spec| matches!(spec.name, "help" | "version") && asks(spec.name)).copied()
 }
 
 fn from_command_line(
@@ -97,9 +89,7 @@ fn from_command_line(
     let mut found = BTreeMap::new();
     for argument in args {
         let Some(rest) = argument.strip_prefix("--") else {
-            warnings.push(format!(
-                "argument '{argument}' is ignored: flags are --name=value"
-            ));
+            warnings.push(format!("argument '{argument}' is ignored: flags are --name=value"));
             continue;
         };
         let (name, value) = match rest.split_once('=') {
@@ -108,10 +98,7 @@ fn from_command_line(
         };
         let spelling = format!("--{name}");
         let Some(given) = recognise(specs, name, spelling.clone(), value) else {
-            return Err(FlagError::Unknown {
-                flag: spelling,
-                program: program.to_owned(),
-            });
+            return Err(FlagError::Unknown { flag: spelling, program: program.to_owned() });
         };
         if let Some(first) = found.insert(given.spec.name, given) {
             return Err(duplicate(&first, spelling));
@@ -129,23 +116,11 @@ fn recognise(
     let name = name.to_lowercase();
     let find = |name: &str| specs.iter().find(|spec| spec.is_called(name)).copied();
     if let Some(spec) = find(&name) {
-        return Some(Given {
-            spec,
-            spelling,
-            name,
-            negated: false,
-            value,
-        });
+        return Some(Given { spec, spelling, name, negated: false, value });
     }
     let positive = name.strip_prefix("no-")?.to_owned();
     let spec = find(&positive)?;
-    Some(Given {
-        spec,
-        spelling,
-        name: positive,
-        negated: true,
-        value,
-    })
+    Some(Given { spec, spelling, name: positive, negated: true, value })
 }
 
 /// Adds what the command line did not give. A flag under one name here and under another there is
@@ -178,11 +153,7 @@ fn add_environment(
 }
 
 fn duplicate(first: &Given, second: String) -> FlagError {
-    FlagError::Duplicate {
-        name: first.spec.name.to_owned(),
-        first: first.spelling.clone(),
-        second,
-    }
+    FlagError::Duplicate { name: first.spec.name.to_owned(), first: first.spelling.clone(), second }
 }
 
 fn default(spec: &FlagSpec) -> Option<Loaded> {
@@ -191,12 +162,7 @@ fn default(spec: &FlagSpec) -> Option<Loaded> {
 }
 
 fn loaded(name: &str, value: Value, given: bool) -> Loaded {
-    Loaded {
-        shown: value.show(),
-        value,
-        name: name.to_owned(),
-        given,
-    }
+    Loaded { shown: value.show(), value, name: name.to_owned(), given }
 }
 
 fn load(
@@ -249,10 +215,7 @@ fn value_text(
         None if kind == Kind::Boolean => return Ok("true".to_owned()),
         None => {
             let expected = given.spec.expected();
-            return Err(FlagError::MissingValue {
-                flag: spelling.clone(),
-                expected,
-            });
+            return Err(FlagError::MissingValue { flag: spelling.clone(), expected });
         }
     };
     if kind == Kind::Boolean && value.is_empty() {
@@ -261,9 +224,7 @@ fn value_text(
     let path = match value.strip_prefix(FILE) {
         Some(path) if kind != Kind::Path => path,
         None if kind == Kind::Json && value.starts_with('/') => {
-            warnings.push(format!(
-                "'{spelling}' names a file by its bare path: use {FILE}{value}"
-            ));
+            warnings.push(format!("'{spelling}' names a file by its bare path: use {FILE}{value}"));
             value
         }
         _ => return Ok(value.clone()),
@@ -282,11 +243,7 @@ fn negated_text(given: &Given) -> Result<String, FlagError> {
     }
     match given.value.as_deref() {
         None | Some("") => Ok("false".to_owned()),
-        Some(value) => Err(FlagError::NegatedWithValue {
-            flag,
-            name,
-            value: value.to_owned(),
-        }),
+        Some(value) => Err(FlagError::NegatedWithValue { flag, name, value: value.to_owned() }),
     }
 }
 
@@ -296,9 +253,7 @@ fn check_support(
     warnings: &mut Vec<String>,
 ) -> Result<(), FlagError> {
     let spec = &given.spec;
-    let default = spec
-        .default
-        .and_then(|default| Value::read(spec.kind, default));
+    let default = spec.default.and_then(|default| Value::read(spec.kind, default));
     if default.as_ref() == Some(value) {
         return Ok(());
     }

@@ -50,15 +50,8 @@ impl Value {
             Kind::Text | Kind::Path => Some(Self::Text(text.to_owned())),
             Kind::Boolean => read_boolean(text).map(Self::Boolean),
             Kind::Integer => text.parse().ok().map(Self::Integer),
-            Kind::Count => text
-                .parse()
-                .ok()
-                .filter(|&count| count >= 0)
-                .map(Self::Integer),
-            Kind::Port => text
-                .parse::<u16>()
-                .ok()
-                .map(|port| Self::Integer(port.into())),
+            Kind::Count => text.parse().ok().filter(|&count| count >= 0).map(Self::Integer),
+            Kind::Port => text.parse::<u16>().ok().map(|port| Self::Integer(port.into())),
             Kind::Double => read_double(text).map(Self::Double),
             Kind::Duration => duration::parse(text).ok().map(Self::Duration),
             Kind::Bytes => bytes_size::parse(text).ok().map(Self::Bytes),
@@ -123,10 +116,7 @@ fn read_json(text: &str) -> Option<Value> {
 fn read_rate(text: &str) -> Option<Rate> {
     let (count, per) = text.split_once('/')?;
     let per = duration::parse(per).ok().filter(|per| !per.is_zero())?;
-    Some(Rate {
-        count: count.parse().ok().filter(|&count| count > 0)?,
-        per,
-    })
+    Some(Rate { count: count.parse().ok().filter(|&count| count > 0)?, per })
 }
 
 /// A Rust type in which a program asks for a flag's value.

@@ -13,25 +13,16 @@ const SPECS: &[FlagSpec] = &[
     flag("work_dir", Kind::Path, "A path."),
     flag("port", Kind::Port, "A port.").default("5050"),
     flag("factor", Kind::Double, "A double.").default("0.80"),
-    flag("wait", Kind::Duration, "A duration.")
-        .default("60secs")
-        .at_least("1secs"),
+    flag("wait", Kind::Duration, "A duration.").default("60secs").at_least("1secs"),
     flag("size", Kind::Bytes, "A size.").default("2048MB"),
     flag("limit", Kind::Percent, "A percentage."),
     flag("ip", Kind::Ip, "An address."),
     flag("master", Kind::Master, "A master."),
     flag("rate", Kind::Rate, "A rate."),
     flag("env", Kind::Json, "A JSON text."),
-    flag("registry", Kind::Text, "A choice.")
-        .default("in_memory")
-        .one_of(&["in_memory", "log"]),
-    flag("pings", Kind::Count, "A count.")
-        .aliases(&["slave_pings"])
-        .at_least("1")
-        .at_most("9"),
-    flag("secure", Kind::Boolean, "Not kept.")
-        .default("false")
-        .default_only("it comes later"),
+    flag("registry", Kind::Text, "A choice.").default("in_memory").one_of(&["in_memory", "log"]),
+    flag("pings", Kind::Count, "A count.").aliases(&["slave_pings"]).at_least("1").at_most("9"),
+    flag("secure", Kind::Boolean, "Not kept.").default("false").default_only("it comes later"),
     flag("extra", Kind::Text, "Not kept, harmless.").no_effect(),
 ];
 
@@ -47,10 +38,8 @@ fn read_file(path: &str) -> io::Result<String> {
 
 fn load(args: &[&str], environment: &[(&str, &str)]) -> Result<Flags, FlagError> {
     let args: Vec<String> = args.iter().map(|&text| text.to_owned()).collect();
-    let environment: Vec<(String, String)> = environment
-        .iter()
-        .map(|&(name, value)| (name.to_owned(), value.to_owned()))
-        .collect();
+    let environment: Vec<(String, String)> =
+        environment.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect();
     parse("orrery test", SPECS, &args, &environment, &read_file)
 }
 
@@ -89,21 +78,12 @@ fn every_kind_reads_its_form() {
     assert_eq!(flags.get::<String>("cluster").as_deref(), Some("a=b"));
     assert_eq!(flags.get::<u16>("port"), Some(0));
     assert_eq!(flags.get::<f64>("factor"), Some(0.5));
-    assert_eq!(
-        flags.get::<Duration>("wait"),
-        Some(Duration::from_millis(1500))
-    );
+    assert_eq!(flags.get::<Duration>("wait"), Some(Duration::from_millis(1500)));
     assert_eq!(flags.get::<u64>("size"), Some(1 << 20));
     assert_eq!(flags.get::<f64>("limit"), Some(50.0));
     assert_eq!(flags.get::<core::net::IpAddr>("ip"), "::1".parse().ok());
-    assert_eq!(
-        flags.get::<Address>("master"),
-        Some(Address::new("::1", 5050))
-    );
-    let rate = Rate {
-        count: 2,
-        per: Duration::from_secs(60),
-    };
+    assert_eq!(flags.get::<Address>("master"), Some(Address::new("::1", 5050)));
+    let rate = Rate { count: 2, per: Duration::from_secs(60) };
     assert_eq!(flags.get::<Rate>("rate"), Some(rate));
     assert_eq!(flags.get::<usize>("pings"), Some(9));
 }
@@ -148,10 +128,7 @@ fn booleans_have_six_spellings() {
     assert_eq!(strict(&["--no-strict="], &[]), Some(false));
     assert_eq!(strict(&["--strict=0"], &[]), Some(false));
     assert_eq!(strict(&["--strict=false"], &[]), Some(false));
-    assert_eq!(
-        strict(&["--strict="], &[("MESOS_STRICT", "false")]),
-        Some(true)
-    );
+    assert_eq!(strict(&["--strict="], &[("MESOS_STRICT", "false")]), Some(true));
     assert_eq!(strict(&["--strict"], &[]), Some(true));
     assert_eq!(strict(&[], &[("MESOS_STRICT", "")]), Some(true));
     assert_eq!(strict(&[], &[("MESOS_NO-STRICT", "")]), Some(false));
@@ -166,38 +143,26 @@ fn negation_takes_no_value_and_only_booleans() {
 #[test]
 fn a_space_does_not_give_a_value() {
     let line = line(&["--port", "5050"], &[]);
-    assert!(
-        line.starts_with("missing value for '--port': expected '--port=VALUE'"),
-        "{line}"
-    );
+    assert!(line.starts_with("missing value for '--port': expected '--port=VALUE'"), "{line}");
 }
 
 #[test]
 fn names_are_lower_cased() {
     assert_eq!(cluster(&["--CLUSTER=mars"], &[]).as_deref(), Some("mars"));
-    assert_eq!(
-        cluster(&[], &[("MESOS_cluster", "mars")]).as_deref(),
-        Some("mars")
-    );
+    assert_eq!(cluster(&[], &[("MESOS_cluster", "mars")]).as_deref(), Some("mars"));
 }
 
 #[test]
 fn unknown_flags_end_the_start_but_unknown_variables_do_not() {
     let unknown = line(&["--colour=red"], &[]);
     assert_eq!(unknown, "unknown flag '--colour': see 'orrery test --help'");
-    assert_eq!(
-        line(&[], &[("MESOS_COLOUR", "red"), ("PATH", "/bin")]),
-        "accepted"
-    );
+    assert_eq!(line(&[], &[("MESOS_COLOUR", "red"), ("PATH", "/bin")]), "accepted");
 }
 
 #[test]
 fn a_flag_given_twice_is_refused() {
     let twice = line(&["--port=1", "--port=1"], &[]);
-    assert_eq!(
-        twice,
-        "flag 'port' is given twice, as '--port' and as '--port': expected it once"
-    );
+    assert_eq!(twice, "flag 'port' is given twice, as '--port' and as '--port': expected it once");
     assert!(line(&["--strict", "--no-strict"], &[]).contains("'--strict' and as '--no-strict'"));
     assert!(line(&["--pings=1", "--slave_pings=1"], &[]).contains("'pings' is given twice"));
     let alias = [("MESOS_SLAVE_PINGS", "2")];
@@ -211,30 +176,18 @@ fn a_flag_given_twice_is_refused() {
 #[test]
 fn the_command_line_goes_before_the_environment() {
     let environment = [("MESOS_CLUSTER", "venus"), ("MESOS_STRICT", "true")];
-    assert_eq!(
-        cluster(&["--cluster=mars"], &environment).as_deref(),
-        Some("mars")
-    );
+    assert_eq!(cluster(&["--cluster=mars"], &environment).as_deref(), Some("mars"));
     assert_eq!(cluster(&[], &environment).as_deref(), Some("venus"));
     assert_eq!(strict(&["--no-strict"], &environment), Some(false));
 }
 
 #[test]
 fn files_are_read_raw_except_for_paths() {
-    assert_eq!(
-        cluster(&["--cluster=file:///etc/cluster"], &[]).as_deref(),
-        Some("mars\n")
-    );
+    assert_eq!(cluster(&["--cluster=file:///etc/cluster"], &[]).as_deref(), Some("mars\n"));
     let flags = load(&["--wait=file:///etc/wait", "--work_dir=file:///var"], &[]).expect("valid");
     assert_eq!(flags.get::<Duration>("wait"), Some(Duration::from_secs(5)));
-    assert_eq!(
-        flags.effective().get("work_dir").map(String::as_str),
-        Some("file:///var")
-    );
-    assert_eq!(
-        flags.get::<std::path::PathBuf>("work_dir"),
-        Some("/var".into())
-    );
+    assert_eq!(flags.effective().get("work_dir").map(String::as_str), Some("file:///var"));
+    assert_eq!(flags.get::<std::path::PathBuf>("work_dir"), Some("/var".into()));
     let missing = line(&[], &[("MESOS_CLUSTER", "file:///none")]);
     assert!(missing.starts_with("'MESOS_CLUSTER' has the value 'file:///none': the file"));
 }
@@ -242,10 +195,7 @@ fn files_are_read_raw_except_for_paths() {
 #[test]
 fn a_master_from_a_file_shows_the_path_only() {
     let flags = load(&["--master=file:///etc/master"], &[]).expect("valid");
-    assert_eq!(
-        flags.get::<Address>("master"),
-        Some(Address::new("10.0.0.1", 5050))
-    );
+    assert_eq!(flags.get::<Address>("master"), Some(Address::new("10.0.0.1", 5050)));
     assert_eq!(flags.effective()["master"], "file:///etc/master");
 }
 
@@ -279,10 +229,7 @@ fn what_is_not_kept_is_refused_unless_it_is_the_default() {
     assert_eq!(line(&["--secure=false"], &[]), "accepted");
     assert_eq!(line(&["--no-secure"], &[]), "accepted");
     let refused = line(&["--secure"], &[]);
-    assert_eq!(
-        refused,
-        "'--secure' has the value 'true', which is not supported: it comes later"
-    );
+    assert_eq!(refused, "'--secure' has the value 'true', which is not supported: it comes later");
 }
 
 #[test]
@@ -296,11 +243,7 @@ fn what_follows_the_double_dash_is_left_alone() {
 fn help_goes_before_every_error() {
     let flags = load(&["--colour", "--help", "--port=x"], &[]).expect("help was asked for");
     assert!(flags.is_set("help"));
-    assert!(
-        !load(&["--", "--help"], &[])
-            .expect("not a flag")
-            .is_set("help")
-    );
+    assert!(!load(&["--", "--help"], &[]).expect("not a flag").is_set("help"));
 }
 
 #[test]
@@ -320,10 +263,7 @@ fn a_required_flag_names_both_ways_to_give_it() {
     let specs = [flag("work_dir", Kind::Text, "A folder.").required()];
     let error = parse("orrery test", &specs, &[], &[], &read_file).expect_err("it is missing");
     let line = error.to_string();
-    assert!(
-        line.contains("'--work_dir'") && line.contains("MESOS_WORK_DIR"),
-        "{line}"
-    );
+    assert!(line.contains("'--work_dir'") && line.contains("MESOS_WORK_DIR"), "{line}");
 }
 
 #[test]

@@ -11,33 +11,19 @@ fn read_file(_path: &str) -> io::Result<String> {
 
 fn effective(specs: &[FlagSpec], args: &[&str]) -> BTreeMap<String, String> {
     let args: Vec<String> = args.iter().map(|&text| text.to_owned()).collect();
-    parse("test", specs, &args, &[], &read_file)
-        .expect("valid")
-        .effective()
+    parse("test", specs, &args, &[], &read_file).expect("valid").effective()
 }
 
 #[test]
 fn names_are_unique_and_bounds_and_defaults_are_values() {
-    for specs in [
-        tables::master(),
-        tables::agent(),
-        tables::local(),
-        tables::execute(),
-    ] {
+    for specs in [tables::master(), tables::agent(), tables::local(), tables::execute()] {
         let mut names = BTreeSet::new();
         for spec in &specs {
             for name in [spec.name].iter().chain(spec.aliases) {
                 assert!(names.insert(*name), "{name} stands twice");
             }
-            for value in [spec.default, spec.minimum, spec.maximum]
-                .into_iter()
-                .flatten()
-            {
-                assert!(
-                    Value::read(spec.kind, value).is_some(),
-                    "{}: {value}",
-                    spec.name
-                );
+            for value in [spec.default, spec.minimum, spec.maximum].into_iter().flatten() {
+                assert!(Value::read(spec.kind, value).is_some(), "{}: {value}", spec.name);
             }
             if let (Some(default), false) = (spec.default, spec.choices.is_empty()) {
                 assert!(spec.choices.contains(&default), "{}", spec.name);
@@ -71,10 +57,7 @@ fn the_masters_defaults_are_those_of_mesos() {
 
 #[test]
 fn the_agents_defaults_are_those_of_mesos() {
-    let shown = effective(
-        &tables::agent(),
-        &["--master=127.0.0.1:5050", "--work_dir=/a"],
-    );
+    let shown = effective(&tables::agent(), &["--master=127.0.0.1:5050", "--work_dir=/a"]);
     let expected = [
         ("default_role", "*"),
         ("docker_stop_timeout", "0ns"),

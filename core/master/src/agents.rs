@@ -7,9 +7,9 @@ use crate::{LinkId, Master};
 
 impl Master {
     /// A link broke. The agent keeps its tasks: it may only have lost its connection. (Mesos takes
-    /// a broken connection for the death of the agent's process and gives up the tasks of frameworks
-    /// that do not checkpoint at once; here they are given up when the agent returns without them or
-    /// does not return in time, so that no task is called lost while it runs.)
+    /// a broken connection for the death of the agent's process and gives up the tasks of
+    /// frameworks that do not checkpoint at once; here they are given up when the agent returns
+    /// without them or does not return in time, so that no task is called lost while it runs.)
     pub(crate) fn link_closed(&mut self, link: LinkId) {
         self.registering_link_closed(link);
         let Some(key) = self.links.remove(&link) else { return };

@@ -7,8 +7,8 @@ use crate::state::holds_resources;
 
 impl Master {
     /// Whether the books agree: on each agent what tasks, executors and offers hold is what the
-    /// allocator believes to be taken and no more than there is, and every record that names another
-    /// finds it.
+    /// allocator believes to be taken and no more than there is, and every record that names
+    /// another finds it.
     ///
     /// # Errors
     /// The first disagreement, in words.

@@ -77,8 +77,8 @@ impl Master {
         self.agents.get(&key).map(|agent| agent.tasks.iter().cloned().collect()).unwrap_or_default()
     }
 
-    /// The task's agent is gone for good. A task that had ended keeps its state, which its framework
-    /// may not have heard of yet.
+    /// The task's agent is gone for good. A task that had ended keeps its state, which its
+    /// framework may not have heard of yet.
     fn end_task(&mut self, key: orrery_allocator::FrameworkKey, task_id: &str, why: Removal) {
         let Some(task) = self.frameworks.get(&key).and_then(|one| one.tasks.get(task_id)) else {
             return;
@@ -96,8 +96,9 @@ impl Master {
         self.tell_status(key, status);
     }
 
-    /// The task's agent does not answer. A task that had ended is over; the agent repeats its last
-    /// update if it ever returns.
+    /// The task's agent does not answer. A task whose end was told is over; the agent repeats its
+    /// last update if it ever returns. One whose end is known here but was not told yet counts as
+    /// unreachable: the updates before its end are with the agent, and it may never return.
     fn end_or_suspend_task(
         &mut self,
         key: orrery_allocator::FrameworkKey,
@@ -107,7 +108,7 @@ impl Master {
         let Some(task) = self.frameworks.get(&key).and_then(|one| one.tasks.get(task_id)) else {
             return;
         };
-        if task_state::is_terminal(task.state()) {
+        if task_state::is_terminal(task.told_state()) {
             self.complete_task(key, task_id);
             return;
         }
@@ -121,8 +122,9 @@ impl Master {
         self.update_task(key, task_id, &status, TaskState::TaskUnreachable);
         let limit = self.options.max_unreachable_tasks_per_framework;
         if let Some(framework) = self.frameworks.get_mut(&key)
-            && let Some(task) = framework.tasks.remove(task_id)
+            && let Some(mut task) = framework.tasks.remove(task_id)
         {
+            task.message.state = TaskState::TaskUnreachable as i32;
             remember(&mut framework.unreachable_tasks, limit, task.message);
         }
         status.state = self.state_for(key, TaskState::TaskUnreachable) as i32;

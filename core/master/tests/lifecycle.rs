@@ -7,6 +7,8 @@ use std::time::Duration;
 use harness::{
     Cluster, Scheduler, amount, framework_info, options, register_message, resources, states, task,
 };
+use orrery_api::link::StatusUpdate;
+use orrery_api::link::from_agent::Body as FromAgent;
 use orrery_api::link::from_master::Body;
 use orrery_api::v1::task_status::Reason;
 use orrery_api::v1::{self, TaskState, scheduler};
@@ -123,6 +125,31 @@ fn a_returned_task_is_in_the_state_that_was_told_while_later_updates_are_still_t
     assert_eq!(states(&cluster.take_statuses(&scheduler)), [TaskState::TaskStaging]);
     cluster.reconcile(&scheduler, &[("a", Some(&agent))]);
     assert_eq!(states(&cluster.take_statuses(&scheduler)), [TaskState::TaskStaging]);
+}
+
+#[test]
+fn an_end_that_was_not_told_before_the_agent_became_unreachable_comes_with_the_agent() {
+    let Running { mut cluster, scheduler, link, agent } = one_task();
+    let status = v1::TaskStatus {
+        task_id: v1::TaskId { value: "a".to_owned() },
+        state: TaskState::TaskRunning as i32,
+        uuid: Some(vec![1; 16].into()),
+        ..Default::default()
+    };
+    cluster.agent_says(link, FromAgent::StatusUpdate(StatusUpdate {
+        framework_id: Some(v1::FrameworkId { value: scheduler.id.clone() }),
+        agent_id: Some(v1::AgentId { value: agent.clone() }),
+        uuid: vec![1; 16].into(),
+        latest_state: TaskState::TaskFinished as i32,
+        status: Some(status),
+        ..Default::default()
+    }));
+    cluster.take_events(&scheduler);
+    cluster.pass(Duration::from_secs(100));
+    let statuses = cluster.take_statuses(&scheduler);
+    assert_eq!(states(&statuses), [TaskState::TaskUnreachable]);
+    let (_, framework) = cluster.master.frameworks().next().expect("it is subscribed");
+    assert_eq!(framework.unreachable_tasks[0].state(), TaskState::TaskUnreachable);
 }
 
 #[test]

@@ -6,11 +6,7 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use orrery_model::Resources;
 
 fn arithmetic(criterion: &mut Criterion) {
-    let read = |text: &str| {
-        Resources::parse(text, "*")
-            .unwrap_or_default()
-            .allocated_to("web")
-    };
+    let read = |text: &str| Resources::parse(text, "*").unwrap_or_default().allocated_to("web");
     let offer = read("cpus:16;mem:65536;disk:200000;ports:[31000-31009, 31020-31099, 31200-32000]");
     let task = read("cpus:0.5;mem:256;disk:10;ports:[31040-31041]");
     let scalars = read("cpus:0.5;mem:256");

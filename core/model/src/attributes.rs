@@ -24,10 +24,7 @@ pub enum AttributeError {
 /// Reads `name:value` pairs separated by `;` or line ends. A value may hold further colons. Numbers
 /// become scalars, `[...]` ranges, `{...}` sets, everything else text.
 pub fn parse(text: &str) -> Result<Vec<v1::Attribute>, AttributeError> {
-    let pairs = text
-        .split([';', '\n'])
-        .map(str::trim)
-        .filter(|pair| !pair.is_empty());
+    let pairs = text.split([';', '\n']).map(str::trim).filter(|pair| !pair.is_empty());
     pairs.map(parse_pair).collect()
 }
 
@@ -38,23 +35,16 @@ fn parse_pair(pair: &str) -> Result<v1::Attribute, AttributeError> {
     if name.is_empty() {
         return Err(not_a_pair());
     }
-    let value = value::parse(text).map_err(|source| AttributeError::Value {
-        name: name.to_owned(),
-        source,
-    })?;
+    let value = value::parse(text)
+        .map_err(|source| AttributeError::Value { name: name.to_owned(), source })?;
     Ok(attribute(name, value))
 }
 
 fn attribute(name: &str, value: Value) -> v1::Attribute {
-    let mut attribute = v1::Attribute {
-        name: name.to_owned(),
-        ..Default::default()
-    };
+    let mut attribute = v1::Attribute { name: name.to_owned(), ..Default::default() };
     attribute.r#type = match value {
         Value::Scalar(scalar) => {
-            attribute.scalar = Some(v1::value::Scalar {
-                value: scalar.as_f64(),
-            });
+            attribute.scalar = Some(v1::value::Scalar { value: scalar.as_f64() });
             Type::Scalar
         }
         Value::Ranges(ranges) => {
@@ -62,9 +52,7 @@ fn attribute(name: &str, value: Value) -> v1::Attribute {
             Type::Ranges
         }
         Value::Set(items) => {
-            attribute.set = Some(v1::value::Set {
-                item: items.into_iter().collect(),
-            });
+            attribute.set = Some(v1::value::Set { item: items.into_iter().collect() });
             Type::Set
         }
         Value::Text(value) => {
@@ -83,10 +71,7 @@ mod tests {
     fn reads_every_kind() {
         let attributes =
             parse("rack:r1; level:[1-3];load:0.5\nurl:http://a:1;tags:{x,y};").unwrap();
-        let kinds: Vec<_> = attributes
-            .iter()
-            .map(|a| (a.name.as_str(), a.r#type()))
-            .collect();
+        let kinds: Vec<_> = attributes.iter().map(|a| (a.name.as_str(), a.r#type())).collect();
         assert_eq!(
             kinds,
             [
@@ -103,14 +88,8 @@ mod tests {
     #[test]
     fn names_what_is_wrong() {
         let text = |input| parse(input).unwrap_err().to_string();
-        assert_eq!(
-            text("rack"),
-            "attribute 'rack' is not a pair; expected name:value"
-        );
-        assert_eq!(
-            text(":r1"),
-            "attribute ':r1' is not a pair; expected name:value"
-        );
+        assert_eq!(text("rack"), "attribute 'rack' is not a pair; expected name:value");
+        assert_eq!(text(":r1"), "attribute ':r1' is not a pair; expected name:value");
         assert!(text("level:[3-1]").starts_with("attribute 'level': '3-1' is not a range"));
         assert!(text("rack:").starts_with("attribute 'rack': value is empty"));
     }

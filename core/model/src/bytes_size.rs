@@ -1,13 +1,8 @@
 //! Sizes in bytes as Mesos writes them: a whole number and a unit, such as `64MB`.
 
 /// Units from the largest to the smallest with their size in bytes.
-const UNITS: [(&str, u64); 5] = [
-    ("TB", 1 << 40),
-    ("GB", 1 << 30),
-    ("MB", 1 << 20),
-    ("KB", 1 << 10),
-    ("B", 1),
-];
+const UNITS: [(&str, u64); 5] =
+    [("TB", 1 << 40), ("GB", 1 << 30), ("MB", 1 << 20), ("KB", 1 << 10), ("B", 1)];
 
 /// What is wrong with a size's text.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -30,36 +25,22 @@ pub enum BytesSizeError {
 
 /// Reads `<integer><unit>` and gives bytes. Units are powers of 1024 in any case.
 pub fn parse(text: &str) -> Result<u64, BytesSizeError> {
-    let split = text
-        .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(text.len());
+    let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(split);
     if number.is_empty() {
         return Err(BytesSizeError::Number(text.to_owned()));
     }
-    let Some((_, size)) = UNITS
-        .iter()
-        .find(|(name, _)| name.eq_ignore_ascii_case(unit))
-    else {
-        return Err(BytesSizeError::Unit {
-            text: text.to_owned(),
-            unit: unit.to_owned(),
-        });
+    let Some((_, size)) = UNITS.iter().find(|(name, _)| name.eq_ignore_ascii_case(unit)) else {
+        return Err(BytesSizeError::Unit { text: text.to_owned(), unit: unit.to_owned() });
     };
-    let bytes = number
-        .parse::<u64>()
-        .ok()
-        .and_then(|number| number.checked_mul(*size));
+    let bytes = number.parse::<u64>().ok().and_then(|number| number.checked_mul(*size));
     bytes.ok_or_else(|| BytesSizeError::TooLarge(text.to_owned()))
 }
 
 /// Writes a size in the largest unit in which it is whole.
 pub fn format(bytes: u64) -> String {
     let fits = |size: u64| bytes != 0 && bytes.is_multiple_of(size);
-    let (name, size) = UNITS
-        .into_iter()
-        .find(|(_, size)| fits(*size))
-        .unwrap_or(("B", 1));
+    let (name, size) = UNITS.into_iter().find(|(_, size)| fits(*size)).unwrap_or(("B", 1));
     format!("{}{name}", bytes / size)
 }
 
@@ -81,13 +62,7 @@ mod tests {
         assert_eq!(parse("MB"), Err(BytesSizeError::Number("MB".into())));
         assert!(matches!(parse("1.5MB"), Err(BytesSizeError::Unit { .. })));
         assert!(matches!(parse("10"), Err(BytesSizeError::Unit { .. })));
-        assert!(matches!(
-            parse("16777216TB"),
-            Err(BytesSizeError::TooLarge(_))
-        ));
-        assert!(matches!(
-            parse(&format!("{}B", "9".repeat(30))),
-            Err(BytesSizeError::TooLarge(_))
-        ));
+        assert!(matches!(parse("16777216TB"), Err(BytesSizeError::TooLarge(_))));
+        assert!(matches!(parse(&format!("{}B", "9".repeat(30))), Err(BytesSizeError::TooLarge(_))));
     }
 }

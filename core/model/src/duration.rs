@@ -38,18 +38,13 @@ pub enum DurationError {
 /// Reads `<decimal><unit>`. There is no sign, no space and no sum of several units; parts of a
 /// nanosecond are cut off.
 pub fn parse(text: &str) -> Result<Duration, DurationError> {
-    let split = text
-        .find(|c: char| !c.is_ascii_digit() && c != '.')
-        .unwrap_or(text.len());
+    let split = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (number, unit) = text.split_at(split);
     let Some((_, length)) = UNITS.iter().find(|(name, _)| *name == unit) else {
         if number.is_empty() {
             return Err(DurationError::Number(text.to_owned()));
         }
-        return Err(DurationError::Unit {
-            text: text.to_owned(),
-            unit: unit.to_owned(),
-        });
+        return Err(DurationError::Unit { text: text.to_owned(), unit: unit.to_owned() });
     };
     let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
     if (whole.is_empty() && fraction.is_empty()) || fraction.contains('.') {
@@ -62,35 +57,20 @@ pub fn parse(text: &str) -> Result<Duration, DurationError> {
 
 /// The length of `whole.fraction` units; `None` beyond a signed 64-bit number.
 fn nanoseconds(whole: &str, fraction: &str, unit: u128) -> Option<u64> {
-    let whole: u128 = if whole.is_empty() {
-        0
-    } else {
-        whole.parse().ok()?
-    };
+    let whole: u128 = if whole.is_empty() { 0 } else { whole.parse().ok()? };
     // Eighteen digits are far below a nanosecond of the longest unit and fit the product.
     let fraction: String = fraction.chars().take(18).collect();
     let divisor = 10u128.pow(u32::try_from(fraction.len()).ok()?);
-    let fraction: u128 = if fraction.is_empty() {
-        0
-    } else {
-        fraction.parse().ok()?
-    };
-    let total = whole
-        .checked_mul(unit)?
-        .checked_add(fraction * unit / divisor)?;
-    i64::try_from(total)
-        .ok()
-        .and_then(|total| u64::try_from(total).ok())
+    let fraction: u128 = if fraction.is_empty() { 0 } else { fraction.parse().ok()? };
+    let total = whole.checked_mul(unit)?.checked_add(fraction * unit / divisor)?;
+    i64::try_from(total).ok().and_then(|total| u64::try_from(total).ok())
 }
 
 /// Writes a duration in the largest unit in which it is at least one, or in the next smaller unit
 /// if only there it is whole; otherwise as a fraction with up to 15 significant digits.
 pub fn format(duration: Duration) -> String {
     let total = duration.as_nanos();
-    let bucket = UNITS
-        .iter()
-        .rposition(|(_, length)| *length <= total)
-        .unwrap_or(0);
+    let bucket = UNITS.iter().rposition(|(_, length)| *length <= total).unwrap_or(0);
     for index in [bucket, bucket.saturating_sub(1)] {
         let (name, length) = UNITS[index];
         if total.is_multiple_of(length) {
@@ -117,9 +97,7 @@ mod tests {
 
     #[test]
     fn reads_and_writes_the_usual_forms() {
-        for text in [
-            "0ns", "1mins", "90secs", "1weeks", "10days", "1500us", "500ms", "2weeks",
-        ] {
+        for text in ["0ns", "1mins", "90secs", "1weeks", "10days", "1500us", "500ms", "2weeks"] {
             assert_eq!(parse(text).map(format).as_deref(), Ok(text));
         }
         assert_eq!(parse("0.5hrs"), Ok(Duration::from_secs(1800)));
@@ -129,27 +107,12 @@ mod tests {
 
     #[test]
     fn refuses_everything_else() {
-        for text in [
-            "",
-            "10",
-            "secs",
-            "-1secs",
-            "1 secs",
-            "1.2.3secs",
-            ".secs",
-            "1sec",
-            "1secs2ms",
-        ] {
+        for text in ["", "10", "secs", "-1secs", "1 secs", "1.2.3secs", ".secs", "1sec", "1secs2ms"]
+        {
             assert!(parse(text).is_err(), "{text}");
         }
-        assert!(matches!(
-            parse("15251weeks"),
-            Err(DurationError::TooLong(_))
-        ));
-        assert!(matches!(
-            parse(&"9".repeat(60)),
-            Err(DurationError::Unit { .. })
-        ));
+        assert!(matches!(parse("15251weeks"), Err(DurationError::TooLong(_))));
+        assert!(matches!(parse(&"9".repeat(60)), Err(DurationError::Unit { .. })));
     }
 
     proptest! {

@@ -25,10 +25,7 @@ pub struct Quantities {
 impl Quantities {
     /// Nothing of anything.
     pub const fn new() -> Self {
-        Self {
-            known: [Scalar::ZERO; 4],
-            others: Vec::new(),
-        }
+        Self { known: [Scalar::ZERO; 4], others: Vec::new() }
     }
 
     /// The amount of `name`; zero when there is none.
@@ -67,10 +64,7 @@ impl Quantities {
 
     /// Every amount that is not zero: the known names first, then the others by name.
     pub fn iter(&self) -> impl Iterator<Item = (&str, Scalar)> {
-        let known = KNOWN
-            .into_iter()
-            .zip(self.known)
-            .filter(|(_, amount)| !amount.is_zero());
+        let known = KNOWN.into_iter().zip(self.known).filter(|(_, amount)| !amount.is_zero());
         known.chain(self.others())
     }
 
@@ -82,10 +76,7 @@ impl Quantities {
     /// Whether there is at least as much of everything as in `other`.
     pub fn contains(&self, other: &Self) -> bool {
         let enough = |(name, amount): (&str, Scalar)| self.get(name) >= amount;
-        self.known
-            .iter()
-            .zip(&other.known)
-            .all(|(mine, wanted)| mine >= wanted)
+        self.known.iter().zip(&other.known).all(|(mine, wanted)| mine >= wanted)
             && other.others().all(enough)
     }
 
@@ -94,8 +85,7 @@ impl Quantities {
     }
 
     fn find(&self, name: &str) -> Result<usize, usize> {
-        self.others
-            .binary_search_by(|(other, _)| (**other).cmp(name))
+        self.others.binary_search_by(|(other, _)| (**other).cmp(name))
     }
 }
 
@@ -151,12 +141,9 @@ mod tests {
 
     #[test]
     fn sums_and_compares_by_name() {
-        let mut total: Quantities = [("bugs", Scalar(5)), ("cpus", Scalar(2000))]
-            .into_iter()
-            .collect();
-        let part: Quantities = [("bugs", Scalar(5)), ("cpus", Scalar(1))]
-            .into_iter()
-            .collect();
+        let mut total: Quantities =
+            [("bugs", Scalar(5)), ("cpus", Scalar(2000))].into_iter().collect();
+        let part: Quantities = [("bugs", Scalar(5)), ("cpus", Scalar(1))].into_iter().collect();
         assert!(total.contains(&part));
         assert!(!part.contains(&total));
         total -= &part;

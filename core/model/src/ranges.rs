@@ -20,10 +20,8 @@ impl Ranges {
     /// The numbers that are in any of `ranges`, which may overlap and have any order. A range
     /// whose end lies before its begin holds nothing.
     pub fn from_ranges(ranges: impl IntoIterator<Item = Range>) -> Self {
-        let mut sorted: Vec<Range> = ranges
-            .into_iter()
-            .filter(|range| range.begin <= range.end)
-            .collect();
+        let mut sorted: Vec<Range> =
+            ranges.into_iter().filter(|range| range.begin <= range.end).collect();
         sorted.sort_unstable();
         Self::merge(sorted.into_iter())
     }
@@ -56,10 +54,7 @@ impl Ranges {
 
     /// How many numbers are in the set.
     pub fn count(&self) -> u128 {
-        self.0
-            .iter()
-            .map(|range| u128::from(range.end - range.begin) + 1)
-            .sum()
+        self.0.iter().map(|range| u128::from(range.end - range.begin) + 1).sum()
     }
 
     /// Whether every number of `other` is in this set.
@@ -126,10 +121,7 @@ impl Ranges {
                     break;
                 }
                 if hole.begin > begin {
-                    rest.push(Range {
-                        begin,
-                        end: hole.begin - 1,
-                    });
+                    rest.push(Range { begin, end: hole.begin - 1 });
                 }
                 if hole.end >= range.end {
                     // This hole may reach into the next range, so it stays.
@@ -140,10 +132,7 @@ impl Ranges {
                 holes.next();
             }
             if !used_up {
-                rest.push(Range {
-                    begin,
-                    end: range.end,
-                });
+                rest.push(Range { begin, end: range.end });
             }
         }
         self.0 = rest;
@@ -152,13 +141,9 @@ impl Ranges {
 
 impl From<&Ranges> for orrery_api::v1::value::Ranges {
     fn from(ranges: &Ranges) -> Self {
-        let message = |range: &Range| orrery_api::v1::value::Range {
-            begin: range.begin,
-            end: range.end,
-        };
-        Self {
-            range: ranges.0.iter().map(message).collect(),
-        }
+        let message =
+            |range: &Range| orrery_api::v1::value::Range { begin: range.begin, end: range.end };
+        Self { range: ranges.0.iter().map(message).collect() }
     }
 }
 
@@ -209,21 +194,15 @@ mod tests {
 
     fn small() -> impl Strategy<Value = (Ranges, BTreeSet<u64>)> {
         proptest::collection::vec((0u64..40, 0u64..6), 0..8).prop_map(|pairs| {
-            let pairs: Vec<_> = pairs
-                .into_iter()
-                .map(|(begin, size)| (begin, begin + size))
-                .collect();
+            let pairs: Vec<_> =
+                pairs.into_iter().map(|(begin, size)| (begin, begin + size)).collect();
             let set = pairs.iter().flat_map(|&(begin, end)| begin..=end).collect();
             (ranges(&pairs), set)
         })
     }
 
     fn numbers(ranges: &Ranges) -> BTreeSet<u64> {
-        ranges
-            .as_slice()
-            .iter()
-            .flat_map(|range| range.begin..=range.end)
-            .collect()
+        ranges.as_slice().iter().flat_map(|range| range.begin..=range.end).collect()
     }
 
     proptest! {

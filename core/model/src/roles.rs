@@ -42,12 +42,7 @@ pub fn validate(role: &str) -> Result<(), RoleError> {
     if role.is_empty() {
         return Err(RoleError::Empty);
     }
-    let slash = |fault| {
-        Err(RoleError::Slash {
-            role: role.to_owned(),
-            fault,
-        })
-    };
+    let slash = |fault| Err(RoleError::Slash { role: role.to_owned(), fault });
     if role.starts_with('/') {
         return slash("start with a slash");
     }
@@ -62,9 +57,7 @@ pub fn validate(role: &str) -> Result<(), RoleError> {
 
 fn validate_component(component: &str) -> Result<(), RoleError> {
     if matches!(component, "." | ".." | "*") {
-        return Err(RoleError::Reserved {
-            component: component.to_owned(),
-        });
+        return Err(RoleError::Reserved { component: component.to_owned() });
     }
     let fault = if component.starts_with('-') {
         "begins with a dash"
@@ -75,23 +68,17 @@ fn validate_component(component: &str) -> Result<(), RoleError> {
     } else {
         return Ok(());
     };
-    Err(RoleError::Characters {
-        component: component.to_owned(),
-        fault,
-    })
+    Err(RoleError::Characters { component: component.to_owned(), fault })
 }
 
 /// Whether `role` lies below `ancestor` in the tree: `a/b` below `a`, but not `a` below `a`.
 pub fn is_below(role: &str, ancestor: &str) -> bool {
-    role.strip_prefix(ancestor)
-        .is_some_and(|rest| rest.starts_with('/'))
+    role.strip_prefix(ancestor).is_some_and(|rest| rest.starts_with('/'))
 }
 
 /// The role itself and all roles above it, the longest first: `a/b/c`, `a/b`, `a`.
 pub fn with_ancestors(role: &str) -> impl Iterator<Item = &str> {
-    std::iter::successors(Some(role), |role| {
-        role.rsplit_once('/').map(|(parent, _)| parent)
-    })
+    std::iter::successors(Some(role), |role| role.rsplit_once('/').map(|(parent, _)| parent))
 }
 
 #[cfg(test)]
@@ -114,19 +101,10 @@ mod tests {
             ("a//b", "Role 'a//b' cannot contain two adjacent slashes"),
             ("a/..", "Role component '..' is invalid"),
             ("a/*", "Role component '*' is invalid"),
-            (
-                "-a",
-                "Role component '-a' is invalid because it begins with a dash",
-            ),
-            (
-                "a b",
-                "Role component 'a b' is invalid because it contains backspace or whitespace",
-            ),
+            ("-a", "Role component '-a' is invalid because it begins with a dash"),
+            ("a b", "Role component 'a b' is invalid because it contains backspace or whitespace"),
         ] {
-            assert_eq!(
-                validate(role).map_err(|error| error.to_string()),
-                Err(text.to_owned())
-            );
+            assert_eq!(validate(role).map_err(|error| error.to_string()), Err(text.to_owned()));
         }
     }
 
@@ -135,9 +113,6 @@ mod tests {
         assert!(is_below("a/b", "a"));
         assert!(!is_below("ab", "a"));
         assert!(!is_below("a", "a"));
-        assert_eq!(
-            with_ancestors("a/b/c").collect::<Vec<_>>(),
-            ["a/b/c", "a/b", "a"]
-        );
+        assert_eq!(with_ancestors("a/b/c").collect::<Vec<_>>(), ["a/b/c", "a/b", "a"]);
     }
 }

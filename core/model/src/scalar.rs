@@ -109,14 +109,9 @@ mod tests {
 
     #[test]
     fn prints_without_trailing_zeros() {
-        for (thousandths, text) in [
-            (0, "0"),
-            (2000, "2"),
-            (100, "0.1"),
-            (1250, "1.25"),
-            (-1125, "-1.125"),
-            (7, "0.007"),
-        ] {
+        for (thousandths, text) in
+            [(0, "0"), (2000, "2"), (100, "0.1"), (1250, "1.25"), (-1125, "-1.125"), (7, "0.007")]
+        {
             assert_eq!(Scalar(thousandths).to_string(), text);
         }
     }

@@ -67,18 +67,11 @@ mod tests {
 
     #[test]
     fn older_frameworks_see_lost() {
-        for state in [
-            TaskState::TaskDropped,
-            TaskState::TaskUnknown,
-            TaskState::TaskGone,
-        ] {
+        for state in [TaskState::TaskDropped, TaskState::TaskUnknown, TaskState::TaskGone] {
             assert_eq!(for_framework(state, false), TaskState::TaskLost);
             assert_eq!(for_framework(state, true), state);
         }
-        assert_eq!(
-            for_framework(TaskState::TaskKilled, false),
-            TaskState::TaskKilled
-        );
+        assert_eq!(for_framework(TaskState::TaskKilled, false), TaskState::TaskKilled);
         assert_eq!(name(TaskState::TaskGoneByOperator), "TASK_GONE_BY_OPERATOR");
     }
 }

@@ -55,9 +55,7 @@ pub(crate) fn parse(text: &str) -> Result<Value, ValueError> {
 
 /// A decimal number. Words that Rust also reads as numbers (`inf`, `nan`) are text.
 fn parse_number(text: &str) -> Option<f64> {
-    let numeric = text
-        .chars()
-        .all(|c| c.is_ascii_digit() || "+-.eE".contains(c));
+    let numeric = text.chars().all(|c| c.is_ascii_digit() || "+-.eE".contains(c));
     if numeric { text.parse().ok() } else { None }
 }
 
@@ -89,9 +87,7 @@ fn parse_ranges(text: &str) -> Result<Ranges, ValueError> {
 pub(crate) fn overlapping(ranges: &[Range]) -> bool {
     let mut sorted = ranges.to_vec();
     sorted.sort_unstable();
-    sorted
-        .windows(2)
-        .any(|pair| matches!(pair, [a, b] if b.begin <= a.end))
+    sorted.windows(2).any(|pair| matches!(pair, [a, b] if b.begin <= a.end))
 }
 
 fn parse_set(text: &str) -> Result<BTreeSet<String>, ValueError> {
@@ -105,9 +101,7 @@ fn parse_set(text: &str) -> Result<BTreeSet<String>, ValueError> {
 }
 
 fn parts(list: &str) -> impl Iterator<Item = &str> {
-    list.split(',')
-        .map(str::trim)
-        .filter(|part| !part.is_empty())
+    list.split(',').map(str::trim).filter(|part| !part.is_empty())
 }
 
 #[cfg(test)]
@@ -119,10 +113,7 @@ mod tests {
         assert_eq!(parse("2.5"), Ok(Value::Scalar(Scalar(2500))));
         let ranges = Ranges::from_ranges([Range { begin: 1, end: 2 }, Range { begin: 4, end: 6 }]);
         assert_eq!(parse(" [1-2,  4-6] "), Ok(Value::Ranges(ranges)));
-        assert_eq!(
-            parse("{b, a}"),
-            Ok(Value::Set(["a".into(), "b".into()].into()))
-        );
+        assert_eq!(parse("{b, a}"), Ok(Value::Set(["a".into(), "b".into()].into())));
         assert_eq!(parse("r1"), Ok(Value::Text("r1".into())));
         assert_eq!(parse("inf"), Ok(Value::Text("inf".into())));
     }
@@ -133,10 +124,7 @@ mod tests {
         assert_eq!(parse("[1-2"), Err(ValueError::Unclosed("[1-2".into(), ']')));
         assert_eq!(parse("[2-1]"), Err(ValueError::Range("2-1".into())));
         assert_eq!(parse("[1]"), Err(ValueError::Range("1".into())));
-        assert_eq!(
-            parse("[1-3,2-4]"),
-            Err(ValueError::Overlap("[1-3,2-4]".into()))
-        );
+        assert_eq!(parse("[1-3,2-4]"), Err(ValueError::Overlap("[1-3,2-4]".into())));
         assert_eq!(parse("{a,a}"), Err(ValueError::Duplicate("a".into())));
         assert_eq!(parse("1e300"), Err(ValueError::Number("1e300".into())));
     }

@@ -30,16 +30,10 @@ fn level(kind: v1::resource::reservation_info::Type, role: &str) -> v1::resource
 
 fn volume(id: &str, megabytes: f64) -> v1::Resource {
     use v1::resource::disk_info::Persistence;
-    let persistence = Some(Persistence {
-        id: id.into(),
-        ..Default::default()
-    });
+    let persistence = Some(Persistence { id: id.into(), ..Default::default() });
     let mut resource = scalar("disk", megabytes);
     resource.reservations = vec![level(v1::resource::reservation_info::Type::Dynamic, "eng")];
-    resource.disk = Some(v1::resource::DiskInfo {
-        persistence,
-        ..Default::default()
-    });
+    resource.disk = Some(v1::resource::DiskInfo { persistence, ..Default::default() });
     resource
 }
 
@@ -49,18 +43,11 @@ fn volume(id: &str, megabytes: f64) -> v1::Resource {
 fn message() -> impl Strategy<Value = v1::Resource> {
     let scalars =
         (prop_oneof!["cpus", "mem", "disk", "gpus", "bugs"], 0i64..5).prop_map(|(name, units)| {
-            let thousandths = if name == "gpus" {
-                units * 1000
-            } else {
-                units * 250
-            };
+            let thousandths = if name == "gpus" { units * 1000 } else { units * 250 };
             scalar(&name, Scalar(thousandths).as_f64())
         });
     let ranges = (0u64..30, 0u64..10).prop_map(|(begin, size)| {
-        let range = vec![v1::value::Range {
-            begin,
-            end: begin + size,
-        }];
+        let range = vec![v1::value::Range { begin, end: begin + size }];
         v1::Resource {
             name: "ports".into(),
             r#type: v1::value::Type::Ranges as i32,
@@ -103,13 +90,13 @@ fn resources() -> impl Strategy<Value = Resources> {
 fn disjoint(a: &Resources, b: &Resources) -> bool {
     use orrery_model::resources::ValueRef;
     a.iter().all(|mine| {
-        b.iter()
-            .filter(|other| other.name() == mine.name())
-            .all(|other| match (mine.value(), other.value()) {
+        b.iter().filter(|other| other.name() == mine.name()).all(|other| {
+            match (mine.value(), other.value()) {
                 (ValueRef::Ranges(a), ValueRef::Ranges(b)) => !a.intersects(b),
                 (ValueRef::Set(a), ValueRef::Set(b)) => a.is_disjoint(b),
                 _ => true,
-            })
+            }
+        })
     })
 }
 
@@ -193,9 +180,7 @@ proptest! {
 #[test]
 fn two_tasks_leave_the_rest_of_an_agent() {
     let agent = parse("cpus:4;mem:4096;ports:[31000-32000]");
-    let rest = agent
-        .checked_sub(&parse("cpus:2;mem:1024;ports:[31000-31000]"))
-        .unwrap();
+    let rest = agent.checked_sub(&parse("cpus:2;mem:1024;ports:[31000-31000]")).unwrap();
     let rest = rest.checked_sub(&parse("cpus:1;mem:2048")).unwrap();
     assert_eq!(rest.to_string(), "cpus:1; mem:1024; ports:[31001-32000]");
     assert_eq!(rest.checked_sub(&parse("cpus:1.001")), None);
@@ -205,10 +190,8 @@ fn two_tasks_leave_the_rest_of_an_agent() {
 fn prints_like_mesos() {
     let mut reserved = scalar("cpus", 1.0);
     let dynamic = level(v1::resource::reservation_info::Type::Dynamic, "eng");
-    reserved.reservations = vec![v1::resource::ReservationInfo {
-        principal: Some("me".into()),
-        ..dynamic
-    }];
+    reserved.reservations =
+        vec![v1::resource::ReservationInfo { principal: Some("me".into()), ..dynamic }];
     let resources = parse("cpus:3;mem:8192;disk:19900;ports:[31000-32000]")
         + Resources::from_messages(&[reserved]).unwrap();
     assert_eq!(
@@ -223,20 +206,10 @@ fn prints_like_mesos() {
 #[test]
 fn flags_reserve_to_a_role() {
     let resources = Resources::parse("cpus:4; mem(web):1024 ;ports(*):[1-2]", "eng").unwrap();
-    assert_eq!(
-        resources.reserved_to("eng").to_string(),
-        "cpus(reservations: [(STATIC,eng)]):4"
-    );
-    assert_eq!(
-        resources.reserved_to("web").scalar("mem"),
-        Scalar::from_units(1024)
-    );
+    assert_eq!(resources.reserved_to("eng").to_string(), "cpus(reservations: [(STATIC,eng)]):4");
+    assert_eq!(resources.reserved_to("web").scalar("mem"), Scalar::from_units(1024));
     assert_eq!(resources.unreserved().to_string(), "ports:[1-2]");
-    assert!(
-        resources
-            .allocatable_to("eng/x")
-            .contains(&resources.reserved_to("eng"))
-    );
+    assert!(resources.allocatable_to("eng/x").contains(&resources.reserved_to("eng")));
     assert!(resources.allocatable_to("e").reserved().is_empty());
 }
 
@@ -245,10 +218,8 @@ fn flags_reserve_to_a_role() {
 fn the_older_format_is_upgraded_and_written() {
     let mut older = scalar("cpus", 2.0);
     older.role = Some("eng".into());
-    older.reservation = Some(v1::resource::ReservationInfo {
-        principal: Some("me".into()),
-        ..Default::default()
-    });
+    older.reservation =
+        Some(v1::resource::ReservationInfo { principal: Some("me".into()), ..Default::default() });
     let resources = Resources::from_messages(&[older.clone(), scalar("mem", 1.0)]).unwrap();
     let newer = resources.to_messages();
     assert_eq!(newer[0].role, None);
@@ -288,10 +259,8 @@ fn endpoints_see_one_value_for_each_name() {
     revocable.revocable = Some(Default::default());
     let resources = parse("cpus:3.7;cpus(eng):0.3;ports:[1-2];ports(eng):[3-4];bugs:2;zones:{b,a}")
         + Resources::from_messages(&[revocable]).unwrap();
-    let shown: BTreeMap<String, String> = endpoint_object(&resources)
-        .into_iter()
-        .map(|(k, v)| (k, v.to_string()))
-        .collect();
+    let shown: BTreeMap<String, String> =
+        endpoint_object(&resources).into_iter().map(|(k, v)| (k, v.to_string())).collect();
     let expected = [
         ("bugs", "2.0"),
         ("cpus", "4.0"),
@@ -302,10 +271,7 @@ fn endpoints_see_one_value_for_each_name() {
         ("ports", "\"[1-4]\""),
         ("zones", "\"{a, b}\""),
     ];
-    assert_eq!(
-        shown,
-        expected.map(|(k, v)| (k.to_owned(), v.to_owned())).into()
-    );
+    assert_eq!(shown, expected.map(|(k, v)| (k.to_owned(), v.to_owned())).into());
 }
 
 #[test]
@@ -315,45 +281,22 @@ fn invalid_messages_are_refused_with_a_reason() {
     let with = |change: fn(&mut v1::Resource)| {
         let mut resource = scalar("cpus", 1.0);
         change(&mut resource);
-        Resources::from_messages(&[resource])
-            .unwrap_err()
-            .to_string()
+        Resources::from_messages(&[resource]).unwrap_err().to_string()
     };
     type Change = fn(&mut v1::Resource);
     let cases: [(Change, &str); 14] = [
         (|r| r.name.clear(), "'name' is empty"),
-        (
-            |r| *r = scalar("cpus", -1.0),
-            "scalar is -1; expected a number from 0",
-        ),
+        (|r| *r = scalar("cpus", -1.0), "scalar is -1; expected a number from 0"),
         (|r| *r = scalar("cpus", f64::NAN), "scalar is NaN"),
-        (
-            |r| *r = scalar("gpus", 0.5),
-            "scalar is 0.5; expected a whole number",
-        ),
-        (
-            |r| r.scalar = None,
-            "'type' is SCALAR; expected exactly the value 'scalar'",
-        ),
-        (
-            |r| r.set = Some(Default::default()),
-            "expected exactly the value 'scalar'",
-        ),
-        (
-            |r| r.r#type = v1::value::Type::Text as i32,
-            "'type' is 3; expected SCALAR",
-        ),
+        (|r| *r = scalar("gpus", 0.5), "scalar is 0.5; expected a whole number"),
+        (|r| r.scalar = None, "'type' is SCALAR; expected exactly the value 'scalar'"),
+        (|r| r.set = Some(Default::default()), "expected exactly the value 'scalar'"),
+        (|r| r.r#type = v1::value::Type::Text as i32, "'type' is 3; expected SCALAR"),
         (|r| r.r#type = 99, "'type' is 99"),
-        (
-            |r| r.role = Some("a b".into()),
-            "contains backspace or whitespace",
-        ),
+        (|r| r.role = Some("a b".into()), "contains backspace or whitespace"),
         (|r| r.shared = Some(Default::default()), "'shared' is set"),
         (|r| r.disk = Some(Default::default()), "'disk' is set"),
-        (
-            |r| r.reservation = Some(Default::default()),
-            "'role' is '*'",
-        ),
+        (|r| r.reservation = Some(Default::default()), "'role' is '*'"),
         (
             |r| {
                 r.role = Some("eng".into());
@@ -371,8 +314,5 @@ fn invalid_messages_are_refused_with_a_reason() {
         assert!(error.contains(reason), "{error} should contain {reason}");
     }
     let error = Resources::parse("cpus=4", "*").unwrap_err().to_string();
-    assert_eq!(
-        error,
-        "resource 'cpus=4' is invalid: expected name:value or name(role):value"
-    );
+    assert_eq!(error, "resource 'cpus=4' is invalid: expected name:value or name(role):value");
 }

@@ -75,7 +75,11 @@ pub trait Disk: Send + Sync {
     ///
     /// # Errors
     /// As open(2).
-    fn open(&self, path: &Path, options: OpenOptions) -> BoxFuture<'static, io::Result<Box<dyn File>>>;
+    fn open(
+        &self,
+        path: &Path,
+        options: OpenOptions,
+    ) -> BoxFuture<'static, io::Result<Box<dyn File>>>;
 
     /// Gives a file a new name, replacing what had that name.
     ///
@@ -184,8 +188,8 @@ pub async fn read_file(disk: &dyn Disk, path: &Path) -> io::Result<Bytes> {
     file.read_at(0, length).await
 }
 
-/// Makes a folder and all that lead to it, durably: without this, what is later synced inside can be
-/// gone after a crash together with the folder.
+/// Makes a folder and all that lead to it, durably: without this, what is later synced inside can
+/// be gone after a crash together with the folder.
 ///
 /// # Errors
 /// As [`Disk::create_directories`] and [`Disk::sync_directory`].

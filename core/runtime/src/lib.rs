@@ -61,7 +61,11 @@ pub struct Runtime {
 
 impl Runtime {
     /// Runs `future` concurrently with its caller. See [`Tasks::spawn`].
-    pub fn spawn(&self, name: &'static str, future: impl Future<Output = ()> + Send + 'static) -> TaskHandle {
+    pub fn spawn(
+        &self,
+        name: &'static str,
+        future: impl Future<Output = ()> + Send + 'static,
+    ) -> TaskHandle {
         self.tasks.spawn(name, Box::pin(future))
     }
 
@@ -76,7 +80,11 @@ impl Runtime {
     }
 
     /// Runs `future` for at most `duration`; `None` when it did not finish in time.
-    pub async fn timeout<T>(&self, duration: std::time::Duration, future: impl Future<Output = T>) -> Option<T> {
+    pub async fn timeout<T>(
+        &self,
+        duration: std::time::Duration,
+        future: impl Future<Output = T>,
+    ) -> Option<T> {
         let sleep = self.sleep(duration);
         tokio::select! {
             biased;

@@ -139,8 +139,20 @@ mod tests {
     #[test]
     fn other_texts_are_no_addresses() {
         for text in [
-            "", ":", "host", "host:", ":5050", "host:x", "host:-1", "host:65536", "host: 1", "::1",
-            "::1:5050", "[::1]", "[]:5050", "[::1:5050",
+            "",
+            ":",
+            "host",
+            "host:",
+            ":5050",
+            "host:x",
+            "host:-1",
+            "host:65536",
+            "host: 1",
+            "::1",
+            "::1:5050",
+            "[::1]",
+            "[]:5050",
+            "[::1:5050",
         ] {
             let error = text.parse::<Address>().unwrap_err();
             let expected = format!("'{text}' is not an address: expected HOST:PORT");

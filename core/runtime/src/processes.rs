@@ -81,7 +81,9 @@ impl fmt::Display for ExitStatus {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Exited(code) => write!(formatter, "exited with status {code}"),
-            Self::Signaled(signal) => write!(formatter, "terminated with signal {}", signal_name(*signal)),
+            Self::Signaled(signal) => {
+                write!(formatter, "terminated with signal {}", signal_name(*signal))
+            }
         }
     }
 }

@@ -5,7 +5,8 @@ use rand_core::{Rng, SeedableRng};
 
 /// The port to entropy.
 pub trait Random: Send + Sync {
-    /// Fills `bytes` with unpredictable bytes (in simulation: with bytes that follow from the seed).
+    /// Fills `bytes` with unpredictable bytes (in simulation: with bytes that follow from the
+    /// seed).
     fn fill(&self, bytes: &mut [u8]);
 
     /// A generator of its own stream, seeded from this port.

@@ -4,8 +4,8 @@ use crate::BoxFuture;
 
 /// The port to concurrency.
 pub trait Tasks: Send + Sync {
-    /// Starts `future`. It runs until it ends, until the handle aborts it or until the process ends;
-    /// dropping the handle does not stop it. `name` says what it does, for logs and traces.
+    /// Starts `future`. It runs until it ends, until the handle aborts it or until the process
+    /// ends; dropping the handle does not stop it. `name` says what it does, for logs and traces.
     fn spawn(&self, name: &'static str, future: BoxFuture<'static, ()>) -> TaskHandle;
 }
 

@@ -3,9 +3,10 @@
 //! A master that took over, or that could not reach the framework for a while, sends no updates for
 //! what happened meanwhile. After each re-subscription the session therefore asks for every task
 //! that is not terminal, by name, and again with growing pauses until each one was answered: a
-//! master stays silent about tasks on agents that have not come back to it yet. TASK_UNREACHABLE and
-//! TASK_UNKNOWN settle nothing: when the agent returns to a master that took over meanwhile, that one
-//! cannot tell what it never had on record, so such tasks are asked for until more is known.
+//! master stays silent about tasks on agents that have not come back to it yet. TASK_UNREACHABLE
+//! and TASK_UNKNOWN settle nothing: when the agent returns to a master that took over meanwhile,
+//! that one cannot tell what it never had on record, so such tasks are asked for until more is
+//! known.
 
 use std::collections::BTreeSet;
 

@@ -21,10 +21,7 @@ fn main() -> ExitCode {
     }
 }
 
-#[allow(
-    clippy::disallowed_methods,
-    reason = "a program of its own, outside of any daemon"
-)]
+#[allow(clippy::disallowed_methods, reason = "a program of its own, outside of any daemon")]
 fn start() -> Result<u8, Box<dyn std::error::Error>> {
     let mut options = Options::parse(std::env::args().skip(1))?;
     if options.user.is_empty() {
@@ -34,9 +31,7 @@ fn start() -> Result<u8, Box<dyn std::error::Error>> {
     let framework_info = options.framework_info();
     let framework = TestFramework::new(options, Box::new(|line| println!("{line}")))?;
     let session = orrery_net_scheduler::Options::new(vec![master], framework_info);
-    let tokio = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
+    let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let outcome =
         tokio.block_on(async { run(orrery_runtime_real::runtime(), session, framework).await });
     Ok(outcome.framework.exit_code())

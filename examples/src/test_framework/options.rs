@@ -71,9 +71,7 @@ impl Options {
     pub fn parse(arguments: impl Iterator<Item = String>) -> Result<Self, OptionsError> {
         let mut options = Self::default();
         for argument in arguments {
-            let flag = argument
-                .strip_prefix("--")
-                .and_then(|flag| flag.split_once('='));
+            let flag = argument.strip_prefix("--").and_then(|flag| flag.split_once('='));
             let Some((name, value)) = flag else {
                 return Err(OptionsError::Form(argument));
             };
@@ -104,9 +102,7 @@ impl Options {
             name: self.name.clone(),
             roles: vec![self.role.clone()],
             capabilities: capabilities
-                .map(|kind| Capability {
-                    r#type: Some(kind as i32),
-                })
+                .map(|kind| Capability { r#type: Some(kind as i32) })
                 .to_vec(),
             ..Default::default()
         }

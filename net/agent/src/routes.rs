@@ -76,9 +76,7 @@ async fn answer(shared: Arc<Shared>, request: Request) -> Response {
             Some(snapshot) => asked.json(&state::state(&snapshot, &shared.options)),
             None => stopping(),
         },
-        "system/stats.json" => {
-            asked.json(&machine::read(&shared.runtime).await.object())
-        }
+        "system/stats.json" => asked.json(&machine::read(&shared.runtime).await.object()),
         "version" => asked.json(&system::version(&shared.options.version).into()),
         _ => respond::not_found(),
     }

@@ -39,13 +39,7 @@ impl Carrier {
     ) -> Self {
         let client = Client::new(runtime.clone());
         let endpoint = Endpoint::new(settings);
-        Self {
-            runtime,
-            client,
-            endpoint,
-            feeder,
-            connection: None,
-        }
+        Self { runtime, client, endpoint, feeder, connection: None }
     }
 
     /// Breaks off with the exit code.
@@ -68,13 +62,8 @@ impl Carrier {
             endpoint: self.endpoint.clone(),
             feeder: self.feeder.clone(),
         };
-        let task = self
-            .runtime
-            .spawn("agent connection", connection.run(call, queue));
-        self.connection = Some(Open {
-            calls,
-            _task: task.abort_on_drop(),
-        });
+        let task = self.runtime.spawn("agent connection", connection.run(call, queue));
+        self.connection = Some(Open { calls, _task: task.abort_on_drop() });
     }
 
     fn send(&mut self, call: orrery_api::v1::executor::Call) {
@@ -105,11 +94,7 @@ impl Carrier {
             if feeder.feed(Input::Launched(process)).await.is_err() {
                 return;
             }
-            let exit = runtime
-                .processes
-                .wait(process)
-                .await
-                .map_err(|error| error.to_string());
+            let exit = runtime.processes.wait(process).await.map_err(|error| error.to_string());
             let _ = feeder.feed(Input::Exited(exit)).await;
         });
     }

@@ -33,14 +33,8 @@ pub(crate) struct Endpoint {
 
 impl Endpoint {
     pub(crate) fn new(settings: &Settings) -> Self {
-        let authorization = settings
-            .token
-            .as_ref()
-            .map(|token| format!("Bearer {token}"));
-        Self {
-            agent: settings.agent.clone(),
-            authorization,
-        }
+        let authorization = settings.token.as_ref().map(|token| format!("Bearer {token}"));
+        Self { agent: settings.agent.clone(), authorization }
     }
 
     fn request(&self, call: &Call) -> Result<Request<Bytes>, http::Error> {
@@ -135,12 +129,7 @@ impl Connection {
                     Err(error) => return End::Disconnected(error.to_string()),
                 };
                 wire_log::received("executor", &event);
-                if self
-                    .feeder
-                    .feed(Input::Event(Box::new(event)))
-                    .await
-                    .is_err()
-                {
+                if self.feeder.feed(Input::Event(Box::new(event))).await.is_err() {
                     return End::Stopped;
                 }
             }
@@ -189,10 +178,7 @@ impl Connection {
     }
 
     async fn reason(&self, answer: Response<ResponseBody>) -> String {
-        let body = self
-            .runtime
-            .timeout(ANSWER, answer.into_body().collect(REASON))
-            .await;
+        let body = self.runtime.timeout(ANSWER, answer.into_body().collect(REASON)).await;
         match body {
             Some(Ok(body)) => String::from_utf8_lossy(&body).into_owned(),
             Some(Err(error)) => error.to_string(),

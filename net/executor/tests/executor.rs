@@ -38,9 +38,7 @@ impl Agent {
                 let call: Call = protobuf::decode(&bytes).expect("a call");
                 if let Some(subscribe) = call.subscribe {
                     let (stream, body) = body::channel(1 << 20);
-                    sender
-                        .send(Heard::Subscribed(stream, Box::new(subscribe)))
-                        .ok();
+                    sender.send(Heard::Subscribed(stream, Box::new(subscribe))).ok();
                     return respond::stream(orrery_http::MediaType::Protobuf, body);
                 }
                 if let Some(update) = call.update {
@@ -51,11 +49,7 @@ impl Agent {
         });
         let serving = orrery_http::serve(runtime.clone(), listener, Arc::clone(&service));
         let server = runtime.spawn("test agent", serving).abort_on_drop();
-        Self {
-            address,
-            heard,
-            _server: server,
-        }
+        Self { address, heard, _server: server }
     }
 
     fn environment(&self, sandbox: &Path, checkpoint: &str) -> Vec<(String, String)> {
@@ -108,10 +102,7 @@ impl Agent {
 }
 
 fn say(stream: &StreamSender, kind: event::Type, event: Event) {
-    let event = Event {
-        r#type: Some(kind as i32),
-        ..event
-    };
+    let event = Event { r#type: Some(kind as i32), ..event };
     let record: Bytes = recordio::encode(&protobuf::encode(&event));
     stream.try_send(record).expect("the executor listens");
 }
@@ -123,32 +114,22 @@ fn welcome(stream: &StreamSender) {
         agent_info: v1::AgentInfo::default(),
         container_id: None,
     };
-    let event = Event {
-        subscribed: Some(subscribed),
-        ..Event::default()
-    };
+    let event = Event { subscribed: Some(subscribed), ..Event::default() };
     say(stream, event::Type::Subscribed, event);
 }
 
 fn launch(stream: &StreamSender, command: &str) {
     let task = v1::TaskInfo {
         name: "t".to_owned(),
-        task_id: v1::TaskId {
-            value: "t".to_owned(),
-        },
-        agent_id: v1::AgentId {
-            value: "a".to_owned(),
-        },
+        task_id: v1::TaskId { value: "t".to_owned() },
+        agent_id: v1::AgentId { value: "a".to_owned() },
         command: Some(v1::CommandInfo {
             value: Some(command.to_owned()),
             ..v1::CommandInfo::default()
         }),
         ..v1::TaskInfo::default()
     };
-    let event = Event {
-        launch: Some(event::Launch { task }),
-        ..Event::default()
-    };
+    let event = Event { launch: Some(event::Launch { task }), ..Event::default() };
     say(stream, event::Type::Launch, event);
 }
 
@@ -157,10 +138,7 @@ fn acknowledge(stream: &StreamSender, status: &v1::TaskStatus) {
         task_id: status.task_id.clone(),
         uuid: status.uuid.clone().expect("an update has a uuid"),
     };
-    let event = Event {
-        acknowledged: Some(acknowledged),
-        ..Event::default()
-    };
+    let event = Event { acknowledged: Some(acknowledged), ..Event::default() };
     say(stream, event::Type::Acknowledged, event);
 }
 
@@ -174,18 +152,10 @@ async fn a_command_runs_in_the_sandbox_and_finishes() {
     let (stream, _) = agent.subscription().await;
     welcome(&stream);
     launch(&stream, "echo $MESOS_EXECUTOR_ID > made");
-    let told = agent
-        .acknowledge_up_to(&stream, v1::TaskState::TaskFinished)
-        .await;
-    assert_eq!(
-        told,
-        "TASK_STARTING TASK_RUNNING TASK_FINISHED Command exited with status 0"
-    );
+    let told = agent.acknowledge_up_to(&stream, v1::TaskState::TaskFinished).await;
+    assert_eq!(told, "TASK_STARTING TASK_RUNNING TASK_FINISHED Command exited with status 0");
     assert_eq!(executor.await.expect("it returns"), 0);
-    assert_eq!(
-        std::fs::read_to_string(sandbox.path().join("made")).expect("a file"),
-        "e\n"
-    );
+    assert_eq!(std::fs::read_to_string(sandbox.path().join("made")).expect("a file"), "e\n");
 }
 
 #[tokio::test]
@@ -198,30 +168,11 @@ async fn a_killed_command_ends_with_its_children() {
     let (stream, _) = agent.subscription().await;
     welcome(&stream);
     launch(&stream, "sleep 1000 & wait");
-    agent
-        .acknowledge_up_to(&stream, v1::TaskState::TaskRunning)
-        .await;
-    let kill = event::Kill {
-        task_id: v1::TaskId {
-            value: "t".to_owned(),
-        },
-        kill_policy: None,
-    };
-    say(
-        &stream,
-        event::Type::Kill,
-        Event {
-            kill: Some(kill),
-            ..Event::default()
-        },
-    );
-    let told = agent
-        .acknowledge_up_to(&stream, v1::TaskState::TaskKilled)
-        .await;
-    assert_eq!(
-        told,
-        "TASK_KILLED Command terminated with signal Terminated"
-    );
+    agent.acknowledge_up_to(&stream, v1::TaskState::TaskRunning).await;
+    let kill = event::Kill { task_id: v1::TaskId { value: "t".to_owned() }, kill_policy: None };
+    say(&stream, event::Type::Kill, Event { kill: Some(kill), ..Event::default() });
+    let told = agent.acknowledge_up_to(&stream, v1::TaskState::TaskKilled).await;
+    assert_eq!(told, "TASK_KILLED Command terminated with signal Terminated");
     assert_eq!(executor.await.expect("it returns"), 0);
 }
 

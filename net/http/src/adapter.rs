@@ -53,11 +53,7 @@ impl Timer {
     )]
     pub fn new(clock: Arc<dyn Clock>) -> Self {
         let port_zero = clock.now();
-        Self {
-            clock,
-            standard_zero: std::time::Instant::now(),
-            port_zero,
-        }
+        Self { clock, standard_zero: std::time::Instant::now(), port_zero }
     }
 
     fn sleep_until_port(&self, deadline: Instant) -> Pin<Box<dyn hyper::rt::Sleep>> {
@@ -112,11 +108,7 @@ enum End {
 impl Io {
     /// Wraps a stream.
     pub fn new(stream: Box<dyn ByteStream>) -> Self {
-        Self {
-            stream,
-            ahead: BytesMut::new(),
-            end: End::Never,
-        }
+        Self { stream, ahead: BytesMut::new(), end: End::Never }
     }
 
     /// Wraps a stream that fails once `end` completes. This is how to end an HTTP/2 connection of
@@ -125,11 +117,7 @@ impl Io {
         stream: Box<dyn ByteStream>,
         end: impl Future<Output = ()> + Send + 'static,
     ) -> Self {
-        Self {
-            stream,
-            ahead: BytesMut::new(),
-            end: End::After(Box::pin(end)),
-        }
+        Self { stream, ahead: BytesMut::new(), end: End::After(Box::pin(end)) }
     }
 
     /// Fails once the stream is cut off.

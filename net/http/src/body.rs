@@ -68,11 +68,7 @@ pub fn empty() -> Body {
 /// A body that is known as a whole.
 pub fn full(content: impl Into<Bytes>) -> Body {
     let content = content.into();
-    if content.is_empty() {
-        empty()
-    } else {
-        Body(Kind::Full(content))
-    }
+    if content.is_empty() { empty() } else { Body(Kind::Full(content)) }
 }
 
 impl Body {
@@ -82,9 +78,7 @@ impl Body {
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        Self(Kind::Other(UnsyncBoxBody::new(
-            body.map_err(BodyError::broken),
-        )))
+        Self(Kind::Other(UnsyncBoxBody::new(body.map_err(BodyError::broken))))
     }
 
     /// True for the receiving half of [`channel`].
@@ -139,9 +133,9 @@ impl http_body::Body for Body {
                 self.0 = Kind::Empty;
                 Poll::Ready(Some(Ok(Frame::data(content))))
             }
-            Kind::Stream(stream) => stream
-                .poll_next(context)
-                .map(|piece| piece.map(|piece| Ok(Frame::data(piece)))),
+            Kind::Stream(stream) => {
+                stream.poll_next(context).map(|piece| piece.map(|piece| Ok(Frame::data(piece))))
+            }
             Kind::Other(body) => Pin::new(body).poll_frame(context),
         }
     }
@@ -198,15 +192,8 @@ struct Stream {
 pub fn channel(capacity_bytes: usize) -> (StreamSender, Body) {
     let (sender, receiver) = mpsc::unbounded_channel();
     let waiting = Arc::new(AtomicUsize::new(0));
-    let stream = Stream {
-        pieces: receiver,
-        waiting: Arc::clone(&waiting),
-    };
-    let sender = StreamSender {
-        pieces: sender,
-        waiting,
-        capacity: capacity_bytes,
-    };
+    let stream = Stream { pieces: receiver, waiting: Arc::clone(&waiting) };
+    let sender = StreamSender { pieces: sender, waiting, capacity: capacity_bytes };
     (sender, Body(Kind::Stream(stream)))
 }
 

@@ -83,11 +83,7 @@ impl Client {
     /// A client without connections yet.
     pub fn new(runtime: Runtime) -> Self {
         let pool = Arc::new(Pool::new(Arc::clone(&runtime.clock)));
-        Self {
-            runtime,
-            pool,
-            connect_time: CONNECT_TIME,
-        }
+        Self { runtime, pool, connect_time: CONNECT_TIME }
     }
 
     /// The same client with another limit on connecting (10 s at first).
@@ -171,17 +167,11 @@ impl Client {
         let connection = match self.runtime.timeout(self.connect_time, connecting).await {
             Some(Ok(connection)) => connection,
             Some(Err(source)) => {
-                return Err(ClientError::Connect {
-                    address: to.clone(),
-                    source,
-                });
+                return Err(ClientError::Connect { address: to.clone(), source });
             }
             None => {
                 let limit = self.connect_time;
-                return Err(ClientError::ConnectTimeout {
-                    address: to.clone(),
-                    limit,
-                });
+                return Err(ClientError::ConnectTimeout { address: to.clone(), limit });
             }
         };
         let (sender, driver) = http1::Builder::new()
@@ -195,20 +185,12 @@ impl Client {
                 tracing::debug!(%error, "client connection ended");
             }
         });
-        Ok(Lease {
-            sender,
-            _task: task.abort_on_drop(),
-            address: to.clone(),
-            pool,
-        })
+        Ok(Lease { sender, _task: task.abort_on_drop(), address: to.clone(), pool })
     }
 }
 
 fn failed(to: &Address, source: hyper::Error) -> ClientError {
-    ClientError::Request {
-        address: to.clone(),
-        source,
-    }
+    ClientError::Request { address: to.clone(), source }
 }
 
 /// Whether a server may see a request twice without harm (RFC 9110, 9.2.2).
@@ -218,10 +200,7 @@ fn is_repeatable(method: &Method) -> bool {
 
 /// Brings a request into the form that travels: path and query alone, `Host` set.
 fn prepare(to: &Address, request: Request<Bytes>) -> Result<Request<Full<Bytes>>, ClientError> {
-    let malformed = |source| ClientError::Malformed {
-        address: to.clone(),
-        source,
-    };
+    let malformed = |source| ClientError::Malformed { address: to.clone(), source };
     let (mut parts, body) = request.into_parts();
     let path = parts.uri.path_and_query().cloned();
     parts.uri = Uri::from(path.unwrap_or(PathAndQuery::from_static("/")));
@@ -248,24 +227,15 @@ pub fn redirect_target(parts: &http::response::Parts) -> Option<Address> {
 fn location_address(headers: &HeaderMap) -> Option<Address> {
     const HTTP_PORT: u16 = 80;
     let location = headers.get(LOCATION)?.to_str().ok()?;
-    let rest = location
-        .strip_prefix("http:")
-        .unwrap_or(location)
-        .strip_prefix("//")?;
+    let rest = location.strip_prefix("http:").unwrap_or(location).strip_prefix("//")?;
     let authority = rest.split(['/', '?', '#']).next()?;
     let authority: http::uri::Authority = authority.parse().ok()?;
     let host = authority.host();
-    let host = host
-        .strip_prefix('[')
-        .and_then(|host| host.strip_suffix(']'))
-        .unwrap_or(host);
+    let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
     if host.is_empty() {
         return None;
     }
-    Some(Address::new(
-        host,
-        authority.port_u16().unwrap_or(HTTP_PORT),
-    ))
+    Some(Address::new(host, authority.port_u16().unwrap_or(HTTP_PORT)))
 }
 
 #[cfg(test)]

@@ -23,10 +23,7 @@ enum Version {
 
 /// Answers requests on `connection` until either side ends it.
 pub(crate) async fn run(runtime: Runtime, connection: Connection, service: Arc<dyn Service>) {
-    let peer = Peer {
-        address: connection.peer,
-        local: connection.local,
-    };
+    let peer = Peer { address: connection.peer, local: connection.local };
     let mut io = Io::new(connection.stream);
     let version = match recognise(&runtime, &mut io).await {
         Ok(version) => version,
@@ -36,12 +33,7 @@ pub(crate) async fn run(runtime: Runtime, connection: Connection, service: Arc<d
         }
     };
     let (closer, closed) = closer(runtime.clone());
-    let handler = Handler {
-        clock: Arc::clone(&runtime.clock),
-        service,
-        peer,
-        closer,
-    };
+    let handler = Handler { clock: Arc::clone(&runtime.clock), service, peer, closer };
     let result = tokio::select! {
         biased;
         result = serve(runtime, io, version, handler) => result,

@@ -21,11 +21,7 @@ pub(crate) fn insert(headers: &mut HeaderMap, now: WallTime) {
 fn format(now: WallTime) -> String {
     const LAST_SECOND_OF_9999: u64 = 253_402_300_799;
     let seconds = u64::try_from(now.as_nanoseconds().div_euclid(1_000_000_000)).unwrap_or(0);
-    let seconds = if seconds > LAST_SECOND_OF_9999 {
-        0
-    } else {
-        seconds
-    };
+    let seconds = if seconds > LAST_SECOND_OF_9999 { 0 } else { seconds };
     httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(seconds))
 }
 
@@ -41,10 +37,7 @@ mod tests {
 
     #[test]
     fn survives_absurd_clocks() {
-        assert_eq!(
-            format(WallTime::from_nanoseconds(i64::MIN)),
-            "Thu, 01 Jan 1970 00:00:00 GMT"
-        );
+        assert_eq!(format(WallTime::from_nanoseconds(i64::MIN)), "Thu, 01 Jan 1970 00:00:00 GMT");
         assert!(format(WallTime::from_nanoseconds(i64::MAX)).ends_with("2262 23:47:16 GMT"));
     }
 
@@ -53,9 +46,6 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert(DATE, HeaderValue::from_static("yesterday"));
         insert(&mut headers, WallTime::default());
-        assert_eq!(
-            headers.get(DATE),
-            Some(&HeaderValue::from_static("yesterday"))
-        );
+        assert_eq!(headers.get(DATE), Some(&HeaderValue::from_static("yesterday")));
     }
 }

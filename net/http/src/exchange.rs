@@ -4,8 +4,9 @@
 //! - **Headers have a time limit, silence has none.** The clock runs from a request's first byte to
 //!   its last header; a connection that waits between two requests may wait for ever.
 //! - **A peer may stop sending and still get its answer, but a stream without a reader ends.**
-//!   When the peer closes its direction, an ordinary response is still delivered. While a stream is being
-//!   sent, the same sign means that the peer is gone: nobody who listens to events hangs up half.
+//!   When the peer closes its direction, an ordinary response is still delivered. While a stream is
+//!   being sent, the same sign means that the peer is gone: nobody who listens to events hangs up
+//!   half.
 
 use std::io;
 use std::pin::Pin;
@@ -92,9 +93,7 @@ impl State {
         let Some(deadline) = self.deadline else {
             return Poll::Pending;
         };
-        let alarm = self
-            .alarm
-            .get_or_insert_with(|| self.clock.sleep_until(deadline));
+        let alarm = self.alarm.get_or_insert_with(|| self.clock.sleep_until(deadline));
         std::task::ready!(alarm.as_mut().poll(context));
         let message = "the request's headers took too long";
         Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, message)))
@@ -108,9 +107,7 @@ impl State {
             std::task::ready!(Pin::new(&mut self.io).poll_shutdown(context))?;
         }
         let end = self.clock.now() + limits::LINGER;
-        let linger = self
-            .linger
-            .get_or_insert_with(|| self.clock.sleep_until(end));
+        let linger = self.linger.get_or_insert_with(|| self.clock.sleep_until(end));
         if linger.as_mut().poll(context).is_ready() {
             return Poll::Ready(Ok(()));
         }
@@ -185,10 +182,7 @@ pub(crate) struct InFlight(Exchange);
 impl InFlight {
     /// The response's body, with which the request will be over.
     pub(crate) fn attach(self, body: Body) -> AttachedBody {
-        AttachedBody {
-            body,
-            in_flight: self,
-        }
+        AttachedBody { body, in_flight: self }
     }
 }
 

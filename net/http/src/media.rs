@@ -92,10 +92,8 @@ fn reversed(media_types: &[MediaType]) -> Vec<MediaType> {
 }
 
 fn either(media_types: &[MediaType], quote: &str) -> String {
-    let names: Vec<String> = media_types
-        .iter()
-        .map(|media_type| format!("{quote}{media_type}{quote}"))
-        .collect();
+    let names: Vec<String> =
+        media_types.iter().map(|media_type| format!("{quote}{media_type}{quote}")).collect();
     names.join(" or ")
 }
 
@@ -120,18 +118,14 @@ pub fn content_type_of(
     headers: &HeaderMap,
     supported: &[MediaType],
 ) -> Result<MediaType, MediaError> {
-    let value = headers.get(CONTENT_TYPE).ok_or(MediaError::Missing {
-        header: "Content-Type",
-    })?;
+    let value = headers.get(CONTENT_TYPE).ok_or(MediaError::Missing { header: "Content-Type" })?;
     MediaType::from_name(value.as_bytes())
         .filter(|media_type| supported.contains(media_type))
         .ok_or_else(|| unsupported(supported))
 }
 
 fn unsupported(expected: &[MediaType]) -> MediaError {
-    MediaError::Unsupported {
-        expected: expected.to_vec(),
-    }
+    MediaError::Unsupported { expected: expected.to_vec() }
 }
 
 /// The first of `offered` that the peer takes according to `Accept`; without that header it takes
@@ -144,9 +138,7 @@ pub fn accept(headers: &HeaderMap, offered: &[MediaType]) -> Result<MediaType, M
         .iter()
         .copied()
         .find(|media_type| accepts(headers, &ACCEPT, media_type.name()))
-        .ok_or_else(|| MediaError::NotAcceptable {
-            offered: offered.to_vec(),
-        })
+        .ok_or_else(|| MediaError::NotAcceptable { offered: offered.to_vec() })
 }
 
 /// Whether the header `name` (`Accept` or one of its kind) allows `media_type`. The most specific
@@ -155,10 +147,7 @@ pub fn accepts(headers: &HeaderMap, name: &HeaderName, media_type: &str) -> bool
     if !headers.contains_key(name) {
         return true;
     }
-    let values = headers
-        .get_all(name)
-        .iter()
-        .filter_map(|value| value.to_str().ok());
+    let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
     let ranges = values.flat_map(|value| value.split(','));
     let mut best = (0, false);
     for range in ranges {
@@ -192,10 +181,7 @@ fn is_zero_quality(parameter: &str) -> bool {
         return false;
     };
     name.trim().eq_ignore_ascii_case("q")
-        && value
-            .trim()
-            .parse::<f32>()
-            .is_ok_and(|quality| quality <= 0.0)
+        && value.trim().parse::<f32>().is_ok_and(|quality| quality <= 0.0)
 }
 
 /// Reads a message.

@@ -76,11 +76,7 @@ enum State {
 impl Decoder {
     /// A decoder that takes records of up to `max_record` bytes.
     pub fn new(max_record: usize) -> Self {
-        Self {
-            max_record,
-            buffer: BytesMut::new(),
-            state: State::Length { digits: 0 },
-        }
+        Self { max_record, buffer: BytesMut::new(), state: State::Length { digits: 0 } }
     }
 
     /// Adds bytes as they came. After an error they are ignored.
@@ -94,10 +90,7 @@ impl Decoder {
     ///
     /// # Errors
     /// What came is no stream of records. Every later call returns the same error.
-    #[allow(
-        clippy::should_implement_trait,
-        reason = "it can be asked again after None"
-    )]
+    #[allow(clippy::should_implement_trait, reason = "it can be asked again after None")]
     pub fn next(&mut self) -> Result<Option<Bytes>, RecordError> {
         loop {
             match &self.state {
@@ -128,15 +121,9 @@ impl Decoder {
     /// or `None` when the line is not whole yet.
     fn read_length(&mut self, known: usize) -> Result<Option<State>, RecordError> {
         let fresh = self.buffer.get(known..).unwrap_or_default();
-        let digits = known
-            + fresh
-                .iter()
-                .take_while(|byte| byte.is_ascii_digit())
-                .count();
+        let digits = known + fresh.iter().take_while(|byte| byte.is_ascii_digit()).count();
         if digits > DIGITS_MAX {
-            return Err(RecordError::TooLong {
-                seen: self.seen(DIGITS_MAX),
-            });
+            return Err(RecordError::TooLong { seen: self.seen(DIGITS_MAX) });
         }
         match self.buffer.get(digits) {
             None => {
@@ -153,9 +140,7 @@ impl Decoder {
                 self.buffer.reserve(missing.min(RESERVED_MAX));
                 Ok(Some(State::Record { length }))
             }
-            Some(_) => Err(RecordError::NotANumber {
-                seen: self.seen(digits + 1),
-            }),
+            Some(_) => Err(RecordError::NotANumber { seen: self.seen(digits + 1) }),
         }
     }
 
@@ -163,16 +148,11 @@ impl Decoder {
     fn parse_length(&self, digits: usize) -> Result<usize, RecordError> {
         let seen = self.seen(digits);
         let number = seen.iter().try_fold(0_usize, |number, byte| {
-            number
-                .checked_mul(10)?
-                .checked_add(usize::from(byte.wrapping_sub(b'0')))
+            number.checked_mul(10)?.checked_add(usize::from(byte.wrapping_sub(b'0')))
         });
         match number {
             Some(length) if length <= self.max_record => Ok(length),
-            _ => Err(RecordError::TooLarge {
-                seen,
-                max_record: self.max_record,
-            }),
+            _ => Err(RecordError::TooLarge { seen, max_record: self.max_record }),
         }
     }
 

@@ -21,11 +21,7 @@ pub fn text(status: StatusCode, text: impl Into<String>) -> Response {
 
 /// A status and a JSON document.
 pub fn json(status: StatusCode, document: impl Into<Bytes>) -> Response {
-    build(
-        status,
-        Some(MediaType::Json.header_value()),
-        body::full(document),
-    )
+    build(status, Some(MediaType::Json.header_value()), body::full(document))
 }
 
 /// A status and a body of a given type.

@@ -58,23 +58,13 @@ struct Connections {
 impl Connections {
     fn new(runtime: Runtime, service: Arc<dyn Service>) -> Self {
         let (end, ended) = mpsc::unbounded_channel();
-        Self {
-            runtime,
-            service,
-            next: 0,
-            tasks: BTreeMap::new(),
-            ended,
-            end,
-        }
+        Self { runtime, service, next: 0, tasks: BTreeMap::new(), ended, end }
     }
 
     fn add(&mut self, connection: Connection) {
         let number = self.next;
         self.next += 1;
-        let end = End {
-            number,
-            sender: self.end.clone(),
-        };
+        let end = End { number, sender: self.end.clone() };
         let run = connection::run(self.runtime.clone(), connection, Arc::clone(&self.service));
         let task = self.runtime.spawn("http connection", async move {
             let _end = end;

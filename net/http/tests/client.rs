@@ -29,22 +29,14 @@ async fn text(
     request: Request<Bytes>,
 ) -> Result<String, ClientError> {
     let response = client.send(to, request).await?;
-    let body = response
-        .into_body()
-        .collect(1 << 20)
-        .await
-        .expect("a whole body");
+    let body = response.into_body().collect(1 << 20).await.expect("a whole body");
     Ok(String::from_utf8_lossy(&body).into_owned())
 }
 
 /// A server by hand: for its n-th connection and each request on it, `plan(connection, request)`
 /// says whether to answer (`true`) or to hang up after the request was read.
 async fn crude(runtime: &Runtime, plan: fn(usize, usize) -> bool) -> (Address, Arc<AtomicUsize>) {
-    let mut listener = runtime
-        .network
-        .listen(([127, 0, 0, 1], 0).into())
-        .await
-        .expect("listener");
+    let mut listener = runtime.network.listen(([127, 0, 0, 1], 0).into()).await.expect("listener");
     let address = listener.local_address();
     let requests = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&requests);
@@ -69,8 +61,7 @@ async fn crude(runtime: &Runtime, plan: fn(usize, usize) -> bool) -> (Address, A
                     if !plan(this, nth) {
                         return;
                     }
-                    wire.write("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
-                        .await;
+                    wire.write("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await;
                 }
             });
         }
@@ -90,9 +81,7 @@ fn keeps_one_connection_for_many_requests() {
         assert_eq!(world.connects(), 1);
         // Age: after half a minute it is not trusted any more.
         runtime.sleep(Duration::from_secs(31)).await;
-        text(&client, &to, request(Method::POST, "/", ""))
-            .await
-            .expect("an answer");
+        text(&client, &to, request(Method::POST, "/", "")).await.expect("an answer");
         assert_eq!(world.connects(), 2);
     });
 }
@@ -103,9 +92,7 @@ fn empty_answers_need_not_be_read() {
         let address = start(&runtime, async |_| respond::empty(StatusCode::ACCEPTED)).await;
         let client = Client::new(runtime.clone());
         for _ in 0..3 {
-            let response = client
-                .send(&address.into(), request(Method::POST, "/", "x"))
-                .await;
+            let response = client.send(&address.into(), request(Method::POST, "/", "x")).await;
             assert_eq!(response.expect("an answer").status(), StatusCode::ACCEPTED);
         }
         assert_eq!(world.connects(), 1);
@@ -135,20 +122,14 @@ fn keeps_few_connections_and_none_without_need() {
 fn sends_the_host_and_the_path_alone() {
     run(|_, runtime| async move {
         let address = start(&runtime, async |request: orrery_http::Request| {
-            let host = request
-                .headers()
-                .get("host")
-                .map(|host| host.to_str().map(str::to_owned));
+            let host = request.headers().get("host").map(|host| host.to_str().map(str::to_owned));
             respond::text(StatusCode::OK, format!("{:?} {}", host, request.uri()))
         });
         let address = address.await;
         let client = Client::new(runtime.clone());
         let uri = "http://elsewhere:1/p?q=1";
         let answer = text(&client, &address.into(), request(Method::GET, uri, "")).await;
-        assert_eq!(
-            answer.expect("an answer"),
-            format!("Some(Ok(\"{address}\")) /p?q=1")
-        );
+        assert_eq!(answer.expect("an answer"), format!("Some(Ok(\"{address}\")) /p?q=1"));
     });
 }
 
@@ -158,19 +139,9 @@ fn replaces_a_kept_connection_that_was_closed_meanwhile() {
         // Every connection serves one request and is then closed by the time-out of the server.
         let (to, requests) = crude(&runtime, |_, nth| nth == 0).await;
         let client = Client::new(runtime.clone()).with_connect_time(Duration::from_secs(1));
-        assert_eq!(
-            text(&client, &to, request(Method::GET, "/", ""))
-                .await
-                .expect("first"),
-            "ok"
-        );
+        assert_eq!(text(&client, &to, request(Method::GET, "/", "")).await.expect("first"), "ok");
         // Nobody has closed it yet, so the repetition of a GET is what saves the second one.
-        assert_eq!(
-            text(&client, &to, request(Method::GET, "/", ""))
-                .await
-                .expect("second"),
-            "ok"
-        );
+        assert_eq!(text(&client, &to, request(Method::GET, "/", "")).await.expect("second"), "ok");
         assert_eq!(world.connects(), 2);
         assert_eq!(requests.load(Ordering::SeqCst), 3);
     });
@@ -181,14 +152,9 @@ fn never_repeats_a_post_that_was_written() {
     run(|world, runtime| async move {
         let (to, requests) = crude(&runtime, |_, nth| nth == 0).await;
         let client = Client::new(runtime.clone());
-        text(&client, &to, request(Method::POST, "/", ""))
-            .await
-            .expect("first");
+        text(&client, &to, request(Method::POST, "/", "")).await.expect("first");
         let second = text(&client, &to, request(Method::POST, "/", "")).await;
-        assert!(
-            matches!(second, Err(ClientError::Request { .. })),
-            "{second:?}"
-        );
+        assert!(matches!(second, Err(ClientError::Request { .. })), "{second:?}");
         assert_eq!((world.connects(), requests.load(Ordering::SeqCst)), (1, 2));
     });
 }
@@ -198,14 +164,9 @@ fn repeats_a_get_at_most_once() {
     run(|_, runtime| async move {
         let (to, requests) = crude(&runtime, |connection, nth| connection == 0 && nth == 0).await;
         let client = Client::new(runtime.clone());
-        text(&client, &to, request(Method::GET, "/", ""))
-            .await
-            .expect("first");
+        text(&client, &to, request(Method::GET, "/", "")).await.expect("first");
         let second = text(&client, &to, request(Method::GET, "/", "")).await;
-        assert!(
-            matches!(second, Err(ClientError::Request { .. })),
-            "{second:?}"
-        );
+        assert!(matches!(second, Err(ClientError::Request { .. })), "{second:?}");
         assert_eq!(requests.load(Ordering::SeqCst), 3);
     });
 }
@@ -213,29 +174,19 @@ fn repeats_a_get_at_most_once() {
 #[test]
 fn a_post_moves_to_a_new_connection_when_the_kept_one_is_closed() {
     run(|world, runtime| async move {
-        let listener = runtime
-            .network
-            .listen(([127, 0, 0, 1], 0).into())
-            .await
-            .expect("listener");
+        let listener = runtime.network.listen(([127, 0, 0, 1], 0).into()).await.expect("listener");
         let to = Address::from(listener.local_address());
         let mut listener = listener;
         runtime.spawn("server", async move {
             while let Ok(connection) = listener.accept().await {
                 let mut wire = Wire(connection.stream);
                 wire.read_until("\r\n\r\n").await;
-                wire.write("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
-                    .await;
+                wire.write("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await;
             }
         });
         let client = Client::new(runtime.clone());
         for _ in 0..3 {
-            assert_eq!(
-                text(&client, &to, request(Method::POST, "/", ""))
-                    .await
-                    .expect("ok"),
-                "ok"
-            );
+            assert_eq!(text(&client, &to, request(Method::POST, "/", "")).await.expect("ok"), "ok");
             settle().await;
         }
         assert_eq!(world.connects(), 3);
@@ -247,18 +198,12 @@ fn gives_up_connecting_and_says_so() {
     run(|_, runtime| async move {
         let client = Client::new(runtime.clone());
         let before = runtime.clock.now();
-        let error = client
-            .send(&Address::new(BLACK_HOLE, 1), request(Method::GET, "/", ""))
-            .await;
+        let error = client.send(&Address::new(BLACK_HOLE, 1), request(Method::GET, "/", "")).await;
         let error = error.expect_err("no connection");
-        assert_eq!(
-            error.to_string(),
-            "cannot connect to black.hole:1: no answer within 10 s"
-        );
+        assert_eq!(error.to_string(), "cannot connect to black.hole:1: no answer within 10 s");
         assert_eq!(runtime.clock.now().since(before), Duration::from_secs(10));
-        let refused = client
-            .send(&Address::new("127.0.0.1", 9), request(Method::GET, "/", ""))
-            .await;
+        let refused =
+            client.send(&Address::new("127.0.0.1", 9), request(Method::GET, "/", "")).await;
         assert!(matches!(refused, Err(ClientError::Connect { .. })));
     });
 }
@@ -267,11 +212,7 @@ fn gives_up_connecting_and_says_so() {
 fn an_answer_that_is_no_http_is_an_error() {
     run(|_, runtime| async move {
         for nonsense in ["", "\0\0", "HTTP/1.1 abc\r\n\r\n", "220 smtp ready\r\n\r\n"] {
-            let listener = runtime
-                .network
-                .listen(([127, 0, 0, 1], 0).into())
-                .await
-                .expect("ok");
+            let listener = runtime.network.listen(([127, 0, 0, 1], 0).into()).await.expect("ok");
             let to = Address::from(listener.local_address());
             let mut listener = listener;
             runtime.spawn("server", async move {
@@ -283,10 +224,7 @@ fn an_answer_that_is_no_http_is_an_error() {
             });
             let client = Client::new(runtime.clone());
             let answer = client.send(&to, request(Method::GET, "/", "")).await;
-            assert!(
-                matches!(answer, Err(ClientError::Request { .. })),
-                "{nonsense:?}"
-            );
+            assert!(matches!(answer, Err(ClientError::Request { .. })), "{nonsense:?}");
         }
     });
 }

@@ -16,15 +16,12 @@ use wire::{Wire, echo, start};
 #[test]
 fn keeps_the_connection_and_answers_like_mesos() {
     run(|_, runtime| async move {
-        let address = start(&runtime, async |request: Request| {
-            match request.uri().path() {
-                "/accepted" => respond::empty(StatusCode::ACCEPTED),
-                _ => respond::text(StatusCode::OK, "hello"),
-            }
+        let address = start(&runtime, async |request: Request| match request.uri().path() {
+            "/accepted" => respond::empty(StatusCode::ACCEPTED),
+            _ => respond::text(StatusCode::OK, "hello"),
         });
         let mut wire = Wire::open(&runtime, address.await).await;
-        wire.write("POST /accepted HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n")
-            .await;
+        wire.write("POST /accepted HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n").await;
         let head = wire.read_until("\r\n\r\n").await;
         assert_eq!(
             head,
@@ -33,10 +30,7 @@ fn keeps_the_connection_and_answers_like_mesos() {
         );
         wire.write("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
         let text = wire.read_until("hello").await;
-        assert!(
-            text.contains("Content-Type: text/plain; charset=utf-8\r\n"),
-            "{text}"
-        );
+        assert!(text.contains("Content-Type: text/plain; charset=utf-8\r\n"), "{text}");
         assert!(text.contains("Content-Length: 5\r\n"), "{text}");
     });
 }
@@ -51,9 +45,7 @@ fn answers_pipelined_requests_in_order() {
                 async move {
                     // The first is the slowest: the second must still come second.
                     let slow = request.uri().path() == "/one";
-                    runtime
-                        .sleep(Duration::from_secs(if slow { 9 } else { 0 }))
-                        .await;
+                    runtime.sleep(Duration::from_secs(if slow { 9 } else { 0 })).await;
                     echo(request).await
                 }
             }
@@ -83,10 +75,7 @@ fn takes_an_empty_host_and_none_at_all() {
         ] {
             let mut wire = Wire::open(&runtime, address).await;
             wire.write(head).await;
-            assert!(
-                wire.read_until("/x ").await.contains(" 200 OK\r\n"),
-                "{head}"
-            );
+            assert!(wire.read_until("/x ").await.contains(" 200 OK\r\n"), "{head}");
         }
     });
 }
@@ -96,13 +85,9 @@ fn answers_head_with_the_length_of_get() {
     run(|_, runtime| async move {
         let address = start(&runtime, async |_| respond::text(StatusCode::OK, "hello")).await;
         let mut wire = Wire::open(&runtime, address).await;
-        wire.write("HEAD / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
-            .await;
+        wire.write("HEAD / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await;
         let text = wire.read_all().await;
-        assert!(
-            text.contains("Content-Length: 5\r\n") && text.ends_with("\r\n\r\n"),
-            "{text}"
-        );
+        assert!(text.contains("Content-Length: 5\r\n") && text.ends_with("\r\n\r\n"), "{text}");
     });
 }
 
@@ -111,10 +96,7 @@ fn tells_the_service_who_asks() {
     run(|_, runtime| async move {
         let address = start(&runtime, async |request: Request| {
             let peer = request.extensions().get::<Peer>().copied();
-            respond::text(
-                StatusCode::OK,
-                format!("{:?};", peer.map(|peer| peer.local)),
-            )
+            respond::text(StatusCode::OK, format!("{:?};", peer.map(|peer| peer.local)))
         });
         let address = address.await;
         let mut wire = Wire::open(&runtime, address).await;
@@ -137,8 +119,7 @@ fn answers_a_peer_that_has_closed_its_direction() {
             }
         });
         let mut wire = Wire::open(&runtime, address.await).await;
-        wire.write("POST /late HTTP/1.1\r\nContent-Length: 2\r\n\r\nhi")
-            .await;
+        wire.write("POST /late HTTP/1.1\r\nContent-Length: 2\r\n\r\nhi").await;
         wire.finish().await;
         assert!(wire.read_all().await.ends_with("/late hi"));
         settle().await;
@@ -154,20 +135,14 @@ fn refuses_large_headers_and_lives_on() {
         let (mut reader, mut writer) = tokio::io::split(wire.0);
         // The server may hang up before all of it was written.
         let flood = async move {
-            let head = format!(
-                "GET / HTTP/1.1\r\nX: {}\r\n\r\n",
-                "x".repeat(limits::HEADERS)
-            );
+            let head = format!("GET / HTTP/1.1\r\nX: {}\r\n\r\n", "x".repeat(limits::HEADERS));
             let _ = tokio::io::AsyncWriteExt::write_all(&mut writer, head.as_bytes()).await;
             writer
         };
         let mut text = String::new();
         let read = tokio::io::AsyncReadExt::read_to_string(&mut reader, &mut text);
         let (_writer, _) = tokio::join!(flood, read);
-        assert!(
-            text.is_empty() || text.starts_with("HTTP/1.1 431 "),
-            "{text}"
-        );
+        assert!(text.is_empty() || text.starts_with("HTTP/1.1 431 "), "{text}");
         runtime.sleep(limits::LINGER).await;
         settle().await;
         assert_eq!(world.tasks(), 1);
@@ -180,34 +155,24 @@ fn refuses_large_headers_and_lives_on() {
 #[test]
 fn refuses_large_bodies_declared_or_not() {
     run(|_, runtime| async move {
-        let address = start(&runtime, async |request: Request| {
-            match request.into_body().collect(10).await {
+        let address =
+            start(&runtime, async |request: Request| match request.into_body().collect(10).await {
                 Ok(body) => respond::text(StatusCode::OK, format!("{} bytes", body.len())),
                 Err(error) => error.response(),
-            }
-        });
+            });
         let address = address.await;
         for (request, status) in [
             ("Content-Length: 10\r\n\r\n0123456789", "200 OK"),
             ("Content-Length: 11\r\n\r\n01234567890", "413 "),
-            (
-                "Transfer-Encoding: chunked\r\n\r\n5\r\n01234\r\n5\r\n01234\r\n0\r\n\r\n",
-                "200 OK",
-            ),
-            (
-                "Transfer-Encoding: chunked\r\n\r\n5\r\n01234\r\n6\r\n012345\r\n0\r\n\r\n",
-                "413 ",
-            ),
+            ("Transfer-Encoding: chunked\r\n\r\n5\r\n01234\r\n5\r\n01234\r\n0\r\n\r\n", "200 OK"),
+            ("Transfer-Encoding: chunked\r\n\r\n5\r\n01234\r\n6\r\n012345\r\n0\r\n\r\n", "413 "),
             ("Transfer-Encoding: chunked\r\n\r\nzz\r\n01234\r\n", "400 "),
         ] {
             let mut wire = Wire::open(&runtime, address).await;
             wire.write(format!("POST / HTTP/1.1\r\n{request}")).await;
             wire.finish().await;
             let text = wire.read_all().await;
-            assert!(
-                text.starts_with(&format!("HTTP/1.1 {status}")),
-                "{request}: {text}"
-            );
+            assert!(text.starts_with(&format!("HTTP/1.1 {status}")), "{request}: {text}");
         }
     });
 }
@@ -226,9 +191,7 @@ fn cuts_headers_that_never_end_but_not_silence() {
             wire.write(beginning).await;
             slow.push(wire);
         }
-        runtime
-            .sleep(limits::HEADERS_TIME - Duration::from_secs(1))
-            .await;
+        runtime.sleep(limits::HEADERS_TIME - Duration::from_secs(1)).await;
         assert_eq!(world.tasks(), 1 + 6);
         runtime.sleep(Duration::from_secs(2)).await;
         assert_eq!(world.tasks(), 1 + 2, "the slow ones are gone");
@@ -253,11 +216,7 @@ fn cuts_headers_that_drip() {
             let line = "X: y\r\n".as_bytes();
             let _ = tokio::io::AsyncWriteExt::write_all(&mut wire.0, line).await;
         }
-        assert_eq!(
-            world.tasks(),
-            1,
-            "each byte alone was in time, the whole was not"
-        );
+        assert_eq!(world.tasks(), 1, "each byte alone was in time, the whole was not");
     });
 }
 
@@ -321,11 +280,7 @@ fn survives_random_bytes() {
 #[test]
 fn dropping_the_server_closes_all() {
     run(|world, runtime| async move {
-        let listener = runtime
-            .network
-            .listen(([127, 0, 0, 1], 0).into())
-            .await
-            .expect("listener");
+        let listener = runtime.network.listen(([127, 0, 0, 1], 0).into()).await.expect("listener");
         let address = listener.local_address();
         let (sender, receiver) = tokio::sync::mpsc::unbounded_channel();
         let service = service_fn(move |_| {
@@ -350,11 +305,7 @@ fn dropping_the_server_closes_all() {
 #[test]
 fn holds_no_more_connections_than_it_may() {
     run(|_, runtime| async move {
-        let listener = runtime
-            .network
-            .listen(([127, 0, 0, 1], 0).into())
-            .await
-            .expect("listener");
+        let listener = runtime.network.listen(([127, 0, 0, 1], 0).into()).await.expect("listener");
         let address = listener.local_address();
         let answered = Arc::new(AtomicUsize::new(0));
         let count = Arc::clone(&answered);

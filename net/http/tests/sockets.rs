@@ -45,18 +45,16 @@ fn a_client_and_a_server_understand_each_other() {
 #[test]
 fn an_early_refusal_reaches_a_peer_that_is_still_sending() {
     run(|runtime| async move {
-        let to = start(
-            &runtime,
-            async |request: orrery_http::Request| match request.into_body().collect(10).await {
+        let to = start(&runtime, async |request: orrery_http::Request| {
+            match request.into_body().collect(10).await {
                 Ok(_) => respond::empty(StatusCode::OK),
                 Err(error) => error.response(),
-            },
-        );
+            }
+        });
         let to = to.await;
         let size = 8 << 20;
         let mut wire = Wire::open(&runtime, to).await;
-        wire.write(format!("POST / HTTP/1.1\r\nContent-Length: {size}\r\n\r\n"))
-            .await;
+        wire.write(format!("POST / HTTP/1.1\r\nContent-Length: {size}\r\n\r\n")).await;
         // Many peers read nothing before they have written everything.
         wire.write(vec![b'x'; size]).await;
         let answer = wire.read_all().await;

@@ -37,28 +37,20 @@ fn each_record_is_a_chunk_and_the_end_is_proper() {
     run(|_, runtime| async move {
         let (address, mut streams) = streams(&runtime, 1000).await;
         let mut wire = Wire::open(&runtime, address).await;
-        wire.write("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n")
-            .await;
+        wire.write("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n").await;
         let stream = streams.recv().await.expect("a stream");
         let head = wire.read_until("\r\n\r\n").await;
         assert!(head.contains("Transfer-Encoding: chunked\r\n"), "{head}");
-        assert!(
-            head.contains("Content-Type: application/json\r\n"),
-            "{head}"
-        );
+        assert!(head.contains("Content-Type: application/json\r\n"), "{head}");
         stream.try_send(recordio::encode(b"{}")).expect("room");
         assert_eq!(wire.read_until("{}\r\n").await, "4\r\n2\n{}\r\n");
         stream.try_send(recordio::encode(b"[1]")).expect("room");
         stream.try_send(recordio::encode(b"[2]")).expect("room");
-        assert_eq!(
-            wire.read_until("[2]\r\n").await,
-            "5\r\n3\n[1]\r\n5\r\n3\n[2]\r\n"
-        );
+        assert_eq!(wire.read_until("[2]\r\n").await, "5\r\n3\n[1]\r\n5\r\n3\n[2]\r\n");
         drop(stream);
         assert_eq!(wire.read_until("0\r\n\r\n").await, "0\r\n\r\n");
         // The connection is good for more.
-        wire.write("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n")
-            .await;
+        wire.write("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n").await;
         wire.read_until("\r\n\r\n").await;
     });
 }
@@ -69,8 +61,7 @@ fn a_silent_stream_notices_a_peer_that_hangs_up() {
         let (address, mut streams) = streams(&runtime, 1000).await;
         for half in [false, true] {
             let mut wire = Wire::open(&runtime, address).await;
-            wire.write("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi")
-                .await;
+            wire.write("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi").await;
             let stream = streams.recv().await.expect("a stream");
             stream.try_send(Bytes::from_static(b"x")).expect("room");
             wire.read_until("x\r\n").await;
@@ -84,10 +75,7 @@ fn a_silent_stream_notices_a_peer_that_hangs_up() {
             }
             stream.closed().await;
             assert!(runtime.clock.now().since(before) < Duration::from_millis(1));
-            assert_eq!(
-                stream.try_send(Bytes::from_static(b"y")),
-                Err(SendError::Closed)
-            );
+            assert_eq!(stream.try_send(Bytes::from_static(b"y")), Err(SendError::Closed));
         }
         settle().await;
         assert_eq!(world.tasks(), 1);
@@ -122,8 +110,7 @@ fn a_peer_that_does_not_read_fills_the_stream() {
         let capacity = 100_000;
         let (address, mut streams) = streams(&runtime, capacity).await;
         let mut wire = Wire::open(&runtime, address).await;
-        wire.write("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n")
-            .await;
+        wire.write("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n").await;
         let stream = streams.recv().await.expect("a stream");
         let mut sent = 0;
         let piece = Bytes::from(vec![b'x'; 1000]);
@@ -146,12 +133,7 @@ async fn open_http2(
     address: core::net::SocketAddr,
 ) -> (http2::SendRequest<Empty<Bytes>>, Closer) {
     let (closer, closed) = closer(runtime.clone());
-    let stream = runtime
-        .network
-        .connect(&address.into())
-        .await
-        .expect("a connection")
-        .stream;
+    let stream = runtime.network.connect(&address.into()).await.expect("a connection").stream;
     let (sender, driver) = http2::Builder::new(Executor::new(runtime.clone()))
         .timer(Timer::new(Arc::clone(&runtime.clock)))
         .handshake(Io::until(stream, closed))
@@ -164,9 +146,7 @@ async fn open_http2(
 }
 
 fn http2_request() -> http::Request<Empty<Bytes>> {
-    http::Request::get("http://any/")
-        .body(Empty::new())
-        .expect("a request")
+    http::Request::get("http://any/").body(Empty::new()).expect("a request")
 }
 
 #[test]
@@ -178,19 +158,11 @@ fn streams_over_http2_side_by_side() {
         let mut second = sender.send_request(http2_request()).await.expect("headers");
         assert_eq!(first.version(), http::Version::HTTP_2);
         assert!(first.headers().contains_key("date"));
-        let (one, two) = (
-            streams.recv().await.expect("one"),
-            streams.recv().await.expect("two"),
-        );
+        let (one, two) = (streams.recv().await.expect("one"), streams.recv().await.expect("two"));
         two.try_send(Bytes::from_static(b"second")).expect("room");
         one.try_send(Bytes::from_static(b"first")).expect("room");
         for (response, expected) in [(&mut first, "first"), (&mut second, "second")] {
-            let frame = response
-                .body_mut()
-                .frame()
-                .await
-                .expect("a frame")
-                .expect("no error");
+            let frame = response.body_mut().frame().await.expect("a frame").expect("no error");
             assert_eq!(frame.into_data().expect("data"), expected);
         }
         drop(first);
@@ -208,19 +180,12 @@ fn dropping_a_clients_stream_tells_the_server() {
     run(|_, runtime| async move {
         let (address, mut streams) = streams(&runtime, 1000).await;
         let client = Client::new(runtime.clone());
-        let request = http::Request::post("/")
-            .body(Bytes::new())
-            .expect("a request");
+        let request = http::Request::post("/").body(Bytes::new()).expect("a request");
         let to = Address::from(address);
         let mut response = client.stream(&to, request).await.expect("a response");
         let stream = streams.recv().await.expect("a stream");
         stream.try_send(Bytes::from_static(b"abc")).expect("room");
-        let piece = response
-            .body_mut()
-            .next()
-            .await
-            .expect("a piece")
-            .expect("no error");
+        let piece = response.body_mut().next().await.expect("a piece").expect("no error");
         assert_eq!(piece, "abc");
         drop(response);
         stream.closed().await;

@@ -81,10 +81,7 @@ pub async fn connect(
 ) -> Result<(LinkSender<link::FromAgent>, LinkReceiver<link::FromMaster>), LinkError> {
     match runtime.timeout(CONNECT_TIME, open(runtime, to)).await {
         Some(result) => result,
-        None => Err(LinkError::Timeout {
-            address: to.clone(),
-            limit: CONNECT_TIME,
-        }),
+        None => Err(LinkError::Timeout { address: to.clone(), limit: CONNECT_TIME }),
     }
 }
 
@@ -122,23 +119,13 @@ async fn open(
 }
 
 fn refused(address: Address, status: &Status) -> LinkError {
-    let refusal = status
-        .source()
-        .and_then(|source| source.downcast_ref::<Refusal>());
+    let refusal = status.source().and_then(|source| source.downcast_ref::<Refusal>());
     match refusal {
         Some(refusal) => {
             let (reason, leader) = (refusal.to_string(), refusal.leader.clone());
-            LinkError::Refused {
-                address,
-                reason,
-                leader,
-            }
+            LinkError::Refused { address, reason, leader }
         }
-        None => LinkError::Refused {
-            address,
-            reason: status.message().to_owned(),
-            leader: None,
-        },
+        None => LinkError::Refused { address, reason: status.message().to_owned(), leader: None },
     }
 }
 
@@ -180,11 +167,7 @@ impl tower_service::Service<http::Request<tonic::body::Body>> for Channel {
             }
             let (parts, _) = response.into_parts();
             let leader = redirect_target(&parts);
-            Err(Refusal {
-                status: parts.status,
-                leader,
-            }
-            .into())
+            Err(Refusal { status: parts.status, leader }.into())
         })
     }
 }

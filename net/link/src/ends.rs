@@ -111,10 +111,7 @@ pub struct LinkSender<M> {
 
 impl<M> Clone for LinkSender<M> {
     fn clone(&self) -> Self {
-        Self {
-            queue: self.queue.clone(),
-            ends: Arc::clone(&self.ends),
-        }
+        Self { queue: self.queue.clone(), ends: Arc::clone(&self.ends) }
     }
 }
 
@@ -284,17 +281,8 @@ pub(crate) fn half_link<M: LinkMessage>(
         closer,
         agent,
     });
-    let outgoing = Outgoing {
-        queue: receiver,
-        shared: Arc::clone(&shared),
-    };
-    (
-        HalfLink {
-            queue: sender,
-            ends: Ends(shared),
-        },
-        outgoing,
-    )
+    let outgoing = Outgoing { queue: receiver, shared: Arc::clone(&shared) };
+    (HalfLink { queue: sender, ends: Ends(shared) }, outgoing)
 }
 
 impl<M: LinkMessage> HalfLink<M> {
@@ -305,17 +293,7 @@ impl<M: LinkMessage> HalfLink<M> {
         rest: Option<oneshot::Sender<Streaming<R>>>,
     ) -> (LinkSender<M>, LinkReceiver<R>) {
         let ends = Arc::new(self.ends);
-        let receiver = LinkReceiver {
-            stream: Some(stream),
-            rest,
-            ends: Arc::clone(&ends),
-        };
-        (
-            LinkSender {
-                queue: self.queue,
-                ends,
-            },
-            receiver,
-        )
+        let receiver = LinkReceiver { stream: Some(stream), rest, ends: Arc::clone(&ends) };
+        (LinkSender { queue: self.queue, ends }, receiver)
     }
 }

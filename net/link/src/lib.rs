@@ -21,13 +21,7 @@ mod ends;
 pub mod master;
 
 /// What the build script made of `link.proto`.
-#[allow(
-    clippy::all,
-    clippy::pedantic,
-    missing_docs,
-    rust_2018_idioms,
-    unused_qualifications
-)]
+#[allow(clippy::all, clippy::pedantic, missing_docs, rust_2018_idioms, unused_qualifications)]
 mod generated {
     include!(concat!(env!("OUT_DIR"), "/orrery.link.v1.rs"));
 }

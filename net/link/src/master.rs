@@ -92,9 +92,7 @@ impl AgentLink for Links {
         let extensions = request.extensions();
         let (Some(peer), Some(closer)) = (extensions.get::<Peer>(), extensions.get::<Closer>())
         else {
-            return Err(Status::internal(
-                "the request does not say which connection it came on",
-            ));
+            return Err(Status::internal("the request does not say which connection it came on"));
         };
         let peer = peer.address;
         let (half, outgoing) = half_link(closer.clone(), peer);

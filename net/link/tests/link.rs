@@ -61,14 +61,8 @@ async fn pair(runtime: &Runtime) -> (AgentEnds, MasterEnds) {
 }
 
 fn text(data: impl Into<Vec<u8>>) -> FromMaster {
-    let message = link::FrameworkMessage {
-        data: data.into().into(),
-        ..Default::default()
-    };
-    FromMaster {
-        body: Some(from_master::Body::FrameworkMessage(message)),
-        ..Default::default()
-    }
+    let message = link::FrameworkMessage { data: data.into().into(), ..Default::default() };
+    FromMaster { body: Some(from_master::Body::FrameworkMessage(message)), ..Default::default() }
 }
 
 fn data(message: FromMaster) -> Vec<u8> {
@@ -79,10 +73,7 @@ fn data(message: FromMaster) -> Vec<u8> {
 }
 
 fn pong() -> FromAgent {
-    FromAgent {
-        body: Some(from_agent::Body::Pong(link::Pong {})),
-        ..Default::default()
-    }
+    FromAgent { body: Some(from_agent::Body::Pong(link::Pong {})), ..Default::default() }
 }
 
 /// Nothing but the server's own task is left once a link is gone.
@@ -96,26 +87,14 @@ fn messages_go_both_ways_with_their_version() {
     run(|_, runtime| async move {
         let (mut agent, mut master) = pair(&runtime).await;
         let register = link::Register {
-            agent_info: Some(v1::AgentInfo {
-                hostname: "a".to_owned(),
-                ..Default::default()
-            }),
+            agent_info: Some(v1::AgentInfo { hostname: "a".to_owned(), ..Default::default() }),
             ..Default::default()
         };
         let body = from_agent::Body::Register(register);
-        let message = FromAgent {
-            protocol_version: 0,
-            body: Some(body),
-        };
+        let message = FromAgent { protocol_version: 0, body: Some(body) };
         agent.0.try_send(message.clone()).expect("room");
         let received = master.1.receive().await.expect("a message");
-        assert_eq!(
-            received,
-            FromAgent {
-                protocol_version: PROTOCOL_VERSION,
-                ..message
-            }
-        );
+        assert_eq!(received, FromAgent { protocol_version: PROTOCOL_VERSION, ..message });
         master.0.try_send(text("hello")).expect("room");
         assert_eq!(data(agent.1.receive().await.expect("a message")), b"hello");
     });
@@ -139,13 +118,8 @@ fn ten_thousand_messages_arrive_in_order() {
 fn closing_flushes_and_ends_both_sides() {
     run(|world, runtime| async move {
         let (mut agent, mut master) = pair(&runtime).await;
-        let goodbye = from_master::Body::Shutdown(Shutdown {
-            message: "bye".to_owned(),
-        });
-        let goodbye = FromMaster {
-            body: Some(goodbye),
-            ..Default::default()
-        };
+        let goodbye = from_master::Body::Shutdown(Shutdown { message: "bye".to_owned() });
+        let goodbye = FromMaster { body: Some(goodbye), ..Default::default() };
         master.0.try_send(goodbye).expect("room");
         master.0.close();
         assert_eq!(master.0.try_send(text("late")), Err(SendError::Closed));
@@ -168,10 +142,7 @@ fn an_agent_that_drops_its_ends_is_gone_at_once() {
         agent.0.try_send(pong()).expect("room");
         let before = runtime.clock.now();
         drop(agent);
-        assert!(
-            master.1.receive().await.is_some(),
-            "what was queued still comes"
-        );
+        assert!(master.1.receive().await.is_some(), "what was queued still comes");
         assert!(master.1.receive().await.is_none());
         assert!(runtime.clock.now().since(before) < Duration::from_millis(10));
         assert_eq!(master.0.try_send(text("late")), Err(SendError::Closed));
@@ -220,10 +191,7 @@ fn a_peer_that_does_not_read_fills_the_queue() {
         }
         assert!(sent >= QUEUE_MAX);
         for _ in 0..sent {
-            assert_eq!(
-                data(agent.1.receive().await.expect("a message")).len(),
-                1000
-            );
+            assert_eq!(data(agent.1.receive().await.expect("a message")).len(), 1000);
         }
         // A stuck peer does not hold the connection for longer than it may.
         while master.0.try_send(message.clone()) != Err(SendError::Full) {}
@@ -242,14 +210,8 @@ fn large_messages_pass_and_too_large_ones_end_the_link() {
         let (mut agent, master) = pair(&runtime).await;
         let large = 3 << 20;
         master.0.try_send(text(vec![1; large])).expect("room");
-        assert_eq!(
-            data(agent.1.receive().await.expect("a message")).len(),
-            large
-        );
-        master
-            .0
-            .try_send(text(vec![1; orrery_link::MESSAGE_MAX]))
-            .expect("room");
+        assert_eq!(data(agent.1.receive().await.expect("a message")).len(), large);
+        master.0.try_send(text(vec![1; orrery_link::MESSAGE_MAX])).expect("room");
         assert!(agent.1.receive().await.is_none());
         assert_eq!(master.0.try_send(text("late")), Err(SendError::Closed));
     });
@@ -259,38 +221,22 @@ fn large_messages_pass_and_too_large_ones_end_the_link() {
 fn connecting_fails_in_time_and_says_why() {
     run(|world, runtime| async move {
         let before = runtime.clock.now();
-        let error = connect(&runtime, &Address::new(BLACK_HOLE, 1))
-            .await
-            .expect_err("no link");
-        assert_eq!(
-            error.to_string(),
-            "no link to black.hole:1: no answer within 5 s"
-        );
+        let error = connect(&runtime, &Address::new(BLACK_HOLE, 1)).await.expect_err("no link");
+        assert_eq!(error.to_string(), "no link to black.hole:1: no answer within 5 s");
         assert_eq!(runtime.clock.now().since(before), Duration::from_secs(5));
-        let error = connect(&runtime, &Address::new("127.0.0.1", 9))
-            .await
-            .expect_err("no link");
+        let error = connect(&runtime, &Address::new("127.0.0.1", 9)).await.expect_err("no link");
         assert!(matches!(error, LinkError::Connect { .. }), "{error}");
-        let error = connect(&runtime, &Address::new("a b", 9))
-            .await
-            .expect_err("no link");
+        let error = connect(&runtime, &Address::new("a b", 9)).await.expect_err("no link");
         assert!(matches!(error, LinkError::Address { .. }), "{error}");
         let refuse = async |_| {
             let status = StatusCode::SERVICE_UNAVAILABLE;
             orrery_http::respond::text(status, "not the leader")
         };
         let address = start(&runtime, refuse).await;
-        let error = connect(&runtime, &address.into())
-            .await
-            .expect_err("no link");
+        let error = connect(&runtime, &address.into()).await.expect_err("no link");
+        assert!(matches!(error, LinkError::Refused { leader: None, .. }), "{error}");
         assert!(
-            matches!(error, LinkError::Refused { leader: None, .. }),
-            "{error}"
-        );
-        assert!(
-            error
-                .to_string()
-                .ends_with("refuses the link: it answers 503 Service Unavailable")
+            error.to_string().ends_with("refuses the link: it answers 503 Service Unavailable")
         );
         runtime.sleep(LINGER).await;
         assert_gone(&world).await;
@@ -303,9 +249,7 @@ fn a_redirect_names_the_leader() {
         let redirect = async |_| {
             let mut response = orrery_http::respond::empty(StatusCode::TEMPORARY_REDIRECT);
             let location = http::HeaderValue::from_static("//10.0.0.7:5050/orrery.link.v1");
-            response
-                .headers_mut()
-                .insert(http::header::LOCATION, location);
+            response.headers_mut().insert(http::header::LOCATION, location);
             response
         };
         let address = start(&runtime, redirect).await;
@@ -321,16 +265,9 @@ fn a_redirect_names_the_leader() {
 #[test]
 fn what_speaks_no_http2_is_refused() {
     run(|world, runtime| async move {
-        for nonsense in [
-            "",
-            "HTTP/1.1 400 Bad Request\r\n\r\n",
-            "\0\0\0\0\0\0\0\0\0\0\0\0\0",
-        ] {
-            let mut listener = runtime
-                .network
-                .listen(([127, 0, 0, 1], 0).into())
-                .await
-                .expect("a listener");
+        for nonsense in ["", "HTTP/1.1 400 Bad Request\r\n\r\n", "\0\0\0\0\0\0\0\0\0\0\0\0\0"] {
+            let mut listener =
+                runtime.network.listen(([127, 0, 0, 1], 0).into()).await.expect("a listener");
             let address = listener.local_address();
             let task = runtime.spawn("nonsense", async move {
                 if let Ok(connection) = listener.accept().await {
@@ -340,9 +277,7 @@ fn what_speaks_no_http2_is_refused() {
                     std::future::pending().await
                 }
             });
-            connect(&runtime, &address.into())
-                .await
-                .expect_err("no link");
+            connect(&runtime, &address.into()).await.expect_err("no link");
             task.abort();
         }
         runtime.sleep(LINGER).await;
@@ -445,8 +380,7 @@ fn http1_is_told_what_the_link_needs() {
     run(|_, runtime| async move {
         let (address, _links) = master(&runtime).await;
         let mut wire = Wire::open(&runtime, address).await;
-        wire.write("POST /orrery.link.v1.AgentLink/Connect HTTP/1.1\r\n\r\n")
-            .await;
+        wire.write("POST /orrery.link.v1.AgentLink/Connect HTTP/1.1\r\n\r\n").await;
         wire.finish().await;
         assert!(wire.read_all().await.starts_with("HTTP/1.1 505 "));
     });

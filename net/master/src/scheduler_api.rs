@@ -79,10 +79,10 @@ async fn pass_on(
     shared.ask(|request| Input::Call { request: Some(request), stream_id, call }).await
 }
 
-/// Whether all that can be wrong with such a call of a subscribed framework is told in events. These
-/// are the calls that come by the thousand, one after the other on one connection. Answered without
-/// waiting for the machine, many of them reach it together, and what it has to say about them
-/// leaves together.
+/// Whether all that can be wrong with such a call of a subscribed framework is told in events.
+/// These are the calls that come by the thousand, one after the other on one connection. Answered
+/// without waiting for the machine, many of them reach it together, and what it has to say about
+/// them leaves together.
 fn is_always_accepted(kind: call::Type) -> bool {
     matches!(kind, call::Type::Accept | call::Type::Decline | call::Type::Acknowledge)
 }

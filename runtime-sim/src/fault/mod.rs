@@ -202,8 +202,12 @@ mod tests {
         ]
     }
 
+    fn many() -> ProptestConfig {
+        ProptestConfig { failure_persistence: None, cases: 2_000, ..ProptestConfig::default() }
+    }
+
     proptest! {
-        #![proptest_config(ProptestConfig { failure_persistence: None, cases: 2_000, ..ProptestConfig::default() })]
+        #![proptest_config(many())]
 
         #[test]
         fn every_fault_is_one_line_that_is_read_back(fault in any_fault()) {
@@ -213,7 +217,11 @@ mod tests {
         }
 
         #[test]
-        fn no_line_breaks_the_parser(line in "\\PC{0,40}", cut in 0..40_usize, fault in any_fault()) {
+        fn no_line_breaks_the_parser(
+            line in "\\PC{0,40}",
+            cut in 0..40_usize,
+            fault in any_fault(),
+        ) {
             let _ = line.parse::<Fault>();
             let short: String = fault.to_string().chars().take(cut).collect();
             let _ = short.parse::<Fault>();

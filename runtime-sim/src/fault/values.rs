@@ -94,7 +94,8 @@ macro_rules! word {
 }
 
 word! {
-    String, "a word": String::clone, |word| Some(word.to_owned()), "[a-z*/. \"\\\\\n\r\u{2028},-]{0,12}";
+    String, "a word": String::clone, |word| Some(word.to_owned()),
+        "[a-z*/. \"\\\\\n\r\u{2028},-]{0,12}";
     u8, "a number from 0 to 255": u8::to_string, |word| word.parse().ok(), any::<u8>();
     u32, "a whole number": u32::to_string, |word| word.parse().ok(), any::<u32>();
     u64, "a whole number": u64::to_string, |word| word.parse().ok(), any::<u64>();
@@ -103,7 +104,8 @@ word! {
         prop::collection::vec("[a-z0-9-]{1,8}", 0..4);
     Duration, "a number with ns, us, ms, s, m or h": |duration: &Duration| {
             write_time(duration.as_nanos())
-        }, |word| read_time(word).map(Duration::from_nanos), any_time().prop_map(Duration::from_nanos);
+        }, |word| read_time(word).map(Duration::from_nanos),
+        any_time().prop_map(Duration::from_nanos);
     Latency, "two times, as in 1ms..2s": |latency: &Latency| {
             let [minimum, maximum] = [latency.minimum, latency.maximum];
             format!("{}..{}", write_time(minimum.as_nanos()), write_time(maximum.as_nanos()))

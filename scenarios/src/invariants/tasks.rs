@@ -88,6 +88,10 @@ impl Tasks {
         if task.framework != session.framework {
             return Err(format!("{name} of task {id} went to framework {}", session.framework));
         }
+        // A process that was replaced may still read what was sent to it before.
+        if task.last.is_some_and(|(_, newer)| newer > session) {
+            return Ok(());
+        }
         // A master repeats what it has on record as often as it is asked.
         let is_answer = status.reason() == v1::task_status::Reason::Reconciliation;
         task.check_end(id, state, session, is_answer)?;

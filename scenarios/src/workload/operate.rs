@@ -35,8 +35,13 @@ impl Workload {
         }
     }
 
-    /// Launches nothing more, gives back what it holds and acknowledges what it owes.
+    /// Launches nothing more, gives back what it holds and acknowledges what it owes. Asks for what
+    /// an earlier process has launched after this one had taken over from it.
     pub fn be_quiet(&mut self, context: &mut Context<'_>) {
+        let live = self.store.lock().live();
+        let unknown = |id: &String| context.task_state(&v1::TaskId { value: id.clone() }).is_none();
+        self.unanswered.extend(live.into_iter().filter(unknown));
+        self.ask(context);
         self.store.lock().be_quiet();
         self.use_offers(context);
         let _ = context.suppress(&[]);

@@ -35,12 +35,8 @@ pub fn settings(checkpoint: bool) -> Settings {
 pub fn task(id: &str) -> v1::TaskInfo {
     v1::TaskInfo {
         name: id.to_owned(),
-        task_id: v1::TaskId {
-            value: id.to_owned(),
-        },
-        agent_id: v1::AgentId {
-            value: "a".to_owned(),
-        },
+        task_id: v1::TaskId { value: id.to_owned() },
+        agent_id: v1::AgentId { value: "a".to_owned() },
         command: Some(v1::CommandInfo {
             value: Some("exit 0".to_owned()),
             ..v1::CommandInfo::default()
@@ -50,15 +46,11 @@ pub fn task(id: &str) -> v1::TaskInfo {
 }
 
 pub fn nanoseconds(duration: Duration) -> v1::DurationInfo {
-    v1::DurationInfo {
-        nanoseconds: duration.as_nanos() as i64,
-    }
+    v1::DurationInfo { nanoseconds: duration.as_nanos() as i64 }
 }
 
 pub fn policy(grace: Duration) -> v1::KillPolicy {
-    v1::KillPolicy {
-        grace_period: Some(nanoseconds(grace)),
-    }
+    v1::KillPolicy { grace_period: Some(nanoseconds(grace)) }
 }
 
 pub struct Bench {
@@ -81,14 +73,7 @@ impl Bench {
             wall: WallTime::from_nanoseconds(5_000_000_000),
         };
         let (outputs, statuses) = (Vec::new(), Vec::new());
-        let mut bench = Self {
-            machine,
-            now,
-            outputs,
-            statuses,
-            launches: 0,
-            exit: None,
-        };
+        let mut bench = Self { machine, now, outputs, statuses, launches: 0, exit: None };
         bench.feed(Input::Start);
         bench
     }
@@ -123,16 +108,9 @@ impl Bench {
     }
 
     fn carry(&mut self, call: &Call) {
-        let subscribe = call
-            .subscribe
-            .iter()
-            .flat_map(|all| &all.unacknowledged_updates);
+        let subscribe = call.subscribe.iter().flat_map(|all| &all.unacknowledged_updates);
         for update in call.update.iter().chain(subscribe) {
-            if !self
-                .statuses
-                .iter()
-                .any(|known| known.uuid == update.status.uuid)
-            {
+            if !self.statuses.iter().any(|known| known.uuid == update.status.uuid) {
                 self.statuses.push(update.status.clone());
             }
         }
@@ -146,43 +124,22 @@ impl Bench {
         let kind = v1::framework_info::capability::Type::TaskKillingState as i32;
         let capability = v1::framework_info::Capability { r#type: Some(kind) };
         let framework_info = v1::FrameworkInfo {
-            capabilities: if tells_killing {
-                vec![capability]
-            } else {
-                vec![]
-            },
+            capabilities: if tells_killing { vec![capability] } else { vec![] },
             ..v1::FrameworkInfo::default()
         };
-        let subscribed = event::Subscribed {
-            framework_info,
-            ..event::Subscribed::default()
-        };
-        self.event(Event {
-            subscribed: Some(subscribed),
-            ..typed(event::Type::Subscribed)
-        });
+        let subscribed = event::Subscribed { framework_info, ..event::Subscribed::default() };
+        self.event(Event { subscribed: Some(subscribed), ..typed(event::Type::Subscribed) });
     }
 
     pub fn launch(&mut self, task: v1::TaskInfo) {
         let launch = event::Launch { task };
-        self.event(Event {
-            launch: Some(launch),
-            ..typed(event::Type::Launch)
-        });
+        self.event(Event { launch: Some(launch), ..typed(event::Type::Launch) });
     }
 
     pub fn kill(&mut self, id: &str, grace: Option<Duration>) {
-        let task_id = v1::TaskId {
-            value: id.to_owned(),
-        };
-        let kill = event::Kill {
-            task_id,
-            kill_policy: grace.map(policy),
-        };
-        self.event(Event {
-            kill: Some(kill),
-            ..typed(event::Type::Kill)
-        });
+        let task_id = v1::TaskId { value: id.to_owned() };
+        let kill = event::Kill { task_id, kill_policy: grace.map(policy) };
+        self.event(Event { kill: Some(kill), ..typed(event::Type::Kill) });
     }
 
     pub fn shut_down(&mut self) {
@@ -194,10 +151,7 @@ impl Bench {
             task_id: status.task_id.clone(),
             uuid: status.uuid.clone().unwrap_or_default(),
         };
-        let event = Event {
-            acknowledged: Some(acknowledged),
-            ..typed(event::Type::Acknowledged)
-        };
+        let event = Event { acknowledged: Some(acknowledged), ..typed(event::Type::Acknowledged) };
         self.event(event);
     }
 
@@ -224,12 +178,8 @@ impl Bench {
 
     /// States of task `id` in the order of reporting.
     pub fn states(&self, id: &str) -> Vec<TaskState> {
-        let own = self
-            .statuses
-            .iter()
-            .filter(|status| status.task_id.value == id);
-        own.filter_map(|status| TaskState::try_from(status.state).ok())
-            .collect()
+        let own = self.statuses.iter().filter(|status| status.task_id.value == id);
+        own.filter_map(|status| TaskState::try_from(status.state).ok()).collect()
     }
 
     pub fn last(&self) -> &v1::TaskStatus {
@@ -257,8 +207,5 @@ impl Bench {
 }
 
 fn typed(kind: event::Type) -> Event {
-    Event {
-        r#type: Some(kind as i32),
-        ..Event::default()
-    }
+    Event { r#type: Some(kind as i32), ..Event::default() }
 }

@@ -38,10 +38,7 @@ impl Amounts {
         match (known_index(name), value) {
             (Some(index), Value::Scalar(scalar)) => amounts.known[index] = scalar,
             (_, value) if value.is_empty() => {}
-            (_, value) => amounts.others.push(Other {
-                name: name.into(),
-                value,
-            }),
+            (_, value) => amounts.others.push(Other { name: name.into(), value }),
         }
         amounts
     }
@@ -56,10 +53,7 @@ impl Amounts {
     }
 
     pub(super) fn contains(&self, wanted: &Self) -> bool {
-        self.known
-            .iter()
-            .zip(&wanted.known)
-            .all(|(mine, wanted)| mine >= wanted)
+        self.known.iter().zip(&wanted.known).all(|(mine, wanted)| mine >= wanted)
             && wanted.others.iter().all(|wanted| {
                 self.find(wanted)
                     .is_ok_and(|index| self.others[index].value.contains(&wanted.value))
@@ -96,10 +90,7 @@ impl Amounts {
     /// Only the scalars.
     pub(super) fn scalars(&self) -> Self {
         let scalar = |other: &&Other| matches!(other.value, Value::Scalar(_));
-        Self {
-            known: self.known,
-            others: self.others.iter().filter(scalar).cloned().collect(),
-        }
+        Self { known: self.known, others: self.others.iter().filter(scalar).cloned().collect() }
     }
 
     pub(super) fn scalar(&self, name: &str) -> Scalar {
@@ -127,10 +118,7 @@ impl Amounts {
 
     /// Every value that is not empty: known names first.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&str, ValueRef<'_>)> {
-        let known = KNOWN
-            .into_iter()
-            .zip(self.known)
-            .filter(|(_, amount)| !amount.is_zero());
+        let known = KNOWN.into_iter().zip(self.known).filter(|(_, amount)| !amount.is_zero());
         let others = self.others.iter().map(|other| {
             let value = match &other.value {
                 Value::Scalar(scalar) => ValueRef::Scalar(*scalar),
@@ -139,9 +127,7 @@ impl Amounts {
             };
             (&*other.name, value)
         });
-        known
-            .map(|(name, amount)| (name, ValueRef::Scalar(amount)))
-            .chain(others)
+        known.map(|(name, amount)| (name, ValueRef::Scalar(amount))).chain(others)
     }
 
     fn find(&self, wanted: &Other) -> Result<usize, usize> {

@@ -14,18 +14,12 @@ use crate::scalar::Scalar;
 /// always there as numbers with a fraction, other scalars too when they are not zero; ranges and
 /// sets are texts. Names of revocable amounts end in `_revocable`. Roles are added up.
 pub fn endpoint_object(resources: &Resources) -> Map<String, Value> {
-    let mut scalars: BTreeMap<String, Scalar> = KNOWN
-        .iter()
-        .map(|name| ((*name).to_owned(), Scalar::ZERO))
-        .collect();
+    let mut scalars: BTreeMap<String, Scalar> =
+        KNOWN.iter().map(|name| ((*name).to_owned(), Scalar::ZERO)).collect();
     let mut ranges: BTreeMap<String, Ranges> = BTreeMap::new();
     let mut sets: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for entry in resources.iter() {
-        let suffix = if entry.is_revocable() {
-            "_revocable"
-        } else {
-            ""
-        };
+        let suffix = if entry.is_revocable() { "_revocable" } else { "" };
         let name = format!("{}{suffix}", entry.name());
         match entry.value() {
             ValueRef::Scalar(amount) => *scalars.entry(name).or_default() += amount,
@@ -38,15 +32,9 @@ pub fn endpoint_object(resources: &Resources) -> Map<String, Value> {
     let text = |(name, items): (String, BTreeSet<String>)| {
         (name, Value::from(ValueRef::Set(&items).to_string()))
     };
-    let mut object: Map<String, Value> = scalars
-        .into_iter()
-        .map(|(name, amount)| (name, number(amount)))
-        .collect();
-    object.extend(
-        ranges
-            .into_iter()
-            .map(|(name, ranges)| (name, ranges.to_string().into())),
-    );
+    let mut object: Map<String, Value> =
+        scalars.into_iter().map(|(name, amount)| (name, number(amount))).collect();
+    object.extend(ranges.into_iter().map(|(name, ranges)| (name, ranges.to_string().into())));
     object.extend(sets.into_iter().map(text));
     object
 }

@@ -88,9 +88,6 @@ pub enum Problem {
 
 impl ResourceError {
     pub(super) fn new(name: &str, problem: impl Into<Problem>) -> Self {
-        Self {
-            name: name.to_owned(),
-            problem: problem.into(),
-        }
+        Self { name: name.to_owned(), problem: problem.into() }
     }
 }

@@ -32,9 +32,7 @@ impl Group {
     }
 
     pub(super) fn indivisible(&self) -> bool {
-        self.qualities
-            .as_ref()
-            .is_some_and(|qualities| qualities.indivisible())
+        self.qualities.as_ref().is_some_and(|qualities| qualities.indivisible())
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -66,17 +64,11 @@ impl Group {
     }
 
     pub(super) fn scalar(&self, name: &str) -> Scalar {
-        Scalar(
-            self.amounts
-                .scalar(name)
-                .0
-                .saturating_mul(i64::from(self.counted_copies())),
-        )
+        Scalar(self.amounts.scalar(name).0.saturating_mul(i64::from(self.counted_copies())))
     }
 
     pub(super) fn add_quantities(&self, quantities: &mut Quantities) {
-        self.amounts
-            .add_quantities(self.counted_copies(), quantities);
+        self.amounts.add_quantities(self.counted_copies(), quantities);
     }
 
     /// Several users of a shared volume use the same space.
@@ -90,9 +82,7 @@ impl Group {
     /// One entry for each amount and copy.
     pub(super) fn entries(&self) -> impl Iterator<Item = Entry<'_>> {
         (0..self.copies).flat_map(move |_| {
-            self.amounts
-                .iter()
-                .map(move |(name, value)| Entry::new(name, value, self))
+            self.amounts.iter().map(move |(name, value)| Entry::new(name, value, self))
         })
     }
 }

@@ -61,18 +61,12 @@ impl<'a> Entry<'a> {
 
     /// Whether it may be taken back at any time.
     pub fn is_revocable(&self) -> bool {
-        self.group
-            .qualities
-            .as_ref()
-            .is_some_and(|qualities| qualities.revocable)
+        self.group.qualities.as_ref().is_some_and(|qualities| qualities.revocable)
     }
 
     /// Whether several users may hold it at once.
     pub fn is_shared(&self) -> bool {
-        self.group
-            .qualities
-            .as_ref()
-            .is_some_and(|qualities| qualities.shared)
+        self.group.qualities.as_ref().is_some_and(|qualities| qualities.shared)
     }
 
     /// The resource provider that it comes from; `None` for the agent's own.

@@ -45,37 +45,19 @@ fn read_group(message: &v1::Resource) -> Result<Option<Group>, Problem> {
     };
     let amounts = Amounts::single(&message.name, value);
     let qualities = (!qualities.is_plain()).then(|| Arc::new(qualities));
-    let group = Group {
-        qualities,
-        allocation,
-        copies: 1,
-        amounts,
-    };
+    let group = Group { qualities, allocation, copies: 1, amounts };
     Ok((!group.is_empty()).then_some(group))
 }
 
 fn read_value(message: &v1::Resource) -> Result<Value, Problem> {
-    let set = (
-        message.scalar.is_some(),
-        message.ranges.is_some(),
-        message.set.is_some(),
-    );
+    let set = (message.scalar.is_some(), message.ranges.is_some(), message.set.is_some());
     match (Type::try_from(message.r#type), set) {
         (Ok(Type::Scalar), (true, false, false)) => read_scalar(message),
         (Ok(Type::Ranges), (false, true, false)) => read_ranges(message),
         (Ok(Type::Set), (false, false, true)) => read_set(message),
-        (Ok(Type::Scalar), _) => Err(Problem::Type {
-            kind: "SCALAR",
-            field: "scalar",
-        }),
-        (Ok(Type::Ranges), _) => Err(Problem::Type {
-            kind: "RANGES",
-            field: "ranges",
-        }),
-        (Ok(Type::Set), _) => Err(Problem::Type {
-            kind: "SET",
-            field: "set",
-        }),
+        (Ok(Type::Scalar), _) => Err(Problem::Type { kind: "SCALAR", field: "scalar" }),
+        (Ok(Type::Ranges), _) => Err(Problem::Type { kind: "RANGES", field: "ranges" }),
+        (Ok(Type::Set), _) => Err(Problem::Type { kind: "SET", field: "set" }),
         (Ok(Type::Text) | Err(_), _) => Err(Problem::UnknownType(message.r#type)),
     }
 }
@@ -91,17 +73,11 @@ fn read_scalar(message: &v1::Resource) -> Result<Value, Problem> {
 }
 
 fn read_ranges(message: &v1::Resource) -> Result<Value, Problem> {
-    let list = message
-        .ranges
-        .as_ref()
-        .map_or(&[][..], |ranges| &ranges.range);
+    let list = message.ranges.as_ref().map_or(&[][..], |ranges| &ranges.range);
     if let Some(wrong) = list.iter().find(|range| range.begin > range.end) {
         return Err(Problem::Range(wrong.begin, wrong.end));
     }
-    let range = |range: &v1::value::Range| Range {
-        begin: range.begin,
-        end: range.end,
-    };
+    let range = |range: &v1::value::Range| Range { begin: range.begin, end: range.end };
     let ranges: Vec<Range> = list.iter().map(range).collect();
     if overlapping(&ranges) {
         return Err(Problem::Overlap);
@@ -129,21 +105,14 @@ fn read_qualities(message: &v1::Resource) -> Result<Qualities, Problem> {
     if let Some(disk) = &message.disk {
         check_disk(message, disk, !reservations.is_empty())?;
     }
-    let persistent = message
-        .disk
-        .as_ref()
-        .is_some_and(|disk| disk.persistence.is_some());
+    let persistent = message.disk.as_ref().is_some_and(|disk| disk.persistence.is_some());
     if message.shared.is_some() && !persistent {
         return Err(Problem::Shared);
     }
     Ok(Qualities {
         reservations,
         // An empty description says nothing, so it must not keep amounts apart.
-        disk: message
-            .disk
-            .clone()
-            .filter(|disk| *disk != DiskInfo::default())
-            .map(Disk::new),
+        disk: message.disk.clone().filter(|disk| *disk != DiskInfo::default()).map(Disk::new),
         revocable,
         shared: message.shared.is_some(),
         provider: message.provider_id.as_ref().map(|id| id.value.clone()),
@@ -152,24 +121,18 @@ fn read_qualities(message: &v1::Resource) -> Result<Qualities, Problem> {
 
 fn check_disk(message: &v1::Resource, disk: &DiskInfo, reserved: bool) -> Result<(), Problem> {
     if message.name != "disk" || message.r#type != Type::Scalar as i32 {
-        return Err(Problem::Disk(
-            "'disk' is set; expected it on the scalar resource disk only",
-        ));
+        return Err(Problem::Disk("'disk' is set; expected it on the scalar resource disk only"));
     }
     if disk.persistence.is_some() && !reserved {
-        return Err(Problem::Disk(
-            "'disk.persistence' is set; expected a reserved resource",
-        ));
+        return Err(Problem::Disk("'disk.persistence' is set; expected a reserved resource"));
     }
     if disk.persistence.is_none() && disk.volume.is_some() {
-        return Err(Problem::Disk(
-            "'disk.volume' is set; expected 'disk.persistence' with it",
-        ));
+        return Err(Problem::Disk("'disk.volume' is set; expected 'disk.persistence' with it"));
     }
     match disk.source.as_ref().map(|source| source.r#type()) {
-        Some(SourceType::Unknown) => Err(Problem::Disk(
-            "'disk.source.type' is unknown; expected PATH, MOUNT, BLOCK or RAW",
-        )),
+        Some(SourceType::Unknown) => {
+            Err(Problem::Disk("'disk.source.type' is unknown; expected PATH, MOUNT, BLOCK or RAW"))
+        }
         _ => Ok(()),
     }
 }
@@ -214,15 +177,11 @@ fn read_stack(stack: &[ReservationInfo]) -> Result<Vec<Reservation>, Problem> {
     let mut levels: Vec<Reservation> = Vec::with_capacity(stack.len());
     for info in stack {
         let Some(role) = info.role.as_deref() else {
-            return Err(Problem::Reservation(
-                "'reservations' has a level without 'role'",
-            ));
+            return Err(Problem::Reservation("'reservations' has a level without 'role'"));
         };
         roles::validate(role)?;
         if role == roles::DEFAULT {
-            return Err(Problem::Reservation(
-                "'reservations' has the role '*'; expected another",
-            ));
+            return Err(Problem::Reservation("'reservations' has the role '*'; expected another"));
         }
         let kind = match info.r#type() {
             reservation_info::Type::Static => ReservationType::Static,
@@ -241,10 +200,7 @@ fn read_stack(stack: &[ReservationInfo]) -> Result<Vec<Reservation>, Problem> {
             }
             if !roles::is_below(role, &above.role) {
                 let above = above.role.clone();
-                return Err(Problem::Refinement {
-                    role: role.to_owned(),
-                    above,
-                });
+                return Err(Problem::Refinement { role: role.to_owned(), above });
             }
         }
         levels.push(level(info, kind, role));
@@ -265,11 +221,7 @@ impl Entry<'_> {
     /// The amount as a message of the newer format.
     pub fn to_message(&self) -> v1::Resource {
         let mut message = self.bare_message();
-        message.reservations = self
-            .reservations()
-            .iter()
-            .map(Reservation::to_message)
-            .collect();
+        message.reservations = self.reservations().iter().map(Reservation::to_message).collect();
         message
     }
 
@@ -302,12 +254,12 @@ impl Entry<'_> {
     fn bare_message(&self) -> v1::Resource {
         let mut message = v1::Resource {
             name: self.name().to_owned(),
-            provider_id: self.provider_id().map(|id| v1::ResourceProviderId {
-                value: id.to_owned(),
-            }),
-            allocation_info: self.allocation_role().map(|role| AllocationInfo {
-                role: Some(role.to_owned()),
-            }),
+            provider_id: self
+                .provider_id()
+                .map(|id| v1::ResourceProviderId { value: id.to_owned() }),
+            allocation_info: self
+                .allocation_role()
+                .map(|role| AllocationInfo { role: Some(role.to_owned()) }),
             disk: self.disk().cloned(),
             revocable: self.is_revocable().then(Default::default),
             shared: self.is_shared().then(Default::default),
@@ -315,9 +267,7 @@ impl Entry<'_> {
         };
         message.r#type = match self.value() {
             ValueRef::Scalar(scalar) => {
-                message.scalar = Some(v1::value::Scalar {
-                    value: scalar.as_f64(),
-                });
+                message.scalar = Some(v1::value::Scalar { value: scalar.as_f64() });
                 Type::Scalar
             }
             ValueRef::Ranges(ranges) => {
@@ -325,9 +275,7 @@ impl Entry<'_> {
                 Type::Ranges
             }
             ValueRef::Set(items) => {
-                message.set = Some(v1::value::Set {
-                    item: items.iter().cloned().collect(),
-                });
+                message.set = Some(v1::value::Set { item: items.iter().cloned().collect() });
                 Type::Set
             }
         } as i32;

@@ -72,9 +72,7 @@ impl Resources {
     /// Like [`Resources::to_messages`] with the older `role` and `reservation` beside the newer
     /// `reservations`: the format of operators' answers. `role` is `*` when nothing is reserved.
     pub fn to_endpoint_messages(&self) -> Vec<v1::Resource> {
-        self.iter()
-            .map(|entry| entry.to_endpoint_message())
-            .collect()
+        self.iter().map(|entry| entry.to_endpoint_message()).collect()
     }
 
     /// Messages for frameworks that do not know `reservations`: only `role` and `reservation`.
@@ -91,10 +89,10 @@ impl Resources {
     /// Whether `other` can be taken away from this: the same names with the same qualities and
     /// allocation role, and at least as much of each.
     pub fn contains(&self, other: &Self) -> bool {
-        other.groups.iter().all(|wanted| {
-            self.find(wanted)
-                .is_ok_and(|index| self.groups[index].contains(wanted))
-        })
+        other
+            .groups
+            .iter()
+            .all(|wanted| self.find(wanted).is_ok_and(|index| self.groups[index].contains(wanted)))
     }
 
     /// The rest after taking `other` away, or `None` when it is not contained.

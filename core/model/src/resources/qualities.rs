@@ -90,9 +90,7 @@ fn write_labels(pairs: &[(String, Option<String>)]) -> v1::Labels {
         key: key.clone(),
         value: value.clone(),
     };
-    v1::Labels {
-        labels: pairs.iter().map(label).collect(),
-    }
+    v1::Labels { labels: pairs.iter().map(label).collect() }
 }
 
 /// A disk's description. Messages have no order of their own, so their encoding lends one.
@@ -114,15 +112,11 @@ impl Disk {
 
     fn indivisible(&self) -> bool {
         self.info.persistence.is_some()
-            || self
-                .info
-                .source
-                .as_ref()
-                .is_some_and(|source| match source.r#type() {
-                    SourceType::Mount | SourceType::Block => true,
-                    SourceType::Raw => source.id.is_some(),
-                    SourceType::Path | SourceType::Unknown => false,
-                })
+            || self.info.source.as_ref().is_some_and(|source| match source.r#type() {
+                SourceType::Mount | SourceType::Block => true,
+                SourceType::Raw => source.id.is_some(),
+                SourceType::Path | SourceType::Unknown => false,
+            })
     }
 }
 

@@ -10,28 +10,20 @@ use crate::roles;
 
 impl Group {
     pub(super) fn reservations(&self) -> &[Reservation] {
-        self.qualities
-            .as_ref()
-            .map_or(&[], |qualities| &qualities.reservations)
+        self.qualities.as_ref().map_or(&[], |qualities| &qualities.reservations)
     }
 
     /// The role of the reservation that counts, the last one.
     pub(super) fn reserved_role(&self) -> Option<&str> {
-        self.reservations()
-            .last()
-            .map(|reservation| reservation.role.as_str())
+        self.reservations().last().map(|reservation| reservation.role.as_str())
     }
 
     fn is_revocable(&self) -> bool {
-        self.qualities
-            .as_ref()
-            .is_some_and(|qualities| qualities.revocable)
+        self.qualities.as_ref().is_some_and(|qualities| qualities.revocable)
     }
 
     fn is_shared(&self) -> bool {
-        self.qualities
-            .as_ref()
-            .is_some_and(|qualities| qualities.shared)
+        self.qualities.as_ref().is_some_and(|qualities| qualities.shared)
     }
 }
 
@@ -50,10 +42,7 @@ impl Resources {
         let mut moved = Self::new();
         for group in &self.groups {
             // Groups that differed in the role only become one.
-            moved.add_group(&Group {
-                allocation: role.clone(),
-                ..group.clone()
-            });
+            moved.add_group(&Group { allocation: role.clone(), ..group.clone() });
         }
         moved
     }
@@ -127,18 +116,9 @@ impl Resources {
 
     /// Only the scalars, with all their qualities.
     pub fn scalars(&self) -> Self {
-        let scalars = |group: &Group| Group {
-            amounts: group.amounts.scalars(),
-            ..group.clone()
-        };
-        let groups = self
-            .groups
-            .iter()
-            .map(scalars)
-            .filter(|group| !group.is_empty());
-        Self {
-            groups: groups.collect(),
-        }
+        let scalars = |group: &Group| Group { amounts: group.amounts.scalars(), ..group.clone() };
+        let groups = self.groups.iter().map(scalars).filter(|group| !group.is_empty());
+        Self { groups: groups.collect() }
     }
 
     /// Whether any amount is reserved, revocable, shared, provided, or a described disk.
@@ -147,14 +127,7 @@ impl Resources {
     }
 
     fn filter(&self, wanted: impl Fn(&Group) -> bool) -> Self {
-        Self {
-            groups: self
-                .groups
-                .iter()
-                .filter(|group| wanted(group))
-                .cloned()
-                .collect(),
-        }
+        Self { groups: self.groups.iter().filter(|group| wanted(group)).cloned().collect() }
     }
 
     fn split(&self, key: impl Fn(&Group) -> Option<&str>) -> BTreeMap<String, Self> {
@@ -164,12 +137,7 @@ impl Resources {
             match parts.get_mut(key) {
                 Some(part) => part.groups.push(group.clone()),
                 None => {
-                    parts.insert(
-                        key.to_owned(),
-                        Self {
-                            groups: vec![group.clone()],
-                        },
-                    );
+                    parts.insert(key.to_owned(), Self { groups: vec![group.clone()] });
                 }
             }
         }

@@ -20,10 +20,7 @@ pub fn parse_messages(text: &str, default_role: &str) -> Result<Vec<v1::Resource
     let mut messages = match text.starts_with('[') {
         true => parse_json(text)?,
         false => {
-            let pairs = text
-                .split([';', '\n'])
-                .map(str::trim)
-                .filter(|pair| !pair.is_empty());
+            let pairs = text.split([';', '\n']).map(str::trim).filter(|pair| !pair.is_empty());
             pairs.map(parse_pair).collect::<Result<_, _>>()?
         }
     };
@@ -51,25 +48,17 @@ fn parse_pair(pair: &str) -> Result<v1::Resource, ResourceError> {
     let (key, text) = pair.split_once(':').ok_or_else(wrong)?;
     let (name, role) = match key.trim().split_once('(') {
         None => (key.trim(), None),
-        Some((name, rest)) => (
-            name.trim(),
-            Some(rest.strip_suffix(')').ok_or_else(wrong)?.trim()),
-        ),
+        Some((name, rest)) => (name.trim(), Some(rest.strip_suffix(')').ok_or_else(wrong)?.trim())),
     };
     if name.is_empty() {
         return Err(wrong());
     }
     let value = value::parse(text).map_err(|error| ResourceError::new(name, error))?;
-    let mut message = v1::Resource {
-        name: name.to_owned(),
-        ..Default::default()
-    };
+    let mut message = v1::Resource { name: name.to_owned(), ..Default::default() };
     message.role = role.map(str::to_owned);
     message.r#type = match value {
         Value::Scalar(scalar) => {
-            message.scalar = Some(v1::value::Scalar {
-                value: scalar.as_f64(),
-            });
+            message.scalar = Some(v1::value::Scalar { value: scalar.as_f64() });
             Type::Scalar
         }
         Value::Ranges(ranges) => {
@@ -77,9 +66,7 @@ fn parse_pair(pair: &str) -> Result<v1::Resource, ResourceError> {
             Type::Ranges
         }
         Value::Set(items) => {
-            message.set = Some(v1::value::Set {
-                item: items.into_iter().collect(),
-            });
+            message.set = Some(v1::value::Set { item: items.into_iter().collect() });
             Type::Set
         }
         Value::Text(text) => return Err(ResourceError::new(name, Problem::Text(text))),
@@ -134,11 +121,7 @@ impl Entry<'_> {
         if let Some(persistence) = &disk.persistence {
             parts.push(persistence.id.clone());
         }
-        parts.extend(
-            disk.volume
-                .as_ref()
-                .map(|volume| volume.container_path.clone()),
-        );
+        parts.extend(disk.volume.as_ref().map(|volume| volume.container_path.clone()));
         write!(formatter, "[{}]", parts.join(":"))
     }
 }

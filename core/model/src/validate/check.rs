@@ -13,10 +13,7 @@ pub(super) fn health_check(check: &HealthCheck) -> Result<(), Invalid> {
             check_command(command.ok_or_else(|| missing("command", "COMMAND health check"))?)?;
         }
         health_check::Type::Http => {
-            let http = check
-                .http
-                .as_ref()
-                .ok_or_else(|| missing("http", "HTTP health check"))?;
+            let http = check.http.as_ref().ok_or_else(|| missing("http", "HTTP health check"))?;
             let scheme = http.scheme();
             expect(
                 matches!(scheme, "" | "http" | "https"),
@@ -25,10 +22,7 @@ pub(super) fn health_check(check: &HealthCheck) -> Result<(), Invalid> {
             check_path(http.path.as_deref())?;
         }
         health_check::Type::Tcp => {
-            check
-                .tcp
-                .as_ref()
-                .ok_or_else(|| missing("tcp", "TCP health check"))?;
+            check.tcp.as_ref().ok_or_else(|| missing("tcp", "TCP health check"))?;
         }
         health_check::Type::Unknown => {
             return Err(Invalid::new("'UNKNOWN' is not a valid health check type"));
@@ -42,43 +36,22 @@ pub(super) fn health_check(check: &HealthCheck) -> Result<(), Invalid> {
 
 /// Checks a check, by the same rules except that it has exactly one of its three fields.
 pub(super) fn check(check: &CheckInfo) -> Result<(), Invalid> {
-    let set = (
-        check.command.is_some(),
-        check.http.is_some(),
-        check.tcp.is_some(),
-    );
+    let set = (check.command.is_some(), check.http.is_some(), check.tcp.is_some());
     match check.r#type() {
         check_info::Type::Command => {
-            let command = check
-                .command
-                .as_ref()
-                .ok_or_else(|| missing("command", "COMMAND check"))?;
+            let command =
+                check.command.as_ref().ok_or_else(|| missing("command", "COMMAND check"))?;
             check_command(&command.command)?;
-            expect(
-                set == (true, false, false),
-                "Only 'command' must be set for COMMAND check",
-            )?;
+            expect(set == (true, false, false), "Only 'command' must be set for COMMAND check")?;
         }
         check_info::Type::Http => {
-            let http = check
-                .http
-                .as_ref()
-                .ok_or_else(|| missing("http", "HTTP check"))?;
+            let http = check.http.as_ref().ok_or_else(|| missing("http", "HTTP check"))?;
             check_path(http.path.as_deref())?;
-            expect(
-                set == (false, true, false),
-                "Only 'http' must be set for HTTP check",
-            )?;
+            expect(set == (false, true, false), "Only 'http' must be set for HTTP check")?;
         }
         check_info::Type::Tcp => {
-            check
-                .tcp
-                .as_ref()
-                .ok_or_else(|| missing("tcp", "TCP check"))?;
-            expect(
-                set == (false, false, true),
-                "Only 'tcp' must be set for TCP check",
-            )?;
+            check.tcp.as_ref().ok_or_else(|| missing("tcp", "TCP check"))?;
+            expect(set == (false, false, true), "Only 'tcp' must be set for TCP check")?;
         }
         check_info::Type::Unknown => {
             return Err(Invalid::new("'UNKNOWN' is not a valid check type"));
@@ -94,30 +67,17 @@ fn missing(field: &str, kind: &str) -> Invalid {
 }
 
 fn check_command(info: &CommandInfo) -> Result<(), Invalid> {
-    let kind = if info.shell() {
-        "Shell command"
-    } else {
-        "Executable path"
-    };
-    expect(
-        info.value.is_some(),
-        format_args!("{kind} is not specified"),
-    )?;
+    let kind = if info.shell() { "Shell command" } else { "Executable path" };
+    expect(info.value.is_some(), format_args!("{kind} is not specified"))?;
     command::command(info).map_err(|error| error.within("'CommandInfo' is invalid"))
 }
 
 fn check_path(path: Option<&str>) -> Result<(), Invalid> {
     let path = path.unwrap_or("/");
-    expect(
-        path.starts_with('/'),
-        format_args!("The path '{path}' must start with '/'"),
-    )
+    expect(path.starts_with('/'), format_args!("The path '{path}' must start with '/'"))
 }
 
 /// False for NaN as well.
 fn not_negative(field: &str, value: f64) -> Result<(), Invalid> {
-    expect(
-        value >= 0.0,
-        format_args!("Expecting '{field}' to be non-negative"),
-    )
+    expect(value >= 0.0, format_args!("Expecting '{field}' to be non-negative"))
 }

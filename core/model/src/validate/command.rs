@@ -26,11 +26,7 @@ pub(super) fn environment(environment: &Environment) -> Result<(), Invalid> {
 
 fn check_variable(variable: &Variable) -> Result<(), Invalid> {
     let name = &variable.name;
-    let wrong = |what: &str| {
-        Err(Invalid::new(format!(
-            "Environment variable '{name}' {what}"
-        )))
-    };
+    let wrong = |what: &str| Err(Invalid::new(format!("Environment variable '{name}' {what}")));
     match variable.r#type() {
         variable::Type::Value if variable.secret.is_some() => {
             wrong("of type 'VALUE' must not have a secret set")
@@ -45,16 +41,10 @@ fn check_variable(variable: &Variable) -> Result<(), Invalid> {
             None => wrong("of type 'SECRET' must have a secret set"),
             Some(value) => {
                 secret(value).map_err(|error| {
-                    error.within(&format!(
-                        "Environment variable '{name}' has an invalid secret"
-                    ))
+                    error.within(&format!("Environment variable '{name}' has an invalid secret"))
                 })?;
                 let data = value.value.as_ref().map_or(&[][..], |value| &value.data);
-                if data.contains(&0) {
-                    wrong("has a secret with a null byte")
-                } else {
-                    Ok(())
-                }
+                if data.contains(&0) { wrong("has a secret with a null byte") } else { Ok(()) }
             }
         },
         variable::Type::Value => Ok(()),

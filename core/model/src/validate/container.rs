@@ -15,10 +15,7 @@ pub(super) fn container(container: &ContainerInfo) -> Result<(), Invalid> {
                 "DockerInfo 'docker' is not set for DOCKER typed ContainerInfo",
             ));
         };
-        let name = docker
-            .parameters
-            .iter()
-            .any(|parameter| parameter.key == "name");
+        let name = docker.parameters.iter().any(|parameter| parameter.key == "name");
         expect(!name, "Parameter in DockerInfo must not be 'name'")?;
     }
     for limit in container.rlimit_info.iter().flat_map(|info| &info.rlimits) {
@@ -40,10 +37,7 @@ fn check_volume(volume: &Volume) -> Result<(), Invalid> {
     let sources = usize::from(volume.host_path.is_some())
         + usize::from(volume.image.is_some())
         + usize::from(volume.source.is_some());
-    expect(
-        sources == 1,
-        "Only one of them should be set: 'host_path', 'image' and 'source'",
-    )?;
+    expect(sources == 1, "Only one of them should be set: 'host_path', 'image' and 'source'")?;
     volume.source.as_ref().map_or(Ok(()), check_source)
 }
 
@@ -59,17 +53,11 @@ fn check_source(source: &orrery_api::v1::volume::Source) -> Result<(), Invalid> 
         }
     };
     let kind = source.r#type().as_str_name();
-    expect(
-        set,
-        format_args!("'source.{field}' is not set for {kind} volume"),
-    )?;
+    expect(set, format_args!("'source.{field}' is not set for {kind} volume"))?;
     if let Some(path) = &source.sandbox_path {
         let known = !matches!(path.r#type(), source::sandbox_path::Type::Unknown);
         expect(known, "'source.sandbox_path.type' is unknown")?;
-        expect(
-            !path.path.starts_with('/'),
-            "'source.sandbox_path.path' must be relative",
-        )?;
+        expect(!path.path.starts_with('/'), "'source.sandbox_path.path' must be relative")?;
     }
     match &source.secret {
         Some(secret) => {

@@ -17,14 +17,8 @@ pub fn executor(info: &ExecutorInfo) -> Result<(), Invalid> {
             .map_err(|error| error.within("'ExecutorInfo.framework_id' is invalid"))?;
     }
     check_type(info)?;
-    let grace_period = info
-        .shutdown_grace_period
-        .as_ref()
-        .map_or(0, |period| period.nanoseconds);
-    expect(
-        grace_period >= 0,
-        "ExecutorInfo's 'shutdown_grace_period' must be non-negative",
-    )?;
+    let grace_period = info.shutdown_grace_period.as_ref().map_or(0, |period| period.nanoseconds);
+    expect(grace_period >= 0, "ExecutorInfo's 'shutdown_grace_period' must be non-negative")?;
     resources(info)?;
     if let Some(info) = &info.command {
         command::command(info)
@@ -65,10 +59,7 @@ fn check_type(info: &ExecutorInfo) -> Result<(), Invalid> {
                 "'ExecutorInfo.container.type' must be 'MESOS' for 'DEFAULT' executor",
             )?;
             expect(
-                container
-                    .mesos
-                    .as_ref()
-                    .is_none_or(|mesos| mesos.image.is_none()),
+                container.mesos.as_ref().is_none_or(|mesos| mesos.image.is_none()),
                 "'ExecutorInfo.container.mesos.image' must not be set for 'DEFAULT' executor",
             )
         }
@@ -82,8 +73,5 @@ fn resources(info: &ExecutorInfo) -> Result<(), Invalid> {
     let resources = Resources::from_messages(&info.resources)
         .map_err(|error| within(Invalid::new(error.to_string())))?;
     consumed(&resources).map_err(within)?;
-    expect(
-        resources.shared().is_empty(),
-        "Executor resources must not be shared",
-    )
+    expect(resources.shared().is_empty(), "Executor resources must not be shared")
 }

@@ -49,9 +49,7 @@ fn check_roles(info: &FrameworkInfo) -> Result<(), Invalid> {
         let duplicate = format!("'FrameworkInfo.roles' contains the duplicate item '{name}'");
         expect(seen.insert(name), &duplicate)?;
         role(name).map_err(|error| {
-            error.within(&format!(
-                "'FrameworkInfo.roles' contains invalid role '{name}'"
-            ))
+            error.within(&format!("'FrameworkInfo.roles' contains invalid role '{name}'"))
         })?;
     }
     Ok(())
@@ -63,9 +61,7 @@ fn check_offer_filters(info: &FrameworkInfo) -> Result<(), Invalid> {
         let foreign = format!("'FrameworkInfo.offer_filters' has '{name}', which is no role of it");
         expect(own.contains(name), &foreign)?;
         check_filter(filters).map_err(|error| {
-            error.within(&format!(
-                "'FrameworkInfo.offer_filters' is invalid for role '{name}'"
-            ))
+            error.within(&format!("'FrameworkInfo.offer_filters' is invalid for role '{name}'"))
         })?;
     }
     Ok(())

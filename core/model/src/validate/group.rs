@@ -28,10 +28,7 @@ pub fn task_group(info: &ExecutorInfo, group: &TaskGroupInfo) -> Result<(), Inva
     let mut ids = BTreeSet::new();
     for task in &group.tasks {
         let id = &task.task_id.value;
-        expect(
-            ids.insert(id),
-            format_args!("Task '{id}' is in the task group more than once"),
-        )?;
+        expect(ids.insert(id), format_args!("Task '{id}' is in the task group more than once"))?;
         check_task(info, task).map_err(|error| error.within(&format!("Task '{id}' is invalid")))?;
     }
     check_share_cgroups(group)
@@ -40,11 +37,8 @@ pub fn task_group(info: &ExecutorInfo, group: &TaskGroupInfo) -> Result<(), Inva
 fn check_executor_resources(info: &ExecutorInfo) -> Result<(), Invalid> {
     // Already read once without error.
     let resources = Resources::from_messages(&info.resources).unwrap_or_default();
-    let (cpus, mem, disk) = (
-        resources.scalar("cpus"),
-        resources.scalar("mem"),
-        resources.scalar("disk"),
-    );
+    let (cpus, mem, disk) =
+        (resources.scalar("cpus"), resources.scalar("mem"), resources.scalar("disk"));
     expect(
         cpus >= EXECUTOR_CPUS_MIN,
         format_args!("Executor uses {cpus} CPUs; expected at least {EXECUTOR_CPUS_MIN}"),
@@ -70,16 +64,10 @@ fn check_container_type(
 fn check_task(executor: &ExecutorInfo, info: &TaskInfo) -> Result<(), Invalid> {
     task::common(info)?;
     if let Some(own) = &info.executor {
-        expect(
-            own == executor,
-            "The `ExecutorInfo` of task is different from the group's",
-        )?;
+        expect(own == executor, "The `ExecutorInfo` of task is different from the group's")?;
     }
     if executor.r#type() == Type::Default {
-        expect(
-            info.command.is_some(),
-            "'TaskInfo.command' must be set for 'DEFAULT' executor",
-        )?;
+        expect(info.command.is_some(), "'TaskInfo.command' must be set for 'DEFAULT' executor")?;
     }
     check_container_type(info.container.as_ref(), "task")?;
     check_networked_checks(info)?;
@@ -93,16 +81,12 @@ fn check_task(executor: &ExecutorInfo, info: &TaskInfo) -> Result<(), Invalid> {
 
 /// A task with networks of its own cannot be reached from its executor's network.
 fn check_networked_checks(info: &TaskInfo) -> Result<(), Invalid> {
-    let own_network = info
-        .container
-        .as_ref()
-        .is_some_and(|container| !container.network_infos.is_empty());
+    let own_network =
+        info.container.as_ref().is_some_and(|container| !container.network_infos.is_empty());
     let health = info.health_check.as_ref().map(|check| check.r#type());
     let check = info.check.as_ref().map(|check| check.r#type());
-    let networked = matches!(
-        health,
-        Some(health_check::Type::Http | health_check::Type::Tcp)
-    ) || matches!(check, Some(check_info::Type::Http | check_info::Type::Tcp));
+    let networked = matches!(health, Some(health_check::Type::Http | health_check::Type::Tcp))
+        || matches!(check, Some(check_info::Type::Http | check_info::Type::Tcp));
     expect(
         !(own_network && networked),
         "HTTP and TCP checks are not supported for tasks with 'network_infos' of their own",
@@ -111,12 +95,7 @@ fn check_networked_checks(info: &TaskInfo) -> Result<(), Invalid> {
 
 fn check_share_cgroups(group: &TaskGroupInfo) -> Result<(), Invalid> {
     // Unset means shared.
-    let shares = |task: &TaskInfo| {
-        task.container
-            .as_ref()
-            .and_then(share_cgroups)
-            .unwrap_or(true)
-    };
+    let shares = |task: &TaskInfo| task.container.as_ref().and_then(share_cgroups).unwrap_or(true);
     let shared = group.tasks.iter().filter(|task| shares(task)).count();
     expect(
         shared == 0 || shared == group.tasks.len(),

@@ -36,9 +36,7 @@ pub struct Invalid {
 impl Invalid {
     /// A refusal for `reason`.
     pub fn new(reason: impl Into<String>) -> Self {
-        Self {
-            reason: reason.into(),
-        }
+        Self { reason: reason.into() }
     }
 
     /// The same refusal with `context` before its reason.
@@ -49,28 +47,18 @@ impl Invalid {
 
 /// Fails with `reason` unless `holds`. The reason is put into words only when it is needed.
 fn expect(holds: bool, reason: impl Display) -> Result<(), Invalid> {
-    if holds {
-        Ok(())
-    } else {
-        Err(Invalid::new(reason.to_string()))
-    }
+    if holds { Ok(()) } else { Err(Invalid::new(reason.to_string())) }
 }
 
 /// Checks an identifier: 1 to 255 bytes, none of them a control character, `/` or `\`, and neither
 /// `.` nor `..`, so that it can be the name of a directory.
 pub fn id(id: &str) -> Result<(), Invalid> {
     expect(!id.is_empty(), "ID must not be empty")?;
-    expect(
-        id.len() <= ID_LENGTH_MAX,
-        "ID must not be greater than 255 characters",
-    )?;
+    expect(id.len() <= ID_LENGTH_MAX, "ID must not be greater than 255 characters")?;
     let disallowed = matches!(id, "." | "..");
     expect(!disallowed, format_args!("'{id}' is disallowed"))?;
     let invalid = id.contains(|c: char| c.is_ascii_control() || c == '/' || c == '\\');
-    expect(
-        !invalid,
-        format_args!("'{}' contains invalid characters", id.escape_default()),
-    )
+    expect(!invalid, format_args!("'{}' contains invalid characters", id.escape_default()))
 }
 
 /// Checks the name of a role; see [`crate::roles::validate`].
@@ -108,10 +96,7 @@ fn unique_persistence_ids(resources: &Resources) -> Result<(), Invalid> {
         let Some(persistence) = entry.disk().and_then(|disk| disk.persistence.as_ref()) else {
             continue;
         };
-        let role = entry
-            .reservations()
-            .last()
-            .map(|reservation| reservation.role.clone());
+        let role = entry.reservations().last().map(|reservation| reservation.role.clone());
         if !seen.insert((role, persistence.id.clone())) {
             let id = &persistence.id;
             return Err(Invalid::new(format!("Persistence ID '{id}' is not unique")));

@@ -30,18 +30,13 @@ pub fn task(info: &TaskInfo) -> Result<(), Invalid> {
 pub(super) fn common(info: &TaskInfo) -> Result<(), Invalid> {
     id(&info.task_id.value).map_err(|error| error.within("'TaskInfo.task_id' is invalid"))?;
     id(&info.agent_id.value).map_err(|error| error.within("'TaskInfo.agent_id' is invalid"))?;
-    let grace_period = info
-        .kill_policy
-        .as_ref()
-        .and_then(|policy| policy.grace_period.as_ref());
+    let grace_period = info.kill_policy.as_ref().and_then(|policy| policy.grace_period.as_ref());
     expect(
         grace_period.is_none_or(|period| period.nanoseconds >= 0),
         "Task's 'kill_policy.grace_period' must be non-negative",
     )?;
     expect(
-        info.max_completion_time
-            .as_ref()
-            .is_none_or(|time| time.nanoseconds >= 0),
+        info.max_completion_time.as_ref().is_none_or(|time| time.nanoseconds >= 0),
         "Task's `max_completion_time` must be non-negative",
     )?;
     if let Some(info) = &info.check {
@@ -102,10 +97,7 @@ fn with_executor(info: &TaskInfo, info_of_executor: &ExecutorInfo) -> Result<(),
         matches!(info_of_executor.r#type(), Type::Custom | Type::Unknown),
         "'ExecutorInfo.type' must be 'CUSTOM'",
     )?;
-    expect(
-        info_of_executor.command.is_some(),
-        "'ExecutorInfo.command' must be set",
-    )?;
+    expect(info_of_executor.command.is_some(), "'ExecutorInfo.command' must be set")?;
     executor(info_of_executor)?;
     combined(info, info_of_executor)
 }
@@ -124,10 +116,7 @@ pub(super) fn combined(task: &TaskInfo, executor: &ExecutorInfo) -> Result<(), I
                 _ => false,
             };
             let name = mine.name();
-            expect(
-                !overlap,
-                format_args!("Task and its executor both use parts of '{name}'"),
-            )?;
+            expect(!overlap, format_args!("Task and its executor both use parts of '{name}'"))?;
         }
     }
     consumed(&(task + executor)).map_err(|error| error.within("Task and its executor"))

@@ -17,10 +17,7 @@ fn valid_task() -> TaskInfo {
         task_id: v1::TaskId { value: "t1".into() },
         agent_id: v1::AgentId { value: "a1".into() },
         resources: messages("cpus:1;mem:128;ports:[1-2]"),
-        command: Some(v1::CommandInfo {
-            value: Some("true".into()),
-            ..Default::default()
-        }),
+        command: Some(v1::CommandInfo { value: Some("true".into()), ..Default::default() }),
         ..Default::default()
     }
 }
@@ -37,21 +34,12 @@ fn valid_executor(kind: v1::executor_info::Type) -> ExecutorInfo {
 }
 
 fn container(kind: v1::container_info::Type) -> v1::ContainerInfo {
-    v1::ContainerInfo {
-        r#type: kind as i32,
-        ..Default::default()
-    }
+    v1::ContainerInfo { r#type: kind as i32, ..Default::default() }
 }
 
 fn share_cgroups(value: bool) -> Option<v1::ContainerInfo> {
-    let linux_info = Some(v1::LinuxInfo {
-        share_cgroups: Some(value),
-        ..Default::default()
-    });
-    Some(v1::ContainerInfo {
-        linux_info,
-        ..container(v1::container_info::Type::Mesos)
-    })
+    let linux_info = Some(v1::LinuxInfo { share_cgroups: Some(value), ..Default::default() });
+    Some(v1::ContainerInfo { linux_info, ..container(v1::container_info::Type::Mesos) })
 }
 
 /// A change to a message, and a part of the reason for which it is then refused.
@@ -64,10 +52,7 @@ fn refused<M>(valid: fn() -> M, check: fn(&M) -> Result<(), Invalid>, cases: &[C
         let mut message = valid();
         change(&mut message);
         let error = check(&message).expect_err(reason).to_string();
-        assert!(
-            error.contains(reason),
-            "'{error}' should contain '{reason}'"
-        );
+        assert!(error.contains(reason), "'{error}' should contain '{reason}'");
     }
 }
 
@@ -76,16 +61,7 @@ fn ids_can_be_names_of_directories() {
     for valid in ["a", "a.b", "...", "é", &"x".repeat(255)] {
         assert_eq!(id(valid), Ok(()));
     }
-    for invalid in [
-        "",
-        ".",
-        "..",
-        "a/b",
-        "a\\b",
-        "a\nb",
-        "\u{7f}",
-        &"x".repeat(256),
-    ] {
+    for invalid in ["", ".", "..", "a/b", "a\\b", "a\nb", "\u{7f}", &"x".repeat(256)] {
         assert!(id(invalid).is_err(), "{invalid:?}");
     }
 }
@@ -93,17 +69,11 @@ fn ids_can_be_names_of_directories() {
 #[test]
 fn frameworks() {
     fn valid() -> FrameworkInfo {
-        FrameworkInfo {
-            user: "root".into(),
-            name: "f".into(),
-            ..Default::default()
-        }
+        FrameworkInfo { user: "root".into(), name: "f".into(), ..Default::default() }
     }
     fn multi_role(info: &mut FrameworkInfo, roles: &[&str]) {
         let capability = v1::framework_info::capability::Type::MultiRole as i32;
-        info.capabilities = vec![v1::framework_info::Capability {
-            r#type: Some(capability),
-        }];
+        info.capabilities = vec![v1::framework_info::Capability { r#type: Some(capability) }];
         info.roles = roles.iter().map(|role| (*role).to_owned()).collect();
     }
     refused(
@@ -130,21 +100,14 @@ fn frameworks() {
             (|info| multi_role(info, &["a", "a"]), "duplicate item 'a'"),
             (|info| multi_role(info, &["a/"]), "invalid role 'a/'"),
             (
-                |info| {
-                    info.id = Some(v1::FrameworkId {
-                        value: "a/b".into(),
-                    })
-                },
+                |info| info.id = Some(v1::FrameworkId { value: "a/b".into() }),
                 "'a/b' contains invalid",
             ),
             (
                 |info| info.failover_timeout = Some(f64::NAN),
                 "'FrameworkInfo.failover_timeout' is NaN",
             ),
-            (
-                |info| info.failover_timeout = Some(1e300),
-                "'FrameworkInfo.failover_timeout'",
-            ),
+            (|info| info.failover_timeout = Some(1e300), "'FrameworkInfo.failover_timeout'"),
             (
                 |info| drop(info.offer_filters.insert("x".into(), Default::default())),
                 "'FrameworkInfo.offer_filters' has 'x', which is no role of it",
@@ -167,14 +130,8 @@ fn tasks() {
         valid_task,
         task,
         &[
-            (
-                |t| t.task_id.value.clear(),
-                "'TaskInfo.task_id' is invalid: ID must not be empty",
-            ),
-            (
-                |t| t.agent_id.value = "..".into(),
-                "'TaskInfo.agent_id' is invalid",
-            ),
+            (|t| t.task_id.value.clear(), "'TaskInfo.task_id' is invalid: ID must not be empty"),
+            (|t| t.agent_id.value = "..".into(), "'TaskInfo.agent_id' is invalid"),
             (
                 |t| {
                     let grace_period = Some(v1::DurationInfo { nanoseconds: -1 });
@@ -186,15 +143,9 @@ fn tasks() {
                 |t| t.max_completion_time = Some(v1::DurationInfo { nanoseconds: -1 }),
                 "Task's `max_completion_time` must be non-negative",
             ),
-            (
-                |t| t.check = Some(Default::default()),
-                "'UNKNOWN' is not a valid check type",
-            ),
+            (|t| t.check = Some(Default::default()), "'UNKNOWN' is not a valid check type"),
             (|t| t.resources.clear(), "Task uses no resources"),
-            (
-                |t| t.resources[0].scalar = None,
-                "Task uses invalid resources",
-            ),
+            (|t| t.resources[0].scalar = None, "Task uses invalid resources"),
             (
                 |t| {
                     let mut revocable = messages("cpus:1");
@@ -206,37 +157,26 @@ fn tasks() {
             (
                 |t| {
                     let role = |role: &str| {
-                        Some(v1::resource::AllocationInfo {
-                            role: Some(role.to_owned()),
-                        })
+                        Some(v1::resource::AllocationInfo { role: Some(role.to_owned()) })
                     };
                     t.resources[0].allocation_info = role("a");
                     t.resources[1].allocation_info = role("b");
                 },
                 "multiple allocation roles (a, b)",
             ),
-            (
-                |t| t.command = None,
-                "at least one (but not both) of CommandInfo or ExecutorInfo",
-            ),
+            (|t| t.command = None, "at least one (but not both) of CommandInfo or ExecutorInfo"),
             (
                 |t| t.executor = Some(valid_executor(v1::executor_info::Type::Custom)),
                 "at least one (but not both)",
             ),
-            (
-                |t| t.container = share_cgroups(false),
-                "Only tasks of a task group",
-            ),
+            (|t| t.container = share_cgroups(false), "Only tasks of a task group"),
             (
                 |t| t.container = Some(container(v1::container_info::Type::Docker)),
                 "DockerInfo 'docker' is not set",
             ),
             (
                 |t| {
-                    let volume = v1::Volume {
-                        host_path: Some("/a".into()),
-                        ..Default::default()
-                    };
+                    let volume = v1::Volume { host_path: Some("/a".into()), ..Default::default() };
                     let mut container = container(v1::container_info::Type::Mesos);
                     container.volumes = vec![volume.clone()];
                     container.volumes[0].source = Some(Default::default());
@@ -257,14 +197,8 @@ fn tasks_with_limits() {
         valid_task,
         task,
         &[
-            (
-                |t| limit(t, "disk", 1.0),
-                "limit for 'disk'; expected limits for cpus and mem only",
-            ),
-            (
-                |t| limit(t, "cpus", 0.5),
-                "limit for 'cpus' is 0.5; expected at least its request 1",
-            ),
+            (|t| limit(t, "disk", 1.0), "limit for 'disk'; expected limits for cpus and mem only"),
+            (|t| limit(t, "cpus", 0.5), "limit for 'cpus' is 0.5; expected at least its request 1"),
             (|t| limit(t, "mem", f64::NAN), "limit for 'mem' is NaN"),
             (
                 |t| {
@@ -284,11 +218,7 @@ fn tasks_with_limits() {
 fn tasks_with_executors() {
     fn valid() -> TaskInfo {
         let executor = Some(valid_executor(v1::executor_info::Type::Custom));
-        TaskInfo {
-            command: None,
-            executor,
-            ..valid_task()
-        }
+        TaskInfo { command: None, executor, ..valid_task() }
     }
     refused(
         valid,
@@ -298,10 +228,7 @@ fn tasks_with_executors() {
                 |t| t.executor = Some(valid_executor(v1::executor_info::Type::Default)),
                 "'ExecutorInfo.type' must be 'CUSTOM'",
             ),
-            (
-                |t| t.executor.as_mut().unwrap().command = None,
-                "'ExecutorInfo.command' must be set",
-            ),
+            (|t| t.executor.as_mut().unwrap().command = None, "'ExecutorInfo.command' must be set"),
             (
                 |t| t.executor.as_mut().unwrap().resources = messages("ports:[2-3]"),
                 "Task and its executor both use parts of 'ports'",
@@ -316,30 +243,21 @@ fn executors() {
         || valid_executor(v1::executor_info::Type::Custom),
         executor,
         &[
-            (
-                |e| e.executor_id.value = "a/b".into(),
-                "'ExecutorInfo.executor_id' is invalid",
-            ),
+            (|e| e.executor_id.value = "a/b".into(), "'ExecutorInfo.executor_id' is invalid"),
             (|e| e.command = None, "must be set for 'CUSTOM'"),
             (
                 |e| e.shutdown_grace_period = Some(v1::DurationInfo { nanoseconds: -1 }),
                 "'shutdown_grace_period' must be non-negative",
             ),
             (|e| e.container = share_cgroups(true), "'share_cgroups'"),
-            (
-                |e| e.resources[0].name.clear(),
-                "Executor uses invalid resources",
-            ),
+            (|e| e.resources[0].name.clear(), "Executor uses invalid resources"),
         ],
     );
     refused(
         || valid_executor(v1::executor_info::Type::Default),
         executor,
         &[
-            (
-                |e| e.command = Some(Default::default()),
-                "must not be set for 'DEFAULT'",
-            ),
+            (|e| e.command = Some(Default::default()), "must not be set for 'DEFAULT'"),
             (
                 |e| e.container = Some(container(v1::container_info::Type::Docker)),
                 "'ExecutorInfo.container.type' must be 'MESOS'",
@@ -357,9 +275,7 @@ fn environments() {
             value: None,
             secret: None,
         };
-        let environment = v1::Environment {
-            variables: vec![variable],
-        };
+        let environment = v1::Environment { variables: vec![variable] };
         let command = command.command.get_or_insert_default();
         &mut command.environment.insert(environment).variables[0]
     }
@@ -367,10 +283,7 @@ fn environments() {
         valid_task,
         task,
         &[
-            (
-                |t| _ = variable(t, 1),
-                "Environment variable 'A' of type 'VALUE' must have a value",
-            ),
+            (|t| _ = variable(t, 1), "Environment variable 'A' of type 'VALUE' must have a value"),
             (
                 |t| _ = variable(t, 2),
                 "Environment variable 'A' of type 'SECRET' must have a secret",
@@ -382,15 +295,10 @@ fn environments() {
             ),
             (
                 |t| {
-                    let value = Some(v1::secret::Value {
-                        data: vec![1, 0].into(),
-                    });
+                    let value = Some(v1::secret::Value { data: vec![1, 0].into() });
                     let kind = Some(v1::secret::Type::Value as i32);
-                    variable(t, 2).secret = Some(v1::Secret {
-                        r#type: kind,
-                        value,
-                        reference: None,
-                    });
+                    variable(t, 2).secret =
+                        Some(v1::Secret { r#type: kind, value, reference: None });
                 },
                 "null byte",
             ),
@@ -402,10 +310,7 @@ fn environments() {
 fn checks() {
     use v1::health_check::{HttpCheckInfo, Type};
     fn with(t: &mut TaskInfo, kind: Type) -> &mut v1::HealthCheck {
-        let check = v1::HealthCheck {
-            r#type: Some(kind as i32),
-            ..Default::default()
-        };
+        let check = v1::HealthCheck { r#type: Some(kind as i32), ..Default::default() };
         t.health_check.insert(check)
     }
     refused(
@@ -424,20 +329,14 @@ fn checks() {
             (
                 |t| {
                     let path = Some("status".into());
-                    with(t, Type::Http).http = Some(HttpCheckInfo {
-                        path,
-                        ..Default::default()
-                    });
+                    with(t, Type::Http).http = Some(HttpCheckInfo { path, ..Default::default() });
                 },
                 "The path 'status' must start with '/'",
             ),
             (
                 |t| {
                     let scheme = Some("ftp".into());
-                    with(t, Type::Http).http = Some(HttpCheckInfo {
-                        scheme,
-                        ..Default::default()
-                    });
+                    with(t, Type::Http).http = Some(HttpCheckInfo { scheme, ..Default::default() });
                 },
                 "Unsupported HTTP health check scheme: 'ftp'",
             ),
@@ -457,9 +356,7 @@ fn checks() {
 fn task_groups() {
     type Pair = (ExecutorInfo, TaskGroupInfo);
     fn valid() -> Pair {
-        let group = TaskGroupInfo {
-            tasks: vec![valid_task()],
-        };
+        let group = TaskGroupInfo { tasks: vec![valid_task()] };
         (valid_executor(v1::executor_info::Type::Default), group)
     }
     refused(
@@ -471,37 +368,17 @@ fn task_groups() {
                 |(e, _)| e.resources = messages("cpus:0.001;mem:32;disk:1"),
                 "Executor uses 0.001 CPUs",
             ),
-            (
-                |(e, _)| e.resources = messages("cpus:1;mem:31;disk:1"),
-                "Executor uses 31 MB",
-            ),
-            (
-                |(e, _)| e.resources = messages("cpus:1;mem:32"),
-                "Executor uses no disk",
-            ),
+            (|(e, _)| e.resources = messages("cpus:1;mem:31;disk:1"), "Executor uses 31 MB"),
+            (|(e, _)| e.resources = messages("cpus:1;mem:32"), "Executor uses no disk"),
             (|(_, g)| g.tasks.clear(), "Task group cannot be empty"),
-            (
-                |(_, g)| g.tasks.push(valid_task()),
-                "Task 't1' is in the task group more than once",
-            ),
-            (
-                |(_, g)| g.tasks[0].command = None,
-                "'TaskInfo.command' must be set",
-            ),
-            (
-                |(_, g)| g.tasks[0].executor = Some(Default::default()),
-                "different from the group's",
-            ),
+            (|(_, g)| g.tasks.push(valid_task()), "Task 't1' is in the task group more than once"),
+            (|(_, g)| g.tasks[0].command = None, "'TaskInfo.command' must be set"),
+            (|(_, g)| g.tasks[0].executor = Some(Default::default()), "different from the group's"),
             (
                 |(_, g)| {
-                    let other = TaskInfo {
-                        task_id: v1::TaskId { value: "t2".into() },
-                        ..valid_task()
-                    };
-                    g.tasks.push(TaskInfo {
-                        container: share_cgroups(false),
-                        ..other
-                    });
+                    let other =
+                        TaskInfo { task_id: v1::TaskId { value: "t2".into() }, ..valid_task() };
+                    g.tasks.push(TaskInfo { container: share_cgroups(false), ..other });
                 },
                 "'share_cgroups' differs",
             ),

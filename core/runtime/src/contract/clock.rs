@@ -24,10 +24,7 @@ fn never_goes_back(runtime: &Runtime) {
         assert!(now >= last, "the clock went back from {last:?} to {now:?}");
         last = now;
     }
-    assert!(
-        runtime.clock.wall().as_nanoseconds() > 0,
-        "civil time before 1970"
-    );
+    assert!(runtime.clock.wall().as_nanoseconds() > 0, "civil time before 1970");
 }
 
 async fn rings_never_early(runtime: &Runtime) {
@@ -42,18 +39,8 @@ async fn rings_never_early(runtime: &Runtime) {
 }
 
 async fn past_deadlines_ring_at_once(runtime: &Runtime) {
-    finish(
-        runtime,
-        "a past deadline",
-        runtime.clock.sleep_until(Instant::default()),
-    )
-    .await;
-    finish(
-        runtime,
-        "a deadline now",
-        runtime.clock.sleep_until(runtime.clock.now()),
-    )
-    .await;
+    finish(runtime, "a past deadline", runtime.clock.sleep_until(Instant::default())).await;
+    finish(runtime, "a deadline now", runtime.clock.sleep_until(runtime.clock.now())).await;
 }
 
 /// Deadlines that were added up until they saturated mean "never".
@@ -72,8 +59,5 @@ async fn time_limits(runtime: &Runtime) {
     let late = runtime.timeout(limit, std::future::pending::<()>()).await;
     assert_eq!(late, None);
     assert_eq!(runtime.timeout(limit, std::future::ready(7)).await, Some(7));
-    assert_eq!(
-        runtime.timeout(Duration::ZERO, std::future::ready(7)).await,
-        Some(7)
-    );
+    assert_eq!(runtime.timeout(Duration::ZERO, std::future::ready(7)).await, Some(7));
 }

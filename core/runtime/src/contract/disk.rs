@@ -28,21 +28,14 @@ pub async fn check(runtime: &Runtime, folder: &Path) {
     syncing(disk, &root.join("syncing")).await;
     replacing_durably(disk, &root.join("replacing")).await;
     for entry in disk.list(&root).await.expect("lists") {
-        disk.remove_directory(&root.join(entry.name))
-            .await
-            .expect("removes what was made");
+        disk.remove_directory(&root.join(entry.name)).await.expect("removes what was made");
     }
     disk.sync_directory(&root).await.expect("syncs the folder");
 }
 
 async fn write(disk: &dyn Disk, path: &Path, content: &'static str) {
-    let file = disk
-        .open(path, OpenOptions::CREATE)
-        .await
-        .expect("creates a file");
-    file.write_at(0, Bytes::from_static(content.as_bytes()))
-        .await
-        .expect("writes");
+    let file = disk.open(path, OpenOptions::CREATE).await.expect("creates a file");
+    file.write_at(0, Bytes::from_static(content.as_bytes())).await.expect("writes");
 }
 
 async fn read(disk: &dyn Disk, path: &Path) -> String {
@@ -51,56 +44,30 @@ async fn read(disk: &dyn Disk, path: &Path) -> String {
 }
 
 async fn make(disk: &dyn Disk, folder: &Path) -> PathBuf {
-    disk.create_directories(folder)
-        .await
-        .expect("makes a folder");
+    disk.create_directories(folder).await.expect("makes a folder");
     folder.to_owned()
 }
 
 async fn opening(disk: &dyn Disk, folder: &Path) {
     let file = make(disk, folder).await.join("file");
-    for options in [
-        OpenOptions::READ,
-        OpenOptions {
-            create: false,
-            ..OpenOptions::UPDATE
-        },
-    ] {
+    for options in [OpenOptions::READ, OpenOptions { create: false, ..OpenOptions::UPDATE }] {
         let missing = failure("opening a missing file", disk.open(&file, options).await);
         assert_eq!(missing, ErrorKind::NotFound);
     }
-    let nowhere = disk
-        .open(&folder.join("no/file"), OpenOptions::CREATE)
-        .await;
-    assert_eq!(
-        failure("creating in a missing folder", nowhere),
-        ErrorKind::NotFound
-    );
+    let nowhere = disk.open(&folder.join("no/file"), OpenOptions::CREATE).await;
+    assert_eq!(failure("creating in a missing folder", nowhere), ErrorKind::NotFound);
     let as_folder = disk.open(&folder.join("file"), OpenOptions::UPDATE).await;
     as_folder.expect("makes the file");
     let inside_file = disk.open(&file.join("inside"), OpenOptions::UPDATE).await;
-    assert_eq!(
-        failure("creating inside a file", inside_file),
-        ErrorKind::NotADirectory
-    );
+    assert_eq!(failure("creating inside a file", inside_file), ErrorKind::NotADirectory);
     let folder_as_file = disk.open(folder, OpenOptions::UPDATE).await;
-    assert_eq!(
-        failure("writing a folder", folder_as_file),
-        ErrorKind::IsADirectory
-    );
+    assert_eq!(failure("writing a folder", folder_as_file), ErrorKind::IsADirectory);
 
     write(disk, &file, "first").await;
     drop(disk.open(&file, OpenOptions::UPDATE).await.expect("opens"));
-    assert_eq!(
-        read(disk, &file).await,
-        "first",
-        "opening for update keeps the content"
-    );
+    assert_eq!(read(disk, &file).await, "first", "opening for update keeps the content");
     let reader = disk.open(&file, OpenOptions::READ).await.expect("opens");
-    failure(
-        "writing where only reading is allowed",
-        reader.write_at(0, "x".into()).await,
-    );
+    failure("writing where only reading is allowed", reader.write_at(0, "x".into()).await);
     drop(disk.open(&file, OpenOptions::CREATE).await.expect("opens"));
     assert_eq!(read(disk, &file).await, "", "opening anew empties");
 }
@@ -111,10 +78,7 @@ async fn text_at(file: &dyn File, offset: u64, length: usize) -> Bytes {
 
 async fn reading_and_writing(disk: &dyn Disk, folder: &Path) {
     let path = make(disk, folder).await.join("file");
-    let file = disk
-        .open(&path, OpenOptions::CREATE)
-        .await
-        .expect("creates");
+    let file = disk.open(&path, OpenOptions::CREATE).await.expect("creates");
     assert_eq!(text_at(&*file, 0, 10).await, "", "a new file is empty");
     file.write_at(0, "hello".into()).await.expect("writes");
     file.write_at(5, " world".into()).await.expect("appends");
@@ -122,65 +86,34 @@ async fn reading_and_writing(disk: &dyn Disk, folder: &Path) {
     assert_eq!(file.length().await.expect("has a length"), 11);
     assert_eq!(text_at(&*file, 0, 11).await, "Jello world");
     assert_eq!(text_at(&*file, 6, 3).await, "wor");
-    assert_eq!(
-        text_at(&*file, 6, usize::MAX).await,
-        "world",
-        "up to the end"
-    );
+    assert_eq!(text_at(&*file, 6, usize::MAX).await, "world", "up to the end");
     assert_eq!(text_at(&*file, 11, 1).await, "", "at the end");
     assert_eq!(text_at(&*file, 1 << 40, 1).await, "", "behind the end");
     assert_eq!(text_at(&*file, 0, 0).await, "");
 
-    file.write_at(13, "!".into())
-        .await
-        .expect("writes behind the end");
+    file.write_at(13, "!".into()).await.expect("writes behind the end");
     assert_eq!(text_at(&*file, 10, 9).await, "d\0\0!", "the gap is zeros");
-    file.write_at(99, Bytes::new())
-        .await
-        .expect("writes nothing");
-    assert_eq!(
-        file.length().await.expect("has a length"),
-        14,
-        "nothing grows by nothing"
-    );
+    file.write_at(99, Bytes::new()).await.expect("writes nothing");
+    assert_eq!(file.length().await.expect("has a length"), 14, "nothing grows by nothing");
 
-    let large: Bytes = (0..3_000_000_u32)
-        .map(|number| (number % 253) as u8)
-        .collect();
+    let large: Bytes = (0..3_000_000_u32).map(|number| (number % 253) as u8).collect();
     file.write_at(7, large.clone()).await.expect("writes much");
-    assert!(
-        text_at(&*file, 7, large.len()).await == large,
-        "much comes back as it was"
-    );
+    assert!(text_at(&*file, 7, large.len()).await == large, "much comes back as it was");
 
-    let other = disk
-        .open(&path, OpenOptions::READ)
-        .await
-        .expect("opens twice");
+    let other = disk.open(&path, OpenOptions::READ).await.expect("opens twice");
     file.write_at(0, "seen".into()).await.expect("writes");
-    assert_eq!(
-        text_at(&*other, 0, 4).await,
-        "seen",
-        "writes show in other handles at once"
-    );
+    assert_eq!(text_at(&*other, 0, 4).await, "seen", "writes show in other handles at once");
     file.sync().await.expect("syncs");
 }
 
 async fn truncating(disk: &dyn Disk, folder: &Path) {
     let path = make(disk, folder).await.join("file");
-    let file = disk
-        .open(&path, OpenOptions::CREATE)
-        .await
-        .expect("creates");
+    let file = disk.open(&path, OpenOptions::CREATE).await.expect("creates");
     file.write_at(0, "0123456789".into()).await.expect("writes");
     file.truncate(4).await.expect("cuts");
     assert_eq!(text_at(&*file, 0, 10).await, "0123");
     file.truncate(6).await.expect("grows");
-    assert_eq!(
-        text_at(&*file, 0, 10).await,
-        "0123\0\0",
-        "what was cut does not come back"
-    );
+    assert_eq!(text_at(&*file, 0, 10).await, "0123\0\0", "what was cut does not come back");
     file.truncate(0).await.expect("empties");
     assert_eq!(file.length().await.expect("has a length"), 0);
 }
@@ -204,35 +137,23 @@ async fn renaming(disk: &dyn Disk, folder: &Path) {
     assert_eq!(read(disk, &two).await, "1");
     let gone = disk.rename(&one, &two).await;
     assert_eq!(failure("renaming what is gone", gone), ErrorKind::NotFound);
-    assert_eq!(
-        read(disk, &two).await,
-        "1",
-        "a failed rename changes nothing"
-    );
+    assert_eq!(read(disk, &two).await, "1", "a failed rename changes nothing");
 
     let inner = make(disk, &folder.join("a/b")).await;
     write(disk, &inner.join("file"), "inside").await;
-    disk.rename(&folder.join("a"), &folder.join("moved"))
-        .await
-        .expect("moves a folder");
+    disk.rename(&folder.join("a"), &folder.join("moved")).await.expect("moves a folder");
     assert_eq!(read(disk, &folder.join("moved/b/file")).await, "inside");
 }
 
 async fn listing(disk: &dyn Disk, folder: &Path) {
     let folder = make(disk, folder).await;
-    assert_eq!(
-        disk.list(&folder).await.expect("lists"),
-        [],
-        "a new folder is empty"
-    );
+    assert_eq!(disk.list(&folder).await.expect("lists"), [], "a new folder is empty");
     for name in ["b", "a10", "B", "a9", ".hidden"] {
         write(disk, &folder.join(name), "").await;
     }
     make(disk, &folder.join("c/inner")).await;
     let target = folder.join("c");
-    disk.symbolic_link(&target, &folder.join("link"))
-        .await
-        .expect("links");
+    disk.symbolic_link(&target, &folder.join("link")).await.expect("links");
     let expected = [
         (".hidden", FileKind::File),
         ("B", FileKind::File),
@@ -242,18 +163,9 @@ async fn listing(disk: &dyn Disk, folder: &Path) {
         ("c", FileKind::Directory),
         ("link", FileKind::Link),
     ];
-    let expected = expected.map(|(name, kind)| DirectoryEntry {
-        name: name.to_owned(),
-        kind,
-    });
+    let expected = expected.map(|(name, kind)| DirectoryEntry { name: name.to_owned(), kind });
     assert_eq!(disk.list(&folder).await.expect("lists"), expected);
-    assert_eq!(
-        disk.list(&folder.join("link"))
-            .await
-            .expect("follows links")
-            .len(),
-        1
-    );
+    assert_eq!(disk.list(&folder.join("link")).await.expect("follows links").len(), 1);
     let missing = failure("listing nothing", disk.list(&folder.join("none")).await);
     assert_eq!(missing, ErrorKind::NotFound);
     let file = failure("listing a file", disk.list(&folder.join("b")).await);
@@ -262,45 +174,28 @@ async fn listing(disk: &dyn Disk, folder: &Path) {
 
 async fn linking(disk: &dyn Disk, folder: &Path) {
     let folder = make(disk, folder).await;
-    let (one, two, link) = (
-        folder.join("one"),
-        folder.join("two"),
-        folder.join("latest"),
-    );
+    let (one, two, link) = (folder.join("one"), folder.join("two"), folder.join("latest"));
     make(disk, &one).await;
     make(disk, &two).await;
     write(disk, &one.join("file"), "1").await;
     write(disk, &two.join("file"), "2").await;
     for target in [&one, &two] {
-        disk.symbolic_link(target, &link)
-            .await
-            .expect("links, replacing an older link");
+        disk.symbolic_link(target, &link).await.expect("links, replacing an older link");
         assert_eq!(disk.canonicalize(&link).await.expect("resolves"), **target);
     }
     assert_eq!(read(disk, &link.join("file")).await, "2");
-    disk.symbolic_link(Path::new("one"), &link)
-        .await
-        .expect("links to a relative path");
+    disk.symbolic_link(Path::new("one"), &link).await.expect("links to a relative path");
     assert_eq!(read(disk, &link.join("file")).await, "1");
-    assert_eq!(
-        disk.list(&folder).await.expect("lists").len(),
-        3,
-        "nothing else is left behind"
-    );
+    assert_eq!(disk.list(&folder).await.expect("lists").len(), 3, "nothing else is left behind");
 
     let roundabout = folder.join("two/../latest/./file");
     let plain = disk.canonicalize(&roundabout).await.expect("resolves");
     assert_eq!(plain, one.join("file"));
     let over_file = disk.symbolic_link(&two, &one.join("file")).await;
-    assert_eq!(
-        failure("a link in place of a file", over_file),
-        ErrorKind::AlreadyExists
-    );
+    assert_eq!(failure("a link in place of a file", over_file), ErrorKind::AlreadyExists);
     let missing = disk.canonicalize(&folder.join("none")).await;
     assert_eq!(failure("resolving nothing", missing), ErrorKind::NotFound);
-    disk.remove_file(&link)
-        .await
-        .expect("removes the link only");
+    disk.remove_file(&link).await.expect("removes the link only");
     assert_eq!(read(disk, &one.join("file")).await, "1");
 }
 
@@ -310,30 +205,20 @@ async fn metadata(disk: &dyn Disk, folder: &Path) {
     write(disk, &file, "12345").await;
     disk.symbolic_link(&file, &link).await.expect("links");
     let facts = disk.metadata(&file).await.expect("is there");
-    assert_eq!(
-        (facts.kind, facts.length, facts.links),
-        (FileKind::File, 5, 1)
-    );
+    assert_eq!((facts.kind, facts.length, facts.links), (FileKind::File, 5, 1));
     assert_ne!(facts.permissions & 0o600, 0, "its maker can use it");
     assert!(facts.permissions <= 0o7777);
     assert!(!facts.user.is_empty() && !facts.group.is_empty());
     assert_eq!(disk.metadata(&link).await.expect("follows links"), facts);
     let of_folder = disk.metadata(&folder).await.expect("is there");
-    assert_eq!(
-        (of_folder.kind, of_folder.user),
-        (FileKind::Directory, facts.user)
-    );
+    assert_eq!((of_folder.kind, of_folder.user), (FileKind::Directory, facts.user));
     let missing = disk.metadata(&folder.join("none")).await;
     assert_eq!(failure("facts about nothing", missing), ErrorKind::NotFound);
 }
 
 async fn removing(disk: &dyn Disk, folder: &Path) {
     let folder = make(disk, folder).await;
-    let (file, tree, kept) = (
-        folder.join("file"),
-        folder.join("tree"),
-        folder.join("kept"),
-    );
+    let (file, tree, kept) = (folder.join("file"), folder.join("tree"), folder.join("kept"));
     write(disk, &file, "").await;
     disk.remove_file(&file).await.expect("removes a file");
     let again = disk.remove_file(&file).await;
@@ -342,29 +227,15 @@ async fn removing(disk: &dyn Disk, folder: &Path) {
     make(disk, &kept).await;
     write(disk, &kept.join("file"), "kept").await;
     make(disk, &tree.join("a/b/c")).await;
-    disk.create_directories(&tree.join("a/b"))
-        .await
-        .expect("an existing folder is no error");
+    disk.create_directories(&tree.join("a/b")).await.expect("an existing folder is no error");
     write(disk, &tree.join("a/file"), "").await;
-    disk.symbolic_link(&kept, &tree.join("a/link"))
-        .await
-        .expect("links");
-    failure(
-        "a folder is not removed as a file",
-        disk.remove_file(&tree).await,
-    );
+    disk.symbolic_link(&kept, &tree.join("a/link")).await.expect("links");
+    failure("a folder is not removed as a file", disk.remove_file(&tree).await);
     disk.remove_directory(&tree).await.expect("removes a tree");
     let gone = disk.remove_directory(&tree).await;
     assert_eq!(failure("removing what is gone", gone), ErrorKind::NotFound);
-    assert_eq!(
-        read(disk, &kept.join("file")).await,
-        "kept",
-        "links are not followed"
-    );
-    failure(
-        "a folder below a file",
-        disk.create_directories(&kept.join("file/x")).await,
-    );
+    assert_eq!(read(disk, &kept.join("file")).await, "kept", "links are not followed");
+    failure("a folder below a file", disk.create_directories(&kept.join("file/x")).await);
 }
 
 /// What has no name any more can still be written and synced.
@@ -384,19 +255,10 @@ async fn syncing(disk: &dyn Disk, folder: &Path) {
 async fn replacing_durably(disk: &dyn Disk, folder: &Path) {
     let path = make(disk, folder).await.join("file");
     for content in ["first, longer", "second"] {
-        replace_file(disk, &path, content.into())
-            .await
-            .expect("replaces");
+        replace_file(disk, &path, content.into()).await.expect("replaces");
         assert_eq!(read(disk, &path).await, content);
     }
-    assert_eq!(
-        disk.list(folder).await.expect("lists").len(),
-        1,
-        "nothing is left behind"
-    );
+    assert_eq!(disk.list(folder).await.expect("lists").len(), 1, "nothing is left behind");
     let nowhere = replace_file(disk, &folder.join("no/file"), Bytes::new()).await;
-    assert_eq!(
-        failure("replacing in a missing folder", nowhere),
-        ErrorKind::NotFound
-    );
+    assert_eq!(failure("replacing in a missing folder", nowhere), ErrorKind::NotFound);
 }

@@ -79,44 +79,24 @@ async fn steps_follow_the_order_of_inputs(runtime: &Runtime) {
     let both = async { tokio::join!(biased; feed, run) };
     let ((), machine) = finish(runtime, "a driver without feeders", both).await;
     assert_eq!(machine.log, numbers(50).collect::<Vec<_>>());
-    assert_eq!(
-        carried,
-        numbers(50)
-            .flat_map(|input| [input, input])
-            .collect::<Vec<_>>()
-    );
+    assert_eq!(carried, numbers(50).flat_map(|input| [input, input]).collect::<Vec<_>>());
 }
 
 async fn due_deadlines_go_before_queued_inputs(runtime: &Runtime) {
     let deadline = Some(runtime.clock.now());
-    let (driver, feeder) = Driver::new(
-        Recorder {
-            deadline,
-            ..Recorder::default()
-        },
-        8,
-    );
+    let (driver, feeder) = Driver::new(Recorder { deadline, ..Recorder::default() }, 8);
     for input in numbers(2) {
         feeder.feed(input).await.expect("there is room");
     }
     drop(feeder);
     let run = driver.run(runtime.clone(), |_| ControlFlow::Continue(()));
     let machine = finish(runtime, "a driver", run).await;
-    assert_eq!(
-        machine.log,
-        [Input::Tick, Input::Number(0), Input::Number(1)]
-    );
+    assert_eq!(machine.log, [Input::Tick, Input::Number(0), Input::Number(1)]);
 }
 
 async fn deadlines_wake_an_idle_machine(runtime: &Runtime) {
     let deadline = Some(runtime.clock.now() + Duration::from_millis(3));
-    let (driver, feeder) = Driver::new(
-        Recorder {
-            deadline,
-            ..Recorder::default()
-        },
-        8,
-    );
+    let (driver, feeder) = Driver::new(Recorder { deadline, ..Recorder::default() }, 8);
     let run = driver.run(runtime.clone(), |_| ControlFlow::Break(()));
     let machine = finish(runtime, "a deadline", run).await;
     assert_eq!(machine.log, [Input::Tick]);
@@ -131,20 +111,13 @@ async fn breaking_off_stops_at_once(runtime: &Runtime) {
     let mut carried = 0;
     let run = driver.run(runtime.clone(), |_| {
         carried += 1;
-        if carried == 3 {
-            ControlFlow::Break(())
-        } else {
-            ControlFlow::Continue(())
-        }
+        if carried == 3 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     });
     let machine = finish(runtime, "a driver that breaks off", run).await;
     assert_eq!(carried, 3);
     assert_eq!(machine.log, numbers(2).collect::<Vec<_>>());
     assert_eq!(feeder.feed(Input::Number(9)).await, Err(Stopped));
-    assert_eq!(
-        feeder.inspect(|machine| machine.log.len()).await,
-        Err(Stopped)
-    );
+    assert_eq!(feeder.inspect(|machine| machine.log.len()).await, Err(Stopped));
 }
 
 async fn inspections_see_all_earlier_inputs(runtime: &Runtime) {

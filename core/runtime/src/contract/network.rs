@@ -32,11 +32,7 @@ fn any_port() -> SocketAddr {
 }
 
 async fn listen(runtime: &Runtime) -> Box<dyn Listener> {
-    runtime
-        .network
-        .listen(any_port())
-        .await
-        .expect("a free port")
+    runtime.network.listen(any_port()).await.expect("a free port")
 }
 
 /// The two ends of one stream: who connected, who accepted.
@@ -96,10 +92,7 @@ async fn much_goes_both_ways(runtime: &Runtime) {
         let read = async {
             let mut received = Vec::new();
             reader.read_to_end(&mut received).await.expect("reads");
-            assert!(
-                received.iter().all(|byte| *byte != fill),
-                "its own bytes came back"
-            );
+            assert!(received.iter().all(|byte| *byte != fill), "its own bytes came back");
             received.len()
         };
         tokio::join!(biased; write, read).1
@@ -114,30 +107,14 @@ async fn one_direction_closes(runtime: &Runtime) {
     let (mut client, mut server) = pair(runtime).await;
     let conversation = async {
         client.stream.write_all(b"question").await.expect("writes");
-        client
-            .stream
-            .shutdown()
-            .await
-            .expect("closes its direction");
+        client.stream.shutdown().await.expect("closes its direction");
         let mut text = String::new();
-        server
-            .stream
-            .read_to_string(&mut text)
-            .await
-            .expect("reads to the end");
+        server.stream.read_to_string(&mut text).await.expect("reads to the end");
         assert_eq!(text, "question");
-        server
-            .stream
-            .write_all(b"answer")
-            .await
-            .expect("the other direction is open");
+        server.stream.write_all(b"answer").await.expect("the other direction is open");
         drop(server);
         text.clear();
-        client
-            .stream
-            .read_to_string(&mut text)
-            .await
-            .expect("reads to the end");
+        client.stream.read_to_string(&mut text).await.expect("reads to the end");
         assert_eq!(text, "answer");
     };
     finish(runtime, "a half-closed stream", conversation).await;
@@ -161,10 +138,7 @@ async fn a_lost_peer_is_noticed(runtime: &Runtime) {
         }
     };
     let kind = finish(runtime, "writing to a lost peer", writing).await;
-    assert!(
-        matches!(kind, ErrorKind::BrokenPipe | ErrorKind::ConnectionReset),
-        "{kind:?}"
-    );
+    assert!(matches!(kind, ErrorKind::BrokenPipe | ErrorKind::ConnectionReset), "{kind:?}");
 }
 
 /// A reset is not an orderly end: who has sent bytes that nobody read is told so.
@@ -206,11 +180,7 @@ async fn listening_is_exclusive(runtime: &Runtime) {
     let both = async { tokio::join!(biased; runtime.network.connect(&to), listener.accept()) };
     let (client, server) = finish(runtime, "connecting", both).await;
     drop((listener, server));
-    let again = runtime
-        .network
-        .listen(address)
-        .await
-        .expect("the port is free again");
+    let again = runtime.network.listen(address).await.expect("the port is free again");
     assert_eq!(again.local_address(), address);
     drop(client);
 }
@@ -220,25 +190,18 @@ async fn nobody_listens(runtime: &Runtime) {
     let address = Address::from(listener.local_address());
     drop(listener);
     let connecting = finish(runtime, "a closed port", runtime.network.connect(&address)).await;
-    assert_eq!(
-        failure("connecting to a closed port", connecting),
-        ErrorKind::ConnectionRefused
-    );
+    assert_eq!(failure("connecting to a closed port", connecting), ErrorKind::ConnectionRefused);
 }
 
 async fn accepting_can_be_given_up(runtime: &Runtime) {
     let mut listener = listen(runtime).await;
-    let nobody = runtime
-        .timeout(Duration::from_millis(2), listener.accept())
-        .await;
+    let nobody = runtime.timeout(Duration::from_millis(2), listener.accept()).await;
     assert!(nobody.is_none(), "a stream that nobody opened");
     let address = Address::from(listener.local_address());
     // Before anybody accepts, streams are queued; giving up accepting loses none of them.
     for _ in 0..3 {
         let connecting = runtime.network.connect(&address);
-        let client = finish(runtime, "a queued stream", connecting)
-            .await
-            .expect("connects");
+        let client = finish(runtime, "a queued stream", connecting).await.expect("connects");
         let given_up = runtime.timeout(Duration::ZERO, listener.accept()).await;
         let server = match given_up {
             Some(server) => server,

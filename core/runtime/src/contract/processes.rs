@@ -21,11 +21,7 @@ const TERMINATED: ExitStatus = ExitStatus::Signaled(15);
 /// # Panics
 /// Where a promise is broken.
 pub async fn check(runtime: &Runtime, shell: &Path, folder: &Path) {
-    let bench = Bench {
-        runtime,
-        shell,
-        folder,
-    };
+    let bench = Bench { runtime, shell, folder };
     bench.exit_codes().await;
     bench.output_goes_to_files().await;
     bench.a_status_is_kept_until_it_is_asked_for().await;
@@ -60,29 +56,20 @@ impl Bench<'_> {
 
     async fn launch(&self, command: Command) -> ProcessId {
         let launching = self.runtime.processes.launch(command);
-        finish(self.runtime, "launching", launching)
-            .await
-            .expect("launches")
+        finish(self.runtime, "launching", launching).await.expect("launches")
     }
 
     async fn wait(&self, process: ProcessId) -> ExitStatus {
         let waiting = self.runtime.processes.wait(process);
-        finish(self.runtime, "waiting", waiting)
-            .await
-            .expect("is ours to wait for")
+        finish(self.runtime, "waiting", waiting).await.expect("is ours to wait for")
     }
 
     fn signal(&self, target: Target, signal: Signal) {
-        self.runtime
-            .processes
-            .signal(target, signal)
-            .expect("somebody lives");
+        self.runtime.processes.signal(target, signal).expect("somebody lives");
     }
 
     async fn content(&self, path: &Path) -> String {
-        let content = read_file(&*self.runtime.disk, path)
-            .await
-            .expect("was written");
+        let content = read_file(&*self.runtime.disk, path).await.expect("was written");
         String::from_utf8(content.to_vec()).expect("is text")
     }
 
@@ -100,12 +87,7 @@ impl Bench<'_> {
         for new_session in [true, false] {
             for code in [0, 1, 3, 255] {
                 let command = self.command(&format!("exit {code}"));
-                let process = self
-                    .launch(Command {
-                        new_session,
-                        ..command
-                    })
-                    .await;
+                let process = self.launch(Command { new_session, ..command }).await;
                 assert_eq!(self.wait(process).await, ExitStatus::Exited(code));
             }
         }
@@ -133,11 +115,7 @@ impl Bench<'_> {
         assert_eq!(self.wait(process).await, ExitStatus::Exited(3));
         let again = self.runtime.processes.wait(process).await;
         assert_eq!(failure("waiting twice", again), ErrorKind::NotFound);
-        for target in [
-            Target::Process(process),
-            Target::Group(process),
-            Target::Session(process),
-        ] {
+        for target in [Target::Process(process), Target::Group(process), Target::Session(process)] {
             let nobody = self.runtime.processes.signal(target, Signal::Kill);
             assert_eq!(failure("signalling the dead", nobody), ErrorKind::NotFound);
         }
@@ -146,10 +124,7 @@ impl Bench<'_> {
     async fn waiting_can_be_given_up(&self) {
         let process = self.launch(self.command("sleep 600")).await;
         let waiting = self.runtime.processes.wait(process);
-        let early = self
-            .runtime
-            .timeout(Duration::from_millis(5), waiting)
-            .await;
+        let early = self.runtime.timeout(Duration::from_millis(5), waiting).await;
         assert!(early.is_none(), "it sleeps");
         self.signal(Target::Process(process), Signal::Terminate);
         assert_eq!(self.wait(process).await, TERMINATED);
@@ -165,18 +140,11 @@ impl Bench<'_> {
         };
         let process = self.launch(command).await;
         self.until_written(&stdout, "ready\n").await;
-        for target in [
-            Target::Process(process),
-            Target::Group(process),
-            Target::Session(process),
-        ] {
+        for target in [Target::Process(process), Target::Group(process), Target::Session(process)] {
             self.signal(target, Signal::Terminate);
         }
         let waiting = self.runtime.processes.wait(process);
-        let early = self
-            .runtime
-            .timeout(Duration::from_millis(20), waiting)
-            .await;
+        let early = self.runtime.timeout(Duration::from_millis(20), waiting).await;
         assert!(early.is_none(), "it ignores termination");
         self.signal(Target::Session(process), Signal::Kill);
         assert_eq!(self.wait(process).await, KILLED);
@@ -197,11 +165,7 @@ impl Bench<'_> {
 
     async fn groups_and_sessions_end_together(&self) {
         for signal in [Signal::Terminate, Signal::Kill] {
-            let expected = if signal == Signal::Kill {
-                KILLED
-            } else {
-                TERMINATED
-            };
+            let expected = if signal == Signal::Kill { KILLED } else { TERMINATED };
             for target in [Target::Group, Target::Session] {
                 // The shell has a child of its own: sleep is not its last command.
                 let process = self.launch(self.command("sleep 600; exit 0")).await;
@@ -210,19 +174,10 @@ impl Bench<'_> {
                 self.until_empty(process).await;
             }
         }
-        let grouped = Command {
-            new_session: false,
-            ..self.command("sleep 600; exit 0")
-        };
+        let grouped = Command { new_session: false, ..self.command("sleep 600; exit 0") };
         let process = self.launch(grouped).await;
-        let no_session = self
-            .runtime
-            .processes
-            .signal(Target::Session(process), Signal::Kill);
-        assert_eq!(
-            failure("it leads no session", no_session),
-            ErrorKind::NotFound
-        );
+        let no_session = self.runtime.processes.signal(Target::Session(process), Signal::Kill);
+        assert_eq!(failure("it leads no session", no_session), ErrorKind::NotFound);
         self.signal(Target::Group(process), Signal::Kill);
         assert_eq!(self.wait(process).await, KILLED);
     }
@@ -230,10 +185,7 @@ impl Bench<'_> {
     async fn many_at_once(&self) {
         let mut processes = Vec::new();
         for code in 0..20 {
-            processes.push((
-                code,
-                self.launch(self.command(&format!("exit {code}"))).await,
-            ));
+            processes.push((code, self.launch(self.command(&format!("exit {code}"))).await));
         }
         // Each status goes to the one who waits for that process, in whatever order they ask.
         for (code, process) in processes.into_iter().rev() {
@@ -256,75 +208,26 @@ impl Bench<'_> {
         let unknown_user = Some("no-such-user".to_owned());
         let fine = || self.command("exit 0");
         let cases = [
-            (
-                "program",
-                Command {
-                    program: nowhere.join("program"),
-                    ..fine()
-                },
-            ),
-            (
-                "program in PATH",
-                Command {
-                    program: "no-such-program".into(),
-                    ..fine()
-                },
-            ),
-            (
-                "working directory",
-                Command {
-                    working_directory: nowhere.clone(),
-                    ..fine()
-                },
-            ),
-            (
-                "stdout",
-                Command {
-                    stdout: Some(nowhere.join("stdout")),
-                    ..fine()
-                },
-            ),
-            (
-                "stderr",
-                Command {
-                    stderr: Some(nowhere.join("stderr")),
-                    ..fine()
-                },
-            ),
-            (
-                "user",
-                Command {
-                    user: unknown_user,
-                    ..fine()
-                },
-            ),
+            ("program", Command { program: nowhere.join("program"), ..fine() }),
+            ("program in PATH", Command { program: "no-such-program".into(), ..fine() }),
+            ("working directory", Command { working_directory: nowhere.clone(), ..fine() }),
+            ("stdout", Command { stdout: Some(nowhere.join("stdout")), ..fine() }),
+            ("stderr", Command { stderr: Some(nowhere.join("stderr")), ..fine() }),
+            ("user", Command { user: unknown_user, ..fine() }),
         ];
         for (what, command) in cases {
             let launching = self.runtime.processes.launch(command).await;
-            assert_eq!(
-                failure(what, launching),
-                ErrorKind::NotFound,
-                "missing {what}"
-            );
+            assert_eq!(failure(what, launching), ErrorKind::NotFound, "missing {what}");
         }
     }
 
     async fn strangers_are_refused(&self) {
         let stranger = ProcessId(u32::MAX);
         let waiting = self.runtime.processes.wait(stranger).await;
-        assert_eq!(
-            failure("waiting for a stranger", waiting),
-            ErrorKind::NotFound
-        );
+        assert_eq!(failure("waiting for a stranger", waiting), ErrorKind::NotFound);
         for target in [Target::Process, Target::Group, Target::Session] {
-            let signalled = self
-                .runtime
-                .processes
-                .signal(target(stranger), Signal::Kill);
-            assert_eq!(
-                failure("signalling a stranger", signalled),
-                ErrorKind::NotFound
-            );
+            let signalled = self.runtime.processes.signal(target(stranger), Signal::Kill);
+            assert_eq!(failure("signalling a stranger", signalled), ErrorKind::NotFound);
         }
     }
 }

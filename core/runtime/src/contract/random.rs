@@ -27,10 +27,7 @@ fn fills_every_byte(runtime: &Runtime) {
                 *seen |= byte;
             }
         }
-        assert!(
-            seen.iter().all(|byte| *byte != 0),
-            "some of {length} bytes were left out"
-        );
+        assert!(seen.iter().all(|byte| *byte != 0), "some of {length} bytes were left out");
     }
 }
 
@@ -41,13 +38,7 @@ fn never_repeats(runtime: &Runtime) {
         runtime.random.fill(&mut bytes);
         assert!(seen.insert(bytes), "the same 16 bytes twice");
         let mut generator = runtime.random.generator();
-        assert!(
-            seen.insert(generator.uuid()),
-            "two generators of one stream"
-        );
-        assert!(
-            seen.insert(generator.uuid()),
-            "a generator that repeats itself"
-        );
+        assert!(seen.insert(generator.uuid()), "two generators of one stream");
+        assert!(seen.insert(generator.uuid()), "a generator that repeats itself");
     }
 }

@@ -38,24 +38,15 @@ async fn run_concurrently(runtime: &Runtime) {
     });
     for value in 0..100 {
         to_echo.send(value).await.expect("the task runs");
-        assert_eq!(
-            finish(runtime, "an echo", answers.recv()).await,
-            Some(value + 1)
-        );
+        assert_eq!(finish(runtime, "an echo", answers.recv()).await, Some(value + 1));
     }
     drop(to_echo);
-    assert_eq!(
-        finish(runtime, "the end of a task", answers.recv()).await,
-        None
-    );
+    assert_eq!(finish(runtime, "the end of a task", answers.recv()).await, None);
     task.abort();
 }
 
 /// A task that only ends by force; the receiver errs when it has ended.
-fn endless() -> (
-    impl Future<Output = ()> + Send + 'static,
-    oneshot::Receiver<()>,
-) {
+fn endless() -> (impl Future<Output = ()> + Send + 'static, oneshot::Receiver<()>) {
     let (sender, receiver) = oneshot::channel::<()>();
     let future = async move {
         std::future::pending::<()>().await;
@@ -74,11 +65,7 @@ async fn stop_when_aborted(runtime: &Runtime) {
     task.abort();
     let (future, ended) = endless();
     runtime.spawn("aborted before it began", future).abort();
-    assert!(
-        finish(runtime, "a task aborted at once", ended)
-            .await
-            .is_err()
-    );
+    assert!(finish(runtime, "a task aborted at once", ended).await.is_err());
 }
 
 async fn stop_with_their_guard(runtime: &Runtime) {
@@ -87,9 +74,5 @@ async fn stop_with_their_guard(runtime: &Runtime) {
     runtime.sleep(Duration::from_millis(1)).await;
     assert_eq!(ended.try_recv(), Err(oneshot::error::TryRecvError::Empty));
     drop(guard);
-    assert!(
-        finish(runtime, "a task without its guard", ended)
-            .await
-            .is_err()
-    );
+    assert!(finish(runtime, "a task without its guard", ended).await.is_err());
 }

@@ -38,10 +38,7 @@ impl Lease {
         if self.sender.is_ready() {
             return true;
         }
-        matches!(
-            runtime.timeout(READY_TIME, self.sender.ready()).await,
-            Some(Ok(()))
-        )
+        matches!(runtime.timeout(READY_TIME, self.sender.ready()).await, Some(Ok(())))
     }
 
     /// The response was read to its end: the connection is free for the next request.
@@ -65,10 +62,7 @@ pub(super) struct Pool {
 
 impl Pool {
     pub(super) fn new(clock: Arc<dyn Clock>) -> Self {
-        Self {
-            clock,
-            kept: Mutex::new(BTreeMap::new()),
-        }
+        Self { clock, kept: Mutex::new(BTreeMap::new()) }
     }
 
     /// The connection to `address` that was used last. The pool forgets it until it is released.
@@ -96,10 +90,7 @@ impl Pool {
         }
         let connections = kept.entry(lease.address.clone()).or_default();
         if connections.len() < KEPT_PER_ADDRESS {
-            connections.push(Kept {
-                lease,
-                since: self.clock.now(),
-            });
+            connections.push(Kept { lease, since: self.clock.now() });
         }
     }
 

@@ -15,19 +15,13 @@ use super::{BodyError, pool::Lease};
 pub struct ResponseBody(Source);
 
 enum Source {
-    Incoming {
-        body: Incoming,
-        lease: Option<Lease>,
-    },
+    Incoming { body: Incoming, lease: Option<Lease> },
     Made(crate::Body),
 }
 
 impl ResponseBody {
     pub(super) fn new(body: Incoming, lease: Lease) -> Self {
-        let mut made = Self(Source::Incoming {
-            body,
-            lease: Some(lease),
-        });
+        let mut made = Self(Source::Incoming { body, lease: Some(lease) });
         made.release_at_end();
         made
     }

@@ -44,45 +44,23 @@ fn knows_whether_a_record_has_begun() {
 
 #[test]
 fn refuses_lengths_that_are_none() {
-    for line in [
-        "\n",
-        "-1\n",
-        "+1\n",
-        "1 \n",
-        " 1\n",
-        "0x5\n",
-        "5\r\n",
-        "{\"type\"",
-        "\u{0}",
-    ] {
+    for line in ["\n", "-1\n", "+1\n", "1 \n", " 1\n", "0x5\n", "5\r\n", "{\"type\"", "\u{0}"] {
         let error = decode(100, &[line.as_bytes()]).expect_err(line);
-        assert!(
-            matches!(error, RecordError::NotANumber { .. }),
-            "{line:?}: {error}"
-        );
+        assert!(matches!(error, RecordError::NotANumber { .. }), "{line:?}: {error}");
     }
     let error = decode(100, &[b"12a"]).expect_err("letters");
-    assert_eq!(
-        error.to_string(),
-        "the record's length is '12a': expected decimal digits"
-    );
+    assert_eq!(error.to_string(), "the record's length is '12a': expected decimal digits");
 }
 
 #[test]
 fn refuses_lengths_that_lie() {
     let error = decode(100, &[b"101\n"]).expect_err("over the limit");
-    assert_eq!(
-        error.to_string(),
-        "the record's length is 101: expected at most 100"
-    );
+    assert_eq!(error.to_string(), "the record's length is 101: expected at most 100");
     let error = decode(usize::MAX, &[b"99999999999999999999\n"]).expect_err("over 64 bits");
     assert!(matches!(error, RecordError::TooLarge { .. }));
     let error = decode(100, &[&[b'0'; 21]]).expect_err("over 20 digits");
     assert!(matches!(error, RecordError::TooLong { .. }));
-    assert_eq!(
-        decode(100, &[b"00000000000000000001\nx"]).expect("20 digits"),
-        ["x"]
-    );
+    assert_eq!(decode(100, &[b"00000000000000000001\nx"]).expect("20 digits"), ["x"]);
 }
 
 #[test]

@@ -78,9 +78,7 @@ pub fn run<F: Future<Output = ()>>(test: impl FnOnce(Arc<World>, Runtime) -> F) 
         let world = World::new();
         let ports = world.runtime();
         let limit = std::time::Duration::from_secs(1_000_000);
-        tokio::time::timeout(limit, test(Arc::clone(&world), ports))
-            .await
-            .expect("the test ends");
+        tokio::time::timeout(limit, test(Arc::clone(&world), ports)).await.expect("the test ends");
         assert_eq!(world.panics(), 0, "a task panicked");
     });
 }
@@ -145,23 +143,12 @@ impl Network for Ports {
             let port = world.next_port.fetch_add(1, Ordering::SeqCst) as u16;
             let from = SocketAddr::from(([127, 0, 0, 1], port));
             let (near, far) = tokio::io::duplex(PIPE);
-            let far = Connection {
-                stream: Box::new(far),
-                local: to,
-                peer: from,
-            };
+            let far = Connection { stream: Box::new(far), local: to, peer: from };
             let listener = world.listeners.lock().expect("no panic").get(&to).cloned();
             let refused = || io::Error::from(io::ErrorKind::ConnectionRefused);
-            listener
-                .ok_or_else(refused)?
-                .send(far)
-                .map_err(|_| refused())?;
+            listener.ok_or_else(refused)?.send(far).map_err(|_| refused())?;
             world.connects.fetch_add(1, Ordering::SeqCst);
-            Ok(Connection {
-                stream: Box::new(near),
-                local: from,
-                peer: to,
-            })
+            Ok(Connection { stream: Box::new(near), local: from, peer: to })
         })
     }
 
@@ -170,11 +157,7 @@ impl Network for Ports {
             address.set_port(self.0.next_port.fetch_add(1, Ordering::SeqCst) as u16);
         }
         let (sender, receiver) = mpsc::unbounded_channel();
-        self.0
-            .listeners
-            .lock()
-            .expect("no panic")
-            .insert(address, sender);
+        self.0.listeners.lock().expect("no panic").insert(address, sender);
         let listener: Box<dyn Listener> = Box::new(Pipes { address, receiver });
         Box::pin(std::future::ready(Ok(listener)))
     }

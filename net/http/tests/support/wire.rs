@@ -16,10 +16,7 @@ where
     let address = SocketAddr::from(([127, 0, 0, 1], 0));
     let listener = runtime.network.listen(address).await.expect("a listener");
     let address = listener.local_address();
-    runtime.spawn(
-        "server",
-        serve(runtime.clone(), listener, service_fn(answer)),
-    );
+    runtime.spawn("server", serve(runtime.clone(), listener, service_fn(answer)));
     address
 }
 
@@ -27,14 +24,7 @@ pub struct Wire(pub Box<dyn ByteStream>);
 
 impl Wire {
     pub async fn open(runtime: &Runtime, to: SocketAddr) -> Self {
-        Self(
-            runtime
-                .network
-                .connect(&to.into())
-                .await
-                .expect("a connection")
-                .stream,
-        )
+        Self(runtime.network.connect(&to.into()).await.expect("a connection").stream)
     }
 
     pub async fn write(&mut self, bytes: impl AsRef<[u8]>) {
@@ -52,11 +42,7 @@ impl Wire {
         while !text.ends_with(end.as_bytes()) {
             let mut byte = [0];
             let length = self.0.read(&mut byte).await.expect("read");
-            assert!(
-                length > 0,
-                "ended early after {:?}",
-                String::from_utf8_lossy(&text)
-            );
+            assert!(length > 0, "ended early after {:?}", String::from_utf8_lossy(&text));
             text.push(byte[0]);
         }
         String::from_utf8(text).expect("text")
