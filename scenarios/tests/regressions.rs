@@ -136,3 +136,15 @@ fn an_end_is_told_once_although_its_agent_is_replaced() {
     let steps = [launch(1_000, 8, Script::Short(100, 0)), kill(7_000)];
     play(Temper::Careful, &steps);
 }
+
+/// A task had ended, and only its first update was told, when its agent became unreachable and
+/// never returned: the master counted the task as over and said nothing.
+#[test]
+fn an_end_that_was_never_told_does_not_leave_its_task_behind() {
+    let steps = [
+        launch(1_000, 8, Script::Nothing),
+        fail(2_000, Fault::Crash(Place::Agent(0), milliseconds(9_000))),
+        launch(20_000, 1, Script::Nothing),
+    ];
+    play(Temper::Careful, &steps);
+}

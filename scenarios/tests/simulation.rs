@@ -52,7 +52,7 @@ fn a_seed_gives_the_same_run_each_time() {
         let traced = runner::run_seed(seed, &Settings { trace: true, ..Settings::default() });
         assert_eq!((quiet.hash, quiet.events), (traced.hash, traced.events), "seed {seed}");
         assert_eq!(quiet.elapsed, traced.elapsed, "seed {seed}");
-        assert!(quiet.events > 1_000, "seed {seed} has only {} events", quiet.events);
+        assert!(quiet.events > 300, "seed {seed} has only {} events", quiet.events);
     }
 }
 

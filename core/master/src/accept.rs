@@ -38,8 +38,7 @@ impl Master {
                 let offers = self.take_offers(&accept.offer_ids);
                 self.metrics.offers_accepted += accept.offer_ids.len() as u64;
                 let whole = offers.clone();
-                let mut accepted =
-                    Accepted { framework: key, agent, role, remaining: offers };
+                let mut accepted = Accepted { framework: key, agent, role, remaining: offers };
                 for operation in accept.operations {
                     self.apply_operation(&mut accepted, operation);
                 }
@@ -196,11 +195,14 @@ impl Master {
             message: Some(message),
             ..Default::default()
         };
-        self.tell(key, scheduler::Event {
-            r#type: Some(scheduler::event::Type::UpdateOperationStatus as i32),
-            update_operation_status: Some(scheduler::event::UpdateOperationStatus { status }),
-            ..Default::default()
-        });
+        self.tell(
+            key,
+            scheduler::Event {
+                r#type: Some(scheduler::event::Type::UpdateOperationStatus as i32),
+                update_operation_status: Some(scheduler::event::UpdateOperationStatus { status }),
+                ..Default::default()
+            },
+        );
     }
 }
 

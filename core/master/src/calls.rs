@@ -89,7 +89,7 @@ impl Master {
         let own = subscribed_roles(&framework.info);
         let foreign = roles.iter().find(|role| !own.contains(role));
         if let Some(role) = foreign {
-            tracing::warn!(framework_id = framework.id(), %role, "call with a foreign role dropped");
+            tracing::warn!(framework_id = framework.id(), %role, "foreign role in a call");
         }
         foreign.is_none()
     }
@@ -114,20 +114,26 @@ impl Master {
             agent.pending_kills.insert((key, task_id), kill.kill_policy);
             return;
         }
-        self.tell_agent(agent_key, from_master::Body::KillTask(link::KillTask {
-            framework_id,
-            task_id: Some(kill.task_id),
-            kill_policy: kill.kill_policy,
-        }));
+        self.tell_agent(
+            agent_key,
+            from_master::Body::KillTask(link::KillTask {
+                framework_id,
+                task_id: Some(kill.task_id),
+                kill_policy: kill.kill_policy,
+            }),
+        );
     }
 
     fn shutdown(&mut self, key: FrameworkKey, shutdown: call::Shutdown) {
         let Some(agent) = self.agent_by_id(&shutdown.agent_id.value) else { return };
         let framework_id = self.frameworks.get(&key).and_then(|one| one.info.id.clone());
-        self.tell_agent(agent, from_master::Body::ShutdownExecutor(link::ShutdownExecutor {
-            framework_id,
-            executor_id: Some(shutdown.executor_id),
-        }));
+        self.tell_agent(
+            agent,
+            from_master::Body::ShutdownExecutor(link::ShutdownExecutor {
+                framework_id,
+                executor_id: Some(shutdown.executor_id),
+            }),
+        );
     }
 
     fn message(&mut self, key: FrameworkKey, message: call::Message) {
@@ -138,11 +144,14 @@ impl Master {
         };
         self.metrics.count("valid_framework_to_executor_messages");
         let framework_id = self.frameworks.get(&key).and_then(|one| one.info.id.clone());
-        self.tell_agent(agent, from_master::Body::FrameworkMessage(link::FrameworkMessage {
-            framework_id,
-            executor_id: Some(message.executor_id),
-            data: message.data,
-        }));
+        self.tell_agent(
+            agent,
+            from_master::Body::FrameworkMessage(link::FrameworkMessage {
+                framework_id,
+                executor_id: Some(message.executor_id),
+                data: message.data,
+            }),
+        );
     }
 
     fn update_framework(

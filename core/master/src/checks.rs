@@ -58,7 +58,9 @@ impl Master {
             }
         }
         for number in &agent.offers {
-            if let Some(offer) = self.offers.get(number).filter(|one| one.framework == framework_key) {
+            if let Some(offer) =
+                self.offers.get(number).filter(|one| one.framework == framework_key)
+            {
                 booked += &offer.resources;
             }
         }

@@ -5,9 +5,9 @@ use orrery_api::v1::task_status::Reason;
 use orrery_api::v1::{self, TaskState};
 use orrery_model::{Resources, validate};
 
+use crate::Master;
 use crate::accept::Accepted;
 use crate::state::{Executor, Task};
-use crate::Master;
 
 /// What one task takes from its offer.
 struct Charge {
@@ -212,12 +212,12 @@ impl Master {
         let executor = group_executor.or(info.executor.as_ref());
         let message = task_record(info, framework_id, executor);
         let task_id = info.task_id.value.clone();
-        tracing::debug!(%task_id, framework_id = framework.id(), agent_id = agent.id(), "launching");
-        framework.tasks.insert(task_id.clone(), Task {
-            message,
-            agent: accepted.agent,
-            resources: charge.task,
-        });
+        let (framework_id, agent_id) = (framework.id(), agent.id());
+        tracing::debug!(%task_id, framework_id, agent_id, "launching");
+        framework.tasks.insert(
+            task_id.clone(),
+            Task { message, agent: accepted.agent, resources: charge.task },
+        );
         agent.tasks.insert((accepted.framework, task_id));
         if let Some((info, resources)) = charge.executor {
             let key = (accepted.framework, info.executor_id.value.clone());
@@ -242,7 +242,10 @@ fn check_fits(remaining: &Resources, charge: &Charge) -> Result<(), String> {
     if remaining.contains(&total) {
         return Ok(());
     }
-    Err(format!("Total resources {total} required by task and its executor is more than available {remaining}"))
+    Err(format!(
+        "Total resources {total} required by task and its executor is more than available \
+         {remaining}"
+    ))
 }
 
 /// The resources of a task or executor with the offer's role as their allocation role. A different

@@ -43,11 +43,14 @@ impl Master {
         }
         for (framework, offers) in events {
             self.metrics.offers_sent += offers.len() as u64;
-            self.tell(framework, scheduler::Event {
-                r#type: Some(scheduler::event::Type::Offers as i32),
-                offers: Some(scheduler::event::Offers { offers }),
-                ..Default::default()
-            });
+            self.tell(
+                framework,
+                scheduler::Event {
+                    r#type: Some(scheduler::event::Type::Offers as i32),
+                    offers: Some(scheduler::event::Offers { offers }),
+                    ..Default::default()
+                },
+            );
         }
     }
 
@@ -66,7 +69,8 @@ impl Master {
 
     /// The form in which an offer is shown.
     pub fn offer_message(&self, number: u64, offer: &Offer) -> v1::Offer {
-        let framework_id = self.frameworks.get(&offer.framework).and_then(|one| one.info.id.clone());
+        let framework_id =
+            self.frameworks.get(&offer.framework).and_then(|one| one.info.id.clone());
         let mut message = v1::Offer {
             id: v1::OfferId { value: self.offer_id(number) },
             framework_id: framework_id.unwrap_or_default(),
@@ -101,7 +105,8 @@ impl Master {
         }
         let plain = offer.resources.unallocated();
         let shown = if multi_role { &offer.resources } else { &plain };
-        let older = (!framework.can(Type::ReservationRefinement)).then(|| shown.to_older_messages());
+        let older =
+            (!framework.can(Type::ReservationRefinement)).then(|| shown.to_older_messages());
         message.resources = older.flatten().unwrap_or_else(|| shown.to_messages());
         message
     }
@@ -139,11 +144,14 @@ impl Master {
         self.discard_offer(number, None);
         self.metrics.offers_rescinded += 1;
         let offer_id = v1::OfferId { value: self.offer_id(number) };
-        self.tell(framework, scheduler::Event {
-            r#type: Some(scheduler::event::Type::Rescind as i32),
-            rescind: Some(scheduler::event::Rescind { offer_id }),
-            ..Default::default()
-        });
+        self.tell(
+            framework,
+            scheduler::Event {
+                r#type: Some(scheduler::event::Type::Rescind as i32),
+                rescind: Some(scheduler::event::Rescind { offer_id }),
+                ..Default::default()
+            },
+        );
     }
 
     pub(crate) fn discard_framework_offers(&mut self, key: FrameworkKey) {

@@ -79,9 +79,9 @@ impl Master {
     /// An agent without an id. One that is known under the same address is thereby gone for good.
     fn register_new(&mut self, mut registration: Registration) {
         let pid = registration.register.pid.clone();
-        let waiting = self.find_pending(|pending| {
-            matches!(pending, Pending::Admit(other) if other.register.pid == pid)
-        });
+        let waiting = self.find_pending(
+            |pending| matches!(pending, Pending::Admit(other) if other.register.pid == pid),
+        );
         if let Some(ticket) = waiting {
             self.keep_waiting(ticket, &registration);
             return;
@@ -217,24 +217,27 @@ impl Master {
         self.recovered.remove(&id);
         let was_unreachable = self.unreachable.remove(&id).is_some();
         self.agent_keys.insert(id.clone(), key);
-        self.agents.insert(key, Agent {
-            info,
-            pid: register.pid.clone(),
-            version: register.version.clone(),
-            capabilities: register.capabilities.clone(),
-            link,
-            total: total.clone(),
-            registered: self.now.wall,
-            reregistered: returned.then_some(self.now.wall),
-            tasks: BTreeSet::new(),
-            executors: Default::default(),
-            offers: BTreeSet::new(),
-            pending_kills: Default::default(),
-            ping_outstanding: false,
-            missed_pings: 0,
-            departures: 0,
-            leaving: false,
-        });
+        self.agents.insert(
+            key,
+            Agent {
+                info,
+                pid: register.pid.clone(),
+                version: register.version.clone(),
+                capabilities: register.capabilities.clone(),
+                link,
+                total: total.clone(),
+                registered: self.now.wall,
+                reregistered: returned.then_some(self.now.wall),
+                tasks: BTreeSet::new(),
+                executors: Default::default(),
+                offers: BTreeSet::new(),
+                pending_kills: Default::default(),
+                ping_outstanding: false,
+                missed_pings: 0,
+                departures: 0,
+                leaving: false,
+            },
+        );
         if let Some(link) = link {
             self.links.insert(link, key);
         }
@@ -480,12 +483,15 @@ impl Master {
 
     fn send_registered(&mut self, key: AgentKey, missing_tasks: Vec<link::TaskReference>) {
         let agent_id = self.agents.get(&key).and_then(|agent| agent.info.id.clone());
-        self.tell_agent(key, from_master::Body::Registered(link::Registered {
-            agent_id,
-            master_info: Some(self.options.master_info.clone()),
-            ping_timeout_seconds: self.options.total_ping_timeout().as_secs_f64(),
-            missing_tasks,
-        }));
+        self.tell_agent(
+            key,
+            from_master::Body::Registered(link::Registered {
+                agent_id,
+                master_info: Some(self.options.master_info.clone()),
+                ping_timeout_seconds: self.options.total_ping_timeout().as_secs_f64(),
+                missing_tasks,
+            }),
+        );
     }
 
     fn shutdown_frameworks(&mut self, key: AgentKey, ended: Vec<v1::FrameworkId>) {
@@ -499,11 +505,14 @@ impl Master {
         let Some(agent) = self.agents.get_mut(&key) else { return };
         for ((framework, task_id), kill_policy) in std::mem::take(&mut agent.pending_kills) {
             let framework_id = self.frameworks.get(&framework).and_then(|one| one.info.id.clone());
-            self.tell_agent(key, from_master::Body::KillTask(link::KillTask {
-                framework_id,
-                task_id: Some(v1::TaskId { value: task_id }),
-                kill_policy,
-            }));
+            self.tell_agent(
+                key,
+                from_master::Body::KillTask(link::KillTask {
+                    framework_id,
+                    task_id: Some(v1::TaskId { value: task_id }),
+                    kill_policy,
+                }),
+            );
         }
     }
 }

@@ -153,14 +153,17 @@ impl Master {
             self.emit(Output::CloseLink { link });
         }
         for framework in self.frameworks.keys().copied().collect::<Vec<_>>() {
-            self.tell(framework, scheduler::Event {
-                r#type: Some(scheduler::event::Type::Failure as i32),
-                failure: Some(scheduler::event::Failure {
-                    agent_id: agent_id.clone(),
+            self.tell(
+                framework,
+                scheduler::Event {
+                    r#type: Some(scheduler::event::Type::Failure as i32),
+                    failure: Some(scheduler::event::Failure {
+                        agent_id: agent_id.clone(),
+                        ..Default::default()
+                    }),
                     ..Default::default()
-                }),
-                ..Default::default()
-            });
+                },
+            );
         }
     }
 

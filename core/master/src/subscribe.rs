@@ -159,11 +159,14 @@ impl Master {
             heartbeat_interval_seconds: Some(self.options.heartbeat_interval.as_secs_f64()),
             master_info: Some(self.options.master_info.clone()),
         };
-        self.emit_event(connection, scheduler::Event {
-            r#type: Some(scheduler::event::Type::Subscribed as i32),
-            subscribed: Some(subscribed),
-            ..Default::default()
-        });
+        self.emit_event(
+            connection,
+            scheduler::Event {
+                r#type: Some(scheduler::event::Type::Subscribed as i32),
+                subscribed: Some(subscribed),
+                ..Default::default()
+            },
+        );
         self.heartbeat(key, connection);
     }
 
@@ -172,10 +175,13 @@ impl Master {
         if current != Some(connection) {
             return;
         }
-        self.emit_event(connection, scheduler::Event {
-            r#type: Some(scheduler::event::Type::Heartbeat as i32),
-            ..Default::default()
-        });
+        self.emit_event(
+            connection,
+            scheduler::Event {
+                r#type: Some(scheduler::event::Type::Heartbeat as i32),
+                ..Default::default()
+            },
+        );
         self.set_timer(self.options.heartbeat_interval, Timer::Heartbeat(key, connection));
     }
 
@@ -230,7 +236,10 @@ pub(crate) fn allocator_options(
             .offer_filters
             .iter()
             .filter_map(|(role, filters)| {
-                Some((role.clone(), minimum_allocatable(filters.min_allocatable_resources.as_ref()?)))
+                Some((
+                    role.clone(),
+                    minimum_allocatable(filters.min_allocatable_resources.as_ref()?),
+                ))
             })
             .collect(),
     }

@@ -75,11 +75,14 @@ impl Master {
 
     /// Sends a task's status to its framework.
     pub(crate) fn tell_status(&mut self, key: FrameworkKey, status: v1::TaskStatus) {
-        self.tell(key, scheduler::Event {
-            r#type: Some(scheduler::event::Type::Update as i32),
-            update: Some(scheduler::event::Update { status }),
-            ..Default::default()
-        });
+        self.tell(
+            key,
+            scheduler::Event {
+                r#type: Some(scheduler::event::Type::Update as i32),
+                update: Some(scheduler::event::Update { status }),
+                ..Default::default()
+            },
+        );
     }
 
     /// The state as `framework` can understand it: one that does not know partitions is told LOST.

@@ -85,11 +85,14 @@ impl Master {
             });
         let framework_id = self.frameworks.get(&key).and_then(|one| one.info.id.clone());
         self.metrics.count("valid_status_update_acknowledgements");
-        self.tell_agent(agent_key, from_master::Body::Acknowledgement(link::Acknowledgement {
-            framework_id,
-            task_id: Some(acknowledge.task_id),
-            uuid: acknowledge.uuid,
-        }));
+        self.tell_agent(
+            agent_key,
+            from_master::Body::Acknowledgement(link::Acknowledgement {
+                framework_id,
+                task_id: Some(acknowledge.task_id),
+                uuid: acknowledge.uuid,
+            }),
+        );
         if ended {
             self.complete_task(key, &task_id);
         }
@@ -105,15 +108,18 @@ impl Master {
         let Some(framework) = self.framework_by_id(&framework_id.value) else { return };
         self.remove_executor(framework, agent, &executor_id.value);
         let agent_id = self.agents.get(&agent).and_then(|agent| agent.info.id.clone());
-        self.tell(framework, scheduler::Event {
-            r#type: Some(scheduler::event::Type::Failure as i32),
-            failure: Some(scheduler::event::Failure {
-                agent_id,
-                executor_id: Some(executor_id),
-                status: Some(exited.status),
-            }),
-            ..Default::default()
-        });
+        self.tell(
+            framework,
+            scheduler::Event {
+                r#type: Some(scheduler::event::Type::Failure as i32),
+                failure: Some(scheduler::event::Failure {
+                    agent_id,
+                    executor_id: Some(executor_id),
+                    status: Some(exited.status),
+                }),
+                ..Default::default()
+            },
+        );
     }
 
     pub(crate) fn executor_message(&mut self, link: LinkId, message: link::ExecutorMessage) {
@@ -133,11 +139,18 @@ impl Master {
             return;
         };
         self.metrics.count("valid_executor_to_framework_messages");
-        self.tell(framework, scheduler::Event {
-            r#type: Some(scheduler::event::Type::Message as i32),
-            message: Some(scheduler::event::Message { agent_id, executor_id, data: message.data }),
-            ..Default::default()
-        });
+        self.tell(
+            framework,
+            scheduler::Event {
+                r#type: Some(scheduler::event::Type::Message as i32),
+                message: Some(scheduler::event::Message {
+                    agent_id,
+                    executor_id,
+                    data: message.data,
+                }),
+                ..Default::default()
+            },
+        );
     }
 
     /// Sends a message to an agent; drops it when the agent is disconnected.

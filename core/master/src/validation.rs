@@ -50,11 +50,9 @@ pub fn validate_call(call: &Call) -> Result<Type, InvalidCall> {
         Type::Message => ("message", call.message.is_some()),
         Type::Request => ("request", call.request.is_some()),
         Type::UpdateFramework => ("update_framework", call.update_framework.is_some()),
-        Type::Revive
-        | Type::Suppress
-        | Type::Teardown
-        | Type::Subscribe
-        | Type::Unknown => ("type", true),
+        Type::Revive | Type::Suppress | Type::Teardown | Type::Subscribe | Type::Unknown => {
+            ("type", true)
+        }
     };
     if !present {
         return Err(InvalidCall::Missing(name));

@@ -53,10 +53,13 @@ fn a_removed_frameworks_task_keeps_the_update_that_nobody_acknowledged() {
     let Running { mut cluster, scheduler, link, agent } = one_task();
     cluster.update(link, &scheduler.id, "a", TaskState::TaskFinished, 1);
     let status = cluster.take_statuses(&scheduler).remove(0);
-    cluster.call(&scheduler, scheduler::Call {
-        r#type: Some(scheduler::call::Type::Teardown as i32),
-        ..Default::default()
-    });
+    cluster.call(
+        &scheduler,
+        scheduler::Call {
+            r#type: Some(scheduler::call::Type::Teardown as i32),
+            ..Default::default()
+        },
+    );
     let framework = cluster.master.completed_frameworks().next().expect("it was torn down");
     let task = framework.completed_tasks.back().expect("it had a task");
     assert_eq!(task.state(), TaskState::TaskFinished);
@@ -115,10 +118,7 @@ fn a_returned_task_is_in_the_state_that_was_told_while_later_updates_are_still_t
     cluster.pass(Duration::from_secs(100));
     cluster.take_events(&scheduler);
     let mut register = register_message(1, Some(&agent), "cpus:4;mem:4096");
-    let never_told = v1::Task {
-        status_update_state: None,
-        ..running_task(&scheduler.id, &agent)
-    };
+    let never_told = v1::Task { status_update_state: None, ..running_task(&scheduler.id, &agent) };
     register.tasks.push(never_told);
     let link = LinkId(cluster.next_id());
     cluster.register(link, register);
@@ -136,14 +136,17 @@ fn an_end_that_was_not_told_before_the_agent_became_unreachable_comes_with_the_a
         uuid: Some(vec![1; 16].into()),
         ..Default::default()
     };
-    cluster.agent_says(link, FromAgent::StatusUpdate(StatusUpdate {
-        framework_id: Some(v1::FrameworkId { value: scheduler.id.clone() }),
-        agent_id: Some(v1::AgentId { value: agent.clone() }),
-        uuid: vec![1; 16].into(),
-        latest_state: TaskState::TaskFinished as i32,
-        status: Some(status),
-        ..Default::default()
-    }));
+    cluster.agent_says(
+        link,
+        FromAgent::StatusUpdate(StatusUpdate {
+            framework_id: Some(v1::FrameworkId { value: scheduler.id.clone() }),
+            agent_id: Some(v1::AgentId { value: agent.clone() }),
+            uuid: vec![1; 16].into(),
+            latest_state: TaskState::TaskFinished as i32,
+            status: Some(status),
+            ..Default::default()
+        }),
+    );
     cluster.take_events(&scheduler);
     cluster.pass(Duration::from_secs(100));
     let statuses = cluster.take_statuses(&scheduler);

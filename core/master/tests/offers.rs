@@ -18,8 +18,7 @@ fn two_tasks_from_one_offer_leave_the_rest_to_a_second_framework() {
     let offers = cluster.take_offers(&first);
     assert_eq!(offers.iter().map(amount).collect::<Vec<_>>(), ["cpus:4; mem:4096"]);
 
-    let tasks =
-        vec![task("a", &agent, "cpus:2;mem:1024"), task("b", &agent, "cpus:1;mem:2048")];
+    let tasks = vec![task("a", &agent, "cpus:2;mem:1024"), task("b", &agent, "cpus:1;mem:2048")];
     cluster.accept(&first, &[&offers[0].id.value], tasks);
     let launched = cluster.take_messages(link);
     assert_eq!(launched.iter().filter(|body| matches!(body, Body::RunTask(_))).count(), 2);
@@ -145,7 +144,9 @@ fn calls_need_the_present_stream_id() {
         r#type: Some(scheduler::call::Type::Revive as i32),
         ..Default::default()
     };
-    assert!(matches!(cluster.call(&old, revive()), Answer::Refused(refusal) if refusal.status == 400));
+    assert!(
+        matches!(cluster.call(&old, revive()), Answer::Refused(refusal) if refusal.status == 400)
+    );
     assert_eq!(cluster.call(&new, revive()), Answer::Accepted);
     let events = cluster.take_events(&old);
     let error = events.iter().find_map(|event| event.error.as_ref()).unwrap();

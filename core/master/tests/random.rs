@@ -43,7 +43,8 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(framework, offer, cpus)| Step::Accept { framework, offer, cpus }),
         1 => (n.clone(), n.clone())
             .prop_map(|(framework, offer)| Step::AcceptStale { framework, offer }),
-        1 => (n.clone(), n.clone()).prop_map(|(framework, offer)| Step::Decline { framework, offer }),
+        1 => (n.clone(), n.clone())
+            .prop_map(|(framework, offer)| Step::Decline { framework, offer }),
         1 => (n.clone(), n.clone()).prop_map(|(framework, task)| Step::Kill { framework, task }),
         4 => (0..8usize, state).prop_map(|(task, state)| Step::Update { task, state }),
         3 => n.clone().prop_map(|framework| Step::Acknowledge { framework }),

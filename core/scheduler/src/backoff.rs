@@ -62,20 +62,11 @@ mod tests {
     #[test]
     fn draws_stay_inside_their_interval_and_use_all_of_it() {
         let mut generator = Generator::from_number(7);
-        let draws: Vec<Duration> = (0..1000)
-            .map(|_| Backoff { retries: 2 }.next(&mut generator))
-            .collect();
+        let draws: Vec<Duration> =
+            (0..1000).map(|_| Backoff { retries: 2 }.next(&mut generator)).collect();
         assert!(draws.iter().all(|delay| *delay <= Duration::from_secs(4)));
-        assert!(
-            draws
-                .iter()
-                .any(|delay| *delay < Duration::from_millis(400))
-        );
-        assert!(
-            draws
-                .iter()
-                .any(|delay| *delay > Duration::from_millis(3600))
-        );
+        assert!(draws.iter().any(|delay| *delay < Duration::from_millis(400)));
+        assert!(draws.iter().any(|delay| *delay > Duration::from_millis(3600)));
     }
 
     #[test]

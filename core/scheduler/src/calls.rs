@@ -23,10 +23,7 @@ impl Calls<'_> {
     }
 
     pub(crate) fn subscribe(&self, subscribe: call::Subscribe) -> Call {
-        Call {
-            subscribe: Some(subscribe),
-            ..self.call(call::Type::Subscribe)
-        }
+        Call { subscribe: Some(subscribe), ..self.call(call::Type::Subscribe) }
     }
 
     pub(crate) fn teardown(&self) -> Call {
@@ -40,11 +37,7 @@ impl Calls<'_> {
         filters: Option<v1::Filters>,
     ) -> Call {
         Call {
-            accept: Some(call::Accept {
-                offer_ids,
-                operations,
-                filters,
-            }),
+            accept: Some(call::Accept { offer_ids, operations, filters }),
             ..self.call(call::Type::Accept)
         }
     }
@@ -61,32 +54,20 @@ impl Calls<'_> {
     }
 
     pub(crate) fn revive(&self, roles: Vec<String>) -> Call {
-        Call {
-            revive: Some(call::Revive { roles }),
-            ..self.call(call::Type::Revive)
-        }
+        Call { revive: Some(call::Revive { roles }), ..self.call(call::Type::Revive) }
     }
 
     pub(crate) fn suppress(&self, roles: Vec<String>) -> Call {
-        Call {
-            suppress: Some(call::Suppress { roles }),
-            ..self.call(call::Type::Suppress)
-        }
+        Call { suppress: Some(call::Suppress { roles }), ..self.call(call::Type::Suppress) }
     }
 
     pub(crate) fn kill(&self, kill: call::Kill) -> Call {
-        Call {
-            kill: Some(kill),
-            ..self.call(call::Type::Kill)
-        }
+        Call { kill: Some(kill), ..self.call(call::Type::Kill) }
     }
 
     pub(crate) fn shutdown(&self, executor_id: v1::ExecutorId, agent_id: v1::AgentId) -> Call {
         Call {
-            shutdown: Some(call::Shutdown {
-                executor_id,
-                agent_id,
-            }),
+            shutdown: Some(call::Shutdown { executor_id, agent_id }),
             ..self.call(call::Type::Shutdown)
         }
     }
@@ -96,15 +77,8 @@ impl Calls<'_> {
     pub(crate) fn acknowledge(&self, status: &v1::TaskStatus) -> Option<Call> {
         let uuid = update_uuid(status)?.clone();
         let agent_id = status.agent_id.clone()?;
-        let acknowledge = call::Acknowledge {
-            agent_id,
-            task_id: status.task_id.clone(),
-            uuid,
-        };
-        Some(Call {
-            acknowledge: Some(acknowledge),
-            ..self.call(call::Type::Acknowledge)
-        })
+        let acknowledge = call::Acknowledge { agent_id, task_id: status.task_id.clone(), uuid };
+        Some(Call { acknowledge: Some(acknowledge), ..self.call(call::Type::Acknowledge) })
     }
 
     /// As [`Calls::acknowledge`], for an operation.
@@ -122,10 +96,7 @@ impl Calls<'_> {
     }
 
     pub(crate) fn reconcile(&self, tasks: Vec<call::reconcile::Task>) -> Call {
-        Call {
-            reconcile: Some(call::Reconcile { tasks }),
-            ..self.call(call::Type::Reconcile)
-        }
+        Call { reconcile: Some(call::Reconcile { tasks }), ..self.call(call::Type::Reconcile) }
     }
 
     pub(crate) fn message(
@@ -135,11 +106,7 @@ impl Calls<'_> {
         data: Bytes,
     ) -> Call {
         Call {
-            message: Some(call::Message {
-                agent_id,
-                executor_id,
-                data,
-            }),
+            message: Some(call::Message { agent_id, executor_id, data }),
             ..self.call(call::Type::Message)
         }
     }

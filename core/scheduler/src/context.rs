@@ -34,11 +34,7 @@ pub struct Context<'a> {
 
 impl<'a> Context<'a> {
     pub(crate) fn new(session: &'a mut Session, now: Now, outputs: &'a mut Vec<Output>) -> Self {
-        Self {
-            session,
-            now,
-            outputs,
-        }
+        Self { session, now, outputs }
     }
 
     /// The time at which the event happened.
@@ -112,11 +108,7 @@ impl<'a> Context<'a> {
 
     /// Asks for no more offers until [`Context::revive`]. No roles means all.
     pub fn suppress(&mut self, roles: &[String]) -> Delivery {
-        let concerned = if roles.is_empty() {
-            self.session.roles()
-        } else {
-            roles.to_vec()
-        };
+        let concerned = if roles.is_empty() { self.session.roles() } else { roles.to_vec() };
         self.session.subscription.suppressed_roles.extend(concerned);
         self.send_or_keep(|calls| calls.suppress(roles.to_vec()))
     }
@@ -159,9 +151,7 @@ impl<'a> Context<'a> {
     /// that kept a list of its own over a restart asks for those.
     pub fn reconcile(&mut self, tasks: Vec<call::reconcile::Task>) -> Delivery {
         if self.is_subscribed() {
-            self.session
-                .reconciliation
-                .ask(tasks.iter().map(|task| &task.task_id));
+            self.session.reconciliation.ask(tasks.iter().map(|task| &task.task_id));
         }
         self.send(|calls| calls.reconcile(tasks))
     }
@@ -186,21 +176,14 @@ impl<'a> Context<'a> {
 
     /// Makes a call that has no method of its own here. Its framework id is filled in.
     pub fn call(&mut self, call: Call) -> Delivery {
-        self.send(|calls| Call {
-            framework_id: calls.framework_id.cloned(),
-            ..call
-        })
+        self.send(|calls| Call { framework_id: calls.framework_id.cloned(), ..call })
     }
 
     /// Removes the framework from the cluster, kills its tasks and ends the session; waits for a
     /// subscription if there is none.
     pub fn teardown(&mut self) -> Delivery {
         self.session.teardown = true;
-        if self.is_subscribed() {
-            Delivery::Sent
-        } else {
-            Delivery::Kept
-        }
+        if self.is_subscribed() { Delivery::Sent } else { Delivery::Kept }
     }
 
     /// Ends the session and leaves the tasks to a successor with the same framework id. When none
@@ -232,13 +215,7 @@ impl<'a> Context<'a> {
 }
 
 fn launched_tasks(operation: &v1::offer::Operation) -> impl Iterator<Item = &v1::TaskInfo> {
-    let single = operation
-        .launch
-        .iter()
-        .flat_map(|launch| &launch.task_infos);
-    let group = operation
-        .launch_group
-        .iter()
-        .flat_map(|launch| &launch.task_group.tasks);
+    let single = operation.launch.iter().flat_map(|launch| &launch.task_infos);
+    let group = operation.launch_group.iter().flat_map(|launch| &launch.task_group.tasks);
     single.chain(group)
 }

@@ -77,17 +77,17 @@ impl Event {
         use event::Type;
         match message.r#type() {
             Type::Offers => message.offers.map(|body| Self::Offers(body.offers)),
-            Type::InverseOffers => message
-                .inverse_offers
-                .map(|body| Self::InverseOffers(body.inverse_offers)),
+            Type::InverseOffers => {
+                message.inverse_offers.map(|body| Self::InverseOffers(body.inverse_offers))
+            }
             Type::Rescind => message.rescind.map(|body| Self::Rescind(body.offer_id)),
             Type::RescindInverseOffer => message
                 .rescind_inverse_offer
                 .map(|body| Self::RescindInverseOffer(body.inverse_offer_id)),
             Type::Update => message.update.map(|body| Self::Update(body.status)),
-            Type::UpdateOperationStatus => message
-                .update_operation_status
-                .map(|body| Self::OperationUpdate(body.status)),
+            Type::UpdateOperationStatus => {
+                message.update_operation_status.map(|body| Self::OperationUpdate(body.status))
+            }
             Type::Message => message.message.map(|body| Self::Message {
                 agent_id: body.agent_id,
                 executor_id: body.executor_id,
@@ -111,20 +111,15 @@ mod tests {
     #[test]
     fn heartbeats_and_unknown_kinds_are_nothing_to_a_framework() {
         for kind in [Some(event::Type::Heartbeat as i32), Some(9999), None] {
-            let message = scheduler::Event {
-                r#type: kind,
-                ..Default::default()
-            };
+            let message = scheduler::Event { r#type: kind, ..Default::default() };
             assert_eq!(Event::from_message(message), None);
         }
     }
 
     #[test]
     fn an_event_without_its_body_is_nothing() {
-        let message = scheduler::Event {
-            r#type: Some(event::Type::Offers as i32),
-            ..Default::default()
-        };
+        let message =
+            scheduler::Event { r#type: Some(event::Type::Offers as i32), ..Default::default() };
         assert_eq!(Event::from_message(message), None);
     }
 
@@ -132,9 +127,7 @@ mod tests {
     fn an_error_carries_its_text() {
         let message = scheduler::Event {
             r#type: Some(event::Type::Error as i32),
-            error: Some(event::Error {
-                message: "Framework has been removed".to_owned(),
-            }),
+            error: Some(event::Error { message: "Framework has been removed".to_owned() }),
             ..Default::default()
         };
         let expected = Event::Error("Framework has been removed".to_owned());

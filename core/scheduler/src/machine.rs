@@ -59,16 +59,8 @@ impl<F> std::fmt::Debug for Input<F> {
             Self::Event { connection, event } => {
                 write!(formatter, "Event({connection}, {:?})", event.r#type())
             }
-            Self::Refused {
-                connection,
-                call,
-                status,
-                text,
-            } => {
-                write!(
-                    formatter,
-                    "Refused({connection}, {call:?}, {status}, {text:?})"
-                )
+            Self::Refused { connection, call, status, text } => {
+                write!(formatter, "Refused({connection}, {call:?}, {status}, {text:?})")
             }
             Self::Disconnected { connection, reason } => {
                 write!(formatter, "Disconnected({connection}, {reason:?})")
@@ -139,11 +131,7 @@ impl<F: Framework> SchedulerMachine<F> {
     /// A session that connects at its first tick, which is due at once. `generator` draws the
     /// back-off delays.
     pub fn new(subscription: Subscription, framework: F, generator: Generator) -> Self {
-        Self {
-            framework,
-            session: Session::new(subscription, generator),
-            finished: false,
-        }
+        Self { framework, session: Session::new(subscription, generator), finished: false }
     }
 
     /// The framework's own logic and state.
@@ -167,8 +155,7 @@ impl<F: Framework> SchedulerMachine<F> {
     }
 
     fn deliver(&mut self, now: Now, event: Event, outputs: &mut Vec<Output>) {
-        self.framework
-            .event(&mut Context::new(&mut self.session, now, outputs), event);
+        self.framework.event(&mut Context::new(&mut self.session, now, outputs), event);
     }
 
     fn receive(&mut self, now: Now, message: scheduler::Event, outputs: &mut Vec<Output>) {
@@ -182,10 +169,7 @@ impl<F: Framework> SchedulerMachine<F> {
             }
             _ => {}
         }
-        match Event::from_message(scheduler::Event {
-            subscribed: None,
-            ..message
-        }) {
+        match Event::from_message(scheduler::Event { subscribed: None, ..message }) {
             Some(Event::Update(status)) => self.update(now, status, outputs),
             Some(Event::OperationUpdate(status)) => {
                 let acknowledgement = self.session.calls().acknowledge_operation(&status);
@@ -206,20 +190,8 @@ impl<F: Framework> SchedulerMachine<F> {
         if self.session.teardown {
             return;
         }
-        let event::Subscribed {
-            framework_id,
-            master_info,
-            ..
-        } = body;
-        self.deliver(
-            now,
-            Event::Subscribed {
-                framework_id,
-                master_info,
-                resubscribed,
-            },
-            outputs,
-        );
+        let event::Subscribed { framework_id, master_info, .. } = body;
+        self.deliver(now, Event::Subscribed { framework_id, master_info, resubscribed }, outputs);
     }
 
     fn update(&mut self, now: Now, status: orrery_api::v1::TaskStatus, outputs: &mut Vec<Output>) {
@@ -320,12 +292,7 @@ impl<F: Framework> Machine for SchedulerMachine<F> {
                     self.receive(now, *event, outputs);
                 }
             }
-            Input::Refused {
-                connection,
-                call,
-                status,
-                text,
-            } => {
+            Input::Refused { connection, call, status, text } => {
                 if self.session.is_current(connection) {
                     tracing::warn!(?call, status, %text, "the master refused a call");
                     self.deliver(now, Event::CallRefused { call, status, text }, outputs);

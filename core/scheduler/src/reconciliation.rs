@@ -36,11 +36,7 @@ impl Reconciliation {
     pub(crate) fn start(&mut self, now: Instant, tasks: impl Iterator<Item = String>) {
         self.unanswered = tasks.collect();
         self.backoff.reset();
-        self.due = if self.unanswered.is_empty() {
-            None
-        } else {
-            Some(now)
-        };
+        self.due = if self.unanswered.is_empty() { None } else { Some(now) };
     }
 
     /// Forgets all questions: the connection is gone.
@@ -73,8 +69,7 @@ impl Reconciliation {
     /// Notes what the framework itself asks for; nothing named means everything.
     pub(crate) fn ask<'a>(&mut self, tasks: impl ExactSizeIterator<Item = &'a v1::TaskId>) {
         self.asked_all |= tasks.len() == 0;
-        self.asked
-            .extend(tasks.map(|task_id| task_id.value.clone()));
+        self.asked.extend(tasks.map(|task_id| task_id.value.clone()));
     }
 
     pub(crate) fn deadline(&self) -> Option<Instant> {
@@ -91,10 +86,7 @@ impl Reconciliation {
             return Vec::new();
         }
         self.due = Some(now + self.backoff.next_fixed());
-        self.unanswered
-            .iter()
-            .map(|id| v1::TaskId { value: id.clone() })
-            .collect()
+        self.unanswered.iter().map(|id| v1::TaskId { value: id.clone() }).collect()
     }
 }
 
@@ -105,9 +97,7 @@ mod tests {
     use super::*;
 
     fn id(value: &str) -> v1::TaskId {
-        v1::TaskId {
-            value: value.to_owned(),
-        }
+        v1::TaskId { value: value.to_owned() }
     }
 
     #[test]
@@ -116,18 +106,12 @@ mod tests {
         let start = Instant::default();
         reconciliation.start(start, ["a", "b"].map(str::to_owned).into_iter());
         assert_eq!(reconciliation.due_tasks(start), [id("a"), id("b")]);
-        assert_eq!(
-            reconciliation.deadline(),
-            Some(start + Duration::from_secs(1))
-        );
+        assert_eq!(reconciliation.deadline(), Some(start + Duration::from_secs(1)));
         assert!(reconciliation.due_tasks(start).is_empty());
         reconciliation.answered(&id("a"));
         let second = start + Duration::from_secs(1);
         assert_eq!(reconciliation.due_tasks(second), [id("b")]);
-        assert_eq!(
-            reconciliation.deadline(),
-            Some(second + Duration::from_secs(2))
-        );
+        assert_eq!(reconciliation.deadline(), Some(second + Duration::from_secs(2)));
         reconciliation.answered(&id("b"));
         assert_eq!(reconciliation.deadline(), None);
     }

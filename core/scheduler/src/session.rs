@@ -39,18 +39,9 @@ pub struct Subscription {
 /// of an older one is recognised as such.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Link {
-    Disconnected {
-        retry_at: Instant,
-    },
-    Connecting {
-        connection: u64,
-        give_up_at: Instant,
-    },
-    Subscribed {
-        connection: u64,
-        silence: Duration,
-        dead_at: Instant,
-    },
+    Disconnected { retry_at: Instant },
+    Connecting { connection: u64, give_up_at: Instant },
+    Subscribed { connection: u64, silence: Duration, dead_at: Instant },
 }
 
 /// Everything about the session except the framework's own logic.
@@ -77,9 +68,7 @@ impl Session {
         *id = id.take().filter(|id| !id.value.is_empty());
         Self {
             subscription,
-            link: Link::Disconnected {
-                retry_at: Instant::default(),
-            },
+            link: Link::Disconnected { retry_at: Instant::default() },
             tasks: TaskBook::default(),
             reconciliation: Reconciliation::default(),
             alarms: BTreeSet::new(),
@@ -97,9 +86,7 @@ impl Session {
     }
 
     pub(crate) fn calls(&self) -> Calls<'_> {
-        Calls {
-            framework_id: self.framework_id(),
-        }
+        Calls { framework_id: self.framework_id() }
     }
 
     pub(crate) fn is_subscribed(&self) -> bool {
@@ -110,14 +97,8 @@ impl Session {
     pub(crate) fn is_current(&self, connection: u64) -> bool {
         match self.link {
             Link::Disconnected { .. } => false,
-            Link::Connecting {
-                connection: current,
-                ..
-            }
-            | Link::Subscribed {
-                connection: current,
-                ..
-            } => connection == current,
+            Link::Connecting { connection: current, .. }
+            | Link::Subscribed { connection: current, .. } => connection == current,
         }
     }
 
@@ -126,29 +107,20 @@ impl Session {
         let Link::Subscribed { connection, .. } = self.link else {
             return false;
         };
-        outputs.push(Output::Send {
-            connection,
-            call: Box::new(call),
-        });
+        outputs.push(Output::Send { connection, call: Box::new(call) });
         true
     }
 
     pub(crate) fn connect(&mut self, now: Instant, outputs: &mut Vec<Output>) {
         self.connections += 1;
         let connection = self.connections;
-        self.link = Link::Connecting {
-            connection,
-            give_up_at: now + SUBSCRIBE_TIMEOUT,
-        };
+        self.link = Link::Connecting { connection, give_up_at: now + SUBSCRIBE_TIMEOUT };
         let call = self.calls().subscribe(call::Subscribe {
             framework_info: self.subscription.framework_info.clone(),
             suppressed_roles: self.subscription.suppressed_roles.iter().cloned().collect(),
             offer_constraints: self.subscription.offer_constraints.clone(),
         });
-        outputs.push(Output::Connect {
-            connection,
-            call: Box::new(call),
-        });
+        outputs.push(Output::Connect { connection, call: Box::new(call) });
     }
 
     /// Enters the subscribed state, repeats kills and starts reconciliation. Returns whether the
@@ -164,11 +136,7 @@ impl Session {
             return false;
         };
         let silence = heartbeat_interval(body.heartbeat_interval_seconds) * HEARTBEATS_MISSED;
-        self.link = Link::Subscribed {
-            connection,
-            silence,
-            dead_at: now + silence,
-        };
+        self.link = Link::Subscribed { connection, silence, dead_at: now + silence };
         self.backoff.reset();
         let took_over = self.framework_id().is_some();
         self.subscription.framework_info.id = Some(body.framework_id.clone());
@@ -178,8 +146,7 @@ impl Session {
         if took_over {
             // Without names: tasks that this process never heard of. By name: those it waits for.
             self.send(self.calls().reconcile(Vec::new()), outputs);
-            self.reconciliation
-                .start(now, self.tasks.live().map(str::to_owned));
+            self.reconciliation.start(now, self.tasks.live().map(str::to_owned));
             self.reconcile_due(now, outputs);
         }
         std::mem::replace(&mut self.was_subscribed, true)
@@ -200,19 +167,14 @@ impl Session {
     pub(crate) fn lost(&mut self, now: Instant) -> bool {
         let subscribed = self.is_subscribed();
         let delay = self.backoff.next(&mut self.generator);
-        self.link = Link::Disconnected {
-            retry_at: now + delay,
-        };
+        self.link = Link::Disconnected { retry_at: now + delay };
         self.reconciliation.clear();
         subscribed
     }
 
     /// The master was heard: the connection lives.
     pub(crate) fn heard(&mut self, now: Instant) {
-        if let Link::Subscribed {
-            silence, dead_at, ..
-        } = &mut self.link
-        {
+        if let Link::Subscribed { silence, dead_at, .. } = &mut self.link {
             *dead_at = now + *silence;
         }
     }
@@ -243,10 +205,7 @@ impl Session {
         if !info.roles.is_empty() {
             return info.roles.clone();
         }
-        #[allow(
-            deprecated,
-            reason = "frameworks without MULTI_ROLE still name their role here"
-        )]
+        #[allow(deprecated, reason = "frameworks without MULTI_ROLE still name their role here")]
         let role = info.role.clone();
         vec![role.unwrap_or_else(|| "*".to_owned())]
     }

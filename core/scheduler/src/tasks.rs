@@ -80,11 +80,7 @@ impl TaskBook {
         if let Some(uuid) = uuid {
             if record.seen.contains(uuid) {
                 let pending = record.awaiting.contains(uuid);
-                return if pending {
-                    Verdict::Ignore
-                } else {
-                    Verdict::AcknowledgeOnly
-                };
+                return if pending { Verdict::Ignore } else { Verdict::AcknowledgeOnly };
             }
             remember(&mut record.seen, uuid.clone());
         }
@@ -131,11 +127,7 @@ impl TaskBook {
             let Some((ending, id)) = self.ended.pop_front() else {
                 break;
             };
-            if self
-                .records
-                .get(&id)
-                .is_some_and(|record| record.ending == Some(ending))
-            {
+            if self.records.get(&id).is_some_and(|record| record.ending == Some(ending)) {
                 self.records.remove(&id);
             }
         }
@@ -177,17 +169,12 @@ impl TaskBook {
 
     /// The kills to repeat, ordered by task id.
     pub(crate) fn kills(&self) -> impl Iterator<Item = &call::Kill> {
-        self.records
-            .values()
-            .filter_map(|record| record.kill.as_ref())
+        self.records.values().filter_map(|record| record.kill.as_ref())
     }
 
     /// The ids of all tasks that are not terminal, ordered.
     pub(crate) fn live(&self) -> impl Iterator<Item = &str> {
-        self.records
-            .iter()
-            .filter(|(_, record)| record.ending.is_none())
-            .map(|(id, _)| id.as_str())
+        self.records.iter().filter(|(_, record)| record.ending.is_none()).map(|(id, _)| id.as_str())
     }
 
     /// Whether a task is known and not terminal.
@@ -223,9 +210,7 @@ mod tests {
 
     fn status(id: &str, state: v1::TaskState, uuid: Option<u8>) -> v1::TaskStatus {
         v1::TaskStatus {
-            task_id: v1::TaskId {
-                value: id.to_owned(),
-            },
+            task_id: v1::TaskId { value: id.to_owned() },
             state: state as i32,
             uuid: uuid.map(|byte| Bytes::from(vec![byte; 16])),
             ..Default::default()
@@ -254,23 +239,14 @@ mod tests {
     fn a_terminal_state_is_delivered_once_whoever_tells_it_first() {
         let mut book = TaskBook::default();
         assert_eq!(book.update(&answer("a", Finished), false), Verdict::Deliver);
-        assert_eq!(
-            book.update(&status("a", Finished, Some(1)), false),
-            Verdict::AcknowledgeOnly
-        );
-        assert_eq!(
-            book.update(&status("a", Finished, None), false),
-            Verdict::Ignore
-        );
+        assert_eq!(book.update(&status("a", Finished, Some(1)), false), Verdict::AcknowledgeOnly);
+        assert_eq!(book.update(&status("a", Finished, None), false), Verdict::Ignore);
     }
 
     #[test]
     fn answers_without_news_reach_only_a_framework_that_asked() {
         let mut book = TaskBook::default();
-        assert_eq!(
-            book.update(&status("a", Running, Some(1)), false),
-            Verdict::Deliver
-        );
+        assert_eq!(book.update(&status("a", Running, Some(1)), false), Verdict::Deliver);
         assert_eq!(book.update(&answer("a", Running), false), Verdict::Ignore);
         assert_eq!(book.update(&answer("a", Running), true), Verdict::Deliver);
     }
@@ -279,10 +255,7 @@ mod tests {
     fn an_end_told_in_answer_to_a_question_is_not_told_again_by_the_agent() {
         let mut book = TaskBook::default();
         assert_eq!(book.update(&answer("a", Finished), true), Verdict::Deliver);
-        assert_eq!(
-            book.update(&status("a", Finished, Some(1)), true),
-            Verdict::AcknowledgeOnly
-        );
+        assert_eq!(book.update(&status("a", Finished, Some(1)), true), Verdict::AcknowledgeOnly);
     }
 
     #[test]
@@ -299,14 +272,8 @@ mod tests {
     #[test]
     fn two_updates_with_one_state_are_two_updates_while_the_task_lives() {
         let mut book = TaskBook::default();
-        assert_eq!(
-            book.update(&status("a", Running, Some(1)), false),
-            Verdict::Deliver
-        );
-        assert_eq!(
-            book.update(&status("a", Running, Some(2)), false),
-            Verdict::Deliver
-        );
+        assert_eq!(book.update(&status("a", Running, Some(1)), false), Verdict::Deliver);
+        assert_eq!(book.update(&status("a", Running, Some(2)), false), Verdict::Deliver);
     }
 
     #[test]
@@ -314,10 +281,7 @@ mod tests {
         let mut book = TaskBook::default();
         book.update(&status("a", Lost, None), false);
         assert_eq!(book.live().count(), 0);
-        assert_eq!(
-            book.update(&status("a", Running, None), false),
-            Verdict::Deliver
-        );
+        assert_eq!(book.update(&status("a", Running, None), false), Verdict::Deliver);
         assert_eq!(book.live().collect::<Vec<_>>(), ["a"]);
     }
 
@@ -329,24 +293,9 @@ mod tests {
             book.update(&status(&number.to_string(), Finished, None), false);
         }
         assert_eq!(book.records.len(), ENDED_TASKS_KEPT + 1);
-        assert!(
-            book.state_of(&v1::TaskId {
-                value: "live".to_owned()
-            })
-            .is_some()
-        );
-        assert!(
-            book.state_of(&v1::TaskId {
-                value: "9".to_owned()
-            })
-            .is_none()
-        );
-        assert!(
-            book.state_of(&v1::TaskId {
-                value: "10".to_owned()
-            })
-            .is_some()
-        );
+        assert!(book.state_of(&v1::TaskId { value: "live".to_owned() }).is_some());
+        assert!(book.state_of(&v1::TaskId { value: "9".to_owned() }).is_none());
+        assert!(book.state_of(&v1::TaskId { value: "10".to_owned() }).is_some());
     }
 
     #[test]
@@ -354,9 +303,7 @@ mod tests {
         let mut book = TaskBook::default();
         book.update(&status("again", Finished, None), false);
         book.launched(&v1::TaskInfo {
-            task_id: v1::TaskId {
-                value: "again".to_owned(),
-            },
+            task_id: v1::TaskId { value: "again".to_owned() },
             ..Default::default()
         });
         for number in 0..ENDED_TASKS_KEPT {

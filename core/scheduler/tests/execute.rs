@@ -34,10 +34,7 @@ impl Run {
         let printed = lines.clone();
         let print = Box::new(move |line: &str| printed.lock().unwrap().push(line.to_owned()));
         let framework_info = options.framework_info().unwrap();
-        let subscription = Subscription {
-            framework_info,
-            ..Default::default()
-        };
+        let subscription = Subscription { framework_info, ..Default::default() };
         let play = Play::with(subscription, Execute::new(options, print).unwrap());
         Self { play, lines }
     }
@@ -79,10 +76,7 @@ fn prints_what_users_know_and_ends_with_zero() {
         offer("right", "cpus:4;mem:4096;disk:100;ports:[31000-32000]"),
         offer("spare", "cpus:4;mem:4096"),
     ]));
-    assert_eq!(
-        kinds(&outputs),
-        [Type::Decline, Type::Accept, Type::Suppress, Type::Decline]
-    );
+    assert_eq!(kinds(&outputs), [Type::Decline, Type::Accept, Type::Suppress, Type::Decline]);
     let accept = sent(&outputs)[1].accept.as_ref().unwrap();
     let task = &accept.operations[0].launch.as_ref().unwrap().task_infos[0];
     assert_eq!(task.agent_id, agent_id("a4a37d7c-S0"));
@@ -122,20 +116,14 @@ fn every_other_ending_exits_with_one() {
         });
         assert_eq!(outputs.last(), Some(&Output::Finished(Ending::TornDown)));
         assert_eq!(run.play.machine.framework().exit_code(), 1);
-        assert_eq!(
-            run.lines().last().unwrap(),
-            "  reason: REASON_RECONCILIATION"
-        );
+        assert_eq!(run.lines().last().unwrap(), "  reason: REASON_RECONCILIATION");
     }
 }
 
 #[test]
 fn kill_after_counts_from_running() {
     let kill_after = Some(Duration::from_secs(5));
-    let mut run = Run::new(&Options {
-        kill_after,
-        ..options()
-    });
+    let mut run = Run::new(&Options { kill_after, ..options() });
     run.play.subscribe();
     run.play.receive(offers(vec![offer("o", "cpus:1;mem:128")]));
     run.executor_update(TaskStarting, 1, None);
@@ -155,27 +143,17 @@ fn a_refusal_ends_it() {
     run.play.tick();
     let outputs = run.play.receive(error("Role 'x' is not allowed"));
     assert_eq!(outputs, [Output::Finished(Ending::Stopped)]);
-    assert_eq!(
-        run.lines(),
-        ["Received an ERROR event: Role 'x' is not allowed"]
-    );
+    assert_eq!(run.lines(), ["Received an ERROR event: Role 'x' is not allowed"]);
     assert_eq!(run.play.machine.framework().exit_code(), 1);
 }
 
 #[test]
 fn the_framework_subscribes_as_mesos_execute_does() {
     let info = options().framework_info().unwrap();
-    let names: Vec<&str> = info
-        .capabilities
-        .iter()
-        .map(|capability| capability.r#type().as_str_name())
-        .collect();
-    let expected = [
-        "RESERVATION_REFINEMENT",
-        "TASK_KILLING_STATE",
-        "REVOCABLE_RESOURCES",
-        "PARTITION_AWARE",
-    ];
+    let names: Vec<&str> =
+        info.capabilities.iter().map(|capability| capability.r#type().as_str_name()).collect();
+    let expected =
+        ["RESERVATION_REFINEMENT", "TASK_KILLING_STATE", "REVOCABLE_RESOURCES", "PARTITION_AWARE"];
     assert_eq!(names, expected);
     assert_eq!(info.name, "mesos-execute instance");
     assert!(info.roles.is_empty());
@@ -200,10 +178,7 @@ fn options_become_a_task() {
     assert_eq!((command.shell(), command.value()), (false, "/bin/echo"));
     assert_eq!(command.arguments, ["echo", "hi"]);
     let variables = command.environment.unwrap().variables;
-    let names: Vec<&str> = variables
-        .iter()
-        .map(|variable| variable.name.as_str())
-        .collect();
+    let names: Vec<&str> = variables.iter().map(|variable| variable.name.as_str()).collect();
     assert_eq!(names, ["A", "B"]);
     let container = task.container.unwrap();
     assert_eq!(container.docker.unwrap().image, "alpine");
@@ -220,12 +195,7 @@ fn a_plain_task_has_no_container() {
 fn a_whole_task_can_be_given() {
     let text = r#"{"name":"n","task_id":{"value":"i"},"resources":[],
         "command":{"value":"true"}}"#;
-    let task = Options {
-        task: Some(text.to_owned()),
-        ..Options::default()
-    }
-    .task_info()
-    .unwrap();
+    let task = Options { task: Some(text.to_owned()), ..Options::default() }.task_info().unwrap();
     assert_eq!(task.task_id.value, "i");
 }
 
@@ -233,67 +203,16 @@ fn a_whole_task_can_be_given() {
 fn wrong_options_name_their_flag() {
     let text = |value: &str| Some(value.to_owned());
     let cases = [
+        (Options { name: None, ..options() }, "flag 'name' is missing"),
+        (Options { command: None, ..options() }, "flag 'command' is missing"),
+        (Options { resources: "cpus:x".to_owned(), ..options() }, "flag 'resources' is wrong"),
+        (Options { environment: text("[1]"), ..options() }, "flag 'env' is wrong"),
+        (Options { environment: text(r#"{"A":1}"#), ..options() }, "flag 'env' is wrong"),
+        (Options { task: text("{}"), ..options() }, "flags 'task' and 'name' are both given"),
+        (Options { task: text("{}"), ..Options::default() }, "flag 'task' is wrong"),
+        (Options { volumes: text("{}"), ..options() }, "flag 'volumes' is wrong"),
         (
-            Options {
-                name: None,
-                ..options()
-            },
-            "flag 'name' is missing",
-        ),
-        (
-            Options {
-                command: None,
-                ..options()
-            },
-            "flag 'command' is missing",
-        ),
-        (
-            Options {
-                resources: "cpus:x".to_owned(),
-                ..options()
-            },
-            "flag 'resources' is wrong",
-        ),
-        (
-            Options {
-                environment: text("[1]"),
-                ..options()
-            },
-            "flag 'env' is wrong",
-        ),
-        (
-            Options {
-                environment: text(r#"{"A":1}"#),
-                ..options()
-            },
-            "flag 'env' is wrong",
-        ),
-        (
-            Options {
-                task: text("{}"),
-                ..options()
-            },
-            "flags 'task' and 'name' are both given",
-        ),
-        (
-            Options {
-                task: text("{}"),
-                ..Options::default()
-            },
-            "flag 'task' is wrong",
-        ),
-        (
-            Options {
-                volumes: text("{}"),
-                ..options()
-            },
-            "flag 'volumes' is wrong",
-        ),
-        (
-            Options {
-                containerizer: Containerizer::Docker,
-                ..options()
-            },
+            Options { containerizer: Containerizer::Docker, ..options() },
             "flag 'docker_image' is missing",
         ),
     ];
@@ -301,12 +220,6 @@ fn wrong_options_name_their_flag() {
         let error = options.task_info().unwrap_err().to_string();
         assert!(error.starts_with(expected), "{error}");
     }
-    let options = Options {
-        framework_capabilities: vec!["FLY".to_owned()],
-        ..options()
-    };
-    assert!(matches!(
-        options.framework_info(),
-        Err(InvalidOption::Wrong { .. })
-    ));
+    let options = Options { framework_capabilities: vec!["FLY".to_owned()], ..options() };
+    assert!(matches!(options.framework_info(), Err(InvalidOption::Wrong { .. })));
 }

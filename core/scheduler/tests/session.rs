@@ -22,16 +22,11 @@ fn the_first_subscription_carries_no_id_and_later_ones_do() {
     let mut play = Play::new(Recorder::default());
     let outputs = play.tick();
     assert_eq!(subscribe_call(&outputs).framework_id, None);
-    assert!(
-        kinds(&play.receive(subscribed())).is_empty(),
-        "a new framework has nothing to ask"
-    );
+    assert!(kinds(&play.receive(subscribed())).is_empty(), "a new framework has nothing to ask");
     play.disconnect();
     let outputs = play.tick();
     let call = subscribe_call(&outputs);
-    let id = Some(v1::FrameworkId {
-        value: "F".to_owned(),
-    });
+    let id = Some(v1::FrameworkId { value: "F".to_owned() });
     assert_eq!(call.framework_id, id);
     assert_eq!(call.subscribe.as_ref().unwrap().framework_info.id, id);
     play.receive(subscribed());
@@ -92,14 +87,8 @@ fn five_missed_heartbeats_end_a_connection() {
     play.pass(Duration::from_secs(1));
     let connection = play.connection;
     assert_eq!(play.step(Input::Tick), [Output::Disconnect { connection }]);
-    assert!(matches!(
-        play.events().last(),
-        Some(Event::Disconnected { .. })
-    ));
-    assert!(matches!(
-        play.tick()[..],
-        [Output::Connect { connection: 2, .. }]
-    ));
+    assert!(matches!(play.events().last(), Some(Event::Disconnected { .. })));
+    assert!(matches!(play.tick()[..], [Output::Connect { connection: 2, .. }]));
 }
 
 #[test]
@@ -107,10 +96,7 @@ fn a_master_that_does_not_answer_subscribe_is_given_up() {
     let mut play = Play::new(Recorder::default());
     play.tick();
     play.pass(Duration::from_secs(30));
-    assert_eq!(
-        play.step(Input::Tick),
-        [Output::Disconnect { connection: 1 }]
-    );
+    assert_eq!(play.step(Input::Tick), [Output::Disconnect { connection: 1 }]);
     assert!(play.events().is_empty());
 }
 
@@ -122,21 +108,9 @@ fn news_of_an_older_connection_is_ignored() {
     play.subscribe();
     let before = play.events().len();
     let event = Box::new(error("Framework has been removed"));
-    assert!(
-        play.step(Input::Event {
-            connection: 1,
-            event
-        })
-        .is_empty()
-    );
+    assert!(play.step(Input::Event { connection: 1, event }).is_empty());
     let reason = "late".to_owned();
-    assert!(
-        play.step(Input::Disconnected {
-            connection: 1,
-            reason
-        })
-        .is_empty()
-    );
+    assert!(play.step(Input::Disconnected { connection: 1, reason }).is_empty());
     assert_eq!(play.events().len(), before);
     assert!(play.machine.is_subscribed());
 }
@@ -147,10 +121,7 @@ fn a_removed_framework_does_not_come_back() {
         let mut play = Play::new(Recorder::default());
         play.tick();
         let outputs = play.receive(error(text));
-        assert_eq!(
-            outputs,
-            [Output::Finished(Ending::Refused(text.to_owned()))]
-        );
+        assert_eq!(outputs, [Output::Finished(Ending::Refused(text.to_owned()))]);
         assert_eq!(play.events(), [Event::Error(text.to_owned())]);
         assert_eq!(play.machine.deadline(), None);
         assert!(play.step(Input::Tick).is_empty());
@@ -163,20 +134,14 @@ fn other_errors_are_told_and_tried_again() {
     play.tick();
     assert!(play.receive(error("Role 'x' is not allowed")).is_empty());
     play.disconnect();
-    assert!(matches!(
-        play.tick()[..],
-        [Output::Connect { connection: 2, .. }]
-    ));
+    assert!(matches!(play.tick()[..], [Output::Connect { connection: 2, .. }]));
 }
 
 #[test]
 fn events_before_subscribed_are_ignored() {
     let mut play = Play::new(Recorder::default());
     play.tick();
-    assert!(
-        play.update(status("a", v1::TaskState::TaskRunning, Some(1)))
-            .is_empty()
-    );
+    assert!(play.update(status("a", v1::TaskState::TaskRunning, Some(1))).is_empty());
     assert!(play.events().is_empty());
 }
 
@@ -184,10 +149,7 @@ fn events_before_subscribed_are_ignored() {
 fn stopping_ends_without_a_call_and_tearing_down_with_the_last_one() {
     let mut play = Play::new(Recorder::default());
     play.subscribe();
-    assert_eq!(
-        play.step(Input::Stop(Stop::Disconnect)),
-        [Output::Finished(Ending::Stopped)]
-    );
+    assert_eq!(play.step(Input::Stop(Stop::Disconnect)), [Output::Finished(Ending::Stopped)]);
 
     let mut play = Play::new(Recorder::default());
     play.subscribe();
@@ -230,20 +192,9 @@ fn calls_without_a_subscription_are_kept_or_dropped_as_their_meaning_allows() {
     assert_eq!(subscribe.suppressed_roles, ["x"]);
     let outputs = play.receive(subscribed());
     let calls = sent(&outputs);
-    assert_eq!(
-        calls[0].kill.as_ref().map(|kill| &kill.task_id),
-        Some(&task_id("k"))
-    );
-    let asked: Vec<_> = calls
-        .iter()
-        .filter_map(|call| call.reconcile.as_ref())
-        .collect();
-    assert!(
-        asked
-            .iter()
-            .flat_map(|call| &call.tasks)
-            .all(|task| task.task_id.value == "k")
-    );
+    assert_eq!(calls[0].kill.as_ref().map(|kill| &kill.task_id), Some(&task_id("k")));
+    let asked: Vec<_> = calls.iter().filter_map(|call| call.reconcile.as_ref()).collect();
+    assert!(asked.iter().flat_map(|call| &call.tasks).all(|task| task.task_id.value == "k"));
 }
 
 #[test]
@@ -266,17 +217,8 @@ fn refused_calls_are_told() {
     let mut play = Play::new(Recorder::default());
     play.subscribe();
     let text = "no".to_owned();
-    play.step(Input::Refused {
-        connection: 1,
-        call: Type::Accept,
-        status: 400,
-        text,
-    });
-    let refused = Event::CallRefused {
-        call: Type::Accept,
-        status: 400,
-        text: "no".to_owned(),
-    };
+    play.step(Input::Refused { connection: 1, call: Type::Accept, status: 400, text });
+    let refused = Event::CallRefused { call: Type::Accept, status: 400, text: "no".to_owned() };
     assert_eq!(play.events().last(), Some(&refused));
 }
 
@@ -294,11 +236,7 @@ fn alarms_ring_once_each_and_in_order() {
     assert_eq!(play.now.since(start), Duration::from_secs(1));
     play.tick();
     assert_eq!(play.now.since(start), Duration::from_secs(2));
-    let ticks = play
-        .events()
-        .iter()
-        .filter(|event| **event == Event::Tick)
-        .count();
+    let ticks = play.events().iter().filter(|event| **event == Event::Tick).count();
     assert_eq!(ticks, 2);
     assert!(play.machine.deadline().unwrap() > start + Duration::from_secs(60));
 }

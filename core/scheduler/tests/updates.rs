@@ -22,10 +22,7 @@ fn an_update_is_delivered_and_acknowledged_once_it_was_seen() {
     assert_eq!(acknowledge.task_id, task_id("a"));
     assert_eq!(acknowledge.agent_id, agent_id("S"));
     assert_eq!(acknowledge.uuid, vec![1; 16]);
-    assert_eq!(
-        calls[0].framework_id.as_ref().map(|id| id.value.as_str()),
-        Some("F")
-    );
+    assert_eq!(calls[0].framework_id.as_ref().map(|id| id.value.as_str()), Some("F"));
     assert_eq!(play.updates().len(), 1);
 }
 
@@ -56,17 +53,11 @@ fn updates_without_uuid_are_never_acknowledged() {
 
 #[test]
 fn explicit_acknowledgements_are_left_to_the_framework() {
-    let mut play = Play::new(Recorder {
-        explicit: true,
-        ..Recorder::default()
-    });
+    let mut play = Play::new(Recorder { explicit: true, ..Recorder::default() });
     play.subscribe();
     let update = status("a", TaskRunning, Some(1));
     assert!(play.update(update.clone()).is_empty());
-    assert!(
-        play.update(update.clone()).is_empty(),
-        "repeated before the framework was done"
-    );
+    assert!(play.update(update.clone()).is_empty(), "repeated before the framework was done");
     let acknowledged = update.clone();
     let outputs = play.act(move |_, context| {
         assert_eq!(context.acknowledge(&acknowledged), Delivery::Sent);
@@ -79,10 +70,7 @@ fn explicit_acknowledgements_are_left_to_the_framework() {
 
 #[test]
 fn an_acknowledgement_made_without_a_subscription_comes_up_again_with_the_update() {
-    let mut play = Play::new(Recorder {
-        explicit: true,
-        ..Recorder::default()
-    });
+    let mut play = Play::new(Recorder { explicit: true, ..Recorder::default() });
     play.subscribe();
     let update = status("a", TaskRunning, Some(1));
     play.update(update.clone());
@@ -113,16 +101,9 @@ fn a_new_subscription_asks_for_everything_and_by_name_for_what_is_not_terminal()
     let calls = sent(&outputs);
     assert!(calls[0].reconcile.as_ref().unwrap().tasks.is_empty());
     let named = &calls[1].reconcile.as_ref().unwrap().tasks;
-    let ids: Vec<&str> = named
-        .iter()
-        .map(|task| task.task_id.value.as_str())
-        .collect();
+    let ids: Vec<&str> = named.iter().map(|task| task.task_id.value.as_str()).collect();
     assert_eq!(ids, ["launched", "running"]);
-    assert!(
-        named
-            .iter()
-            .all(|task| task.agent_id == Some(agent_id("S")))
-    );
+    assert!(named.iter().all(|task| task.agent_id == Some(agent_id("S"))));
 }
 
 #[test]
@@ -139,16 +120,10 @@ fn unanswered_questions_are_asked_again_until_each_was_answered() {
     let calls = sent(&outputs);
     assert_eq!(calls.len(), 1);
     let tasks = &calls[0].reconcile.as_ref().unwrap().tasks;
-    assert_eq!(
-        tasks.iter().map(|task| &task.task_id).collect::<Vec<_>>(),
-        [&task_id("b")]
-    );
+    assert_eq!(tasks.iter().map(|task| &task.task_id).collect::<Vec<_>>(), [&task_id("b")]);
     play.update(answer("b", TaskLost));
     let next = play.machine.deadline().unwrap().since(play.now);
-    assert!(
-        next > Duration::from_secs(60),
-        "only the heartbeat is waited for"
-    );
+    assert!(next > Duration::from_secs(60), "only the heartbeat is waited for");
     assert_eq!(play.updates().len(), 2);
 }
 
@@ -172,9 +147,7 @@ fn many_tasks_are_asked_for_in_several_calls() {
 #[test]
 fn a_successor_of_another_process_asks_for_all_tasks() {
     let mut subscription = orrery_scheduler::Subscription::default();
-    subscription.framework_info.id = Some(v1::FrameworkId {
-        value: "F".to_owned(),
-    });
+    subscription.framework_info.id = Some(v1::FrameworkId { value: "F".to_owned() });
     let mut play = Play::with(subscription, Recorder::default());
     assert_eq!(kinds(&play.subscribe()), [Type::Reconcile]);
     play.update(answer("unheard", TaskRunning));
@@ -189,10 +162,7 @@ fn what_the_framework_asks_itself_is_answered_to_it_even_without_news() {
     play.update(answer("a", TaskRunning));
     assert_eq!(play.updates().len(), 1);
     let outputs = play.act(|_, context| {
-        let task = v1::scheduler::call::reconcile::Task {
-            task_id: task_id("a"),
-            agent_id: None,
-        };
+        let task = v1::scheduler::call::reconcile::Task { task_id: task_id("a"), agent_id: None };
         context.reconcile(vec![task]);
     });
     assert_eq!(kinds(&outputs), [Type::Reconcile]);

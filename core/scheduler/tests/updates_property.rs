@@ -65,11 +65,7 @@ fn agent_tasks() -> Vec<AgentTask> {
             .iter()
             .enumerate()
             .map(|(index, state)| status(&id, *state, Some((number * 16 + index + 1) as u8)));
-        AgentTask {
-            updates: updates.collect(),
-            id,
-            acknowledged: 0,
-        }
+        AgentTask { updates: updates.collect(), id, acknowledged: 0 }
     };
     (0..TASKS).map(task).collect()
 }
@@ -84,11 +80,7 @@ impl World {
     fn new() -> Self {
         let mut play = Play::new(Recorder::default());
         play.subscribe();
-        Self {
-            play,
-            tasks: agent_tasks(),
-            killed: BTreeSet::new(),
-        }
+        Self { play, tasks: agent_tasks(), killed: BTreeSet::new() }
     }
 
     fn apply(&mut self, step: Step) {
@@ -96,11 +88,7 @@ impl World {
             Step::Send { task, arrives } => self.send(task, arrives),
             Step::Answer { task } => {
                 let task = &self.tasks[task];
-                let known = task
-                    .updates
-                    .get(task.acknowledged)
-                    .or(task.updates.last())
-                    .unwrap();
+                let known = task.updates.get(task.acknowledged).or(task.updates.last()).unwrap();
                 let reply = answer(&task.id, known.state());
                 let outputs = self.play.update(reply);
                 assert!(!kinds(&outputs).contains(&Type::Acknowledge));
@@ -120,10 +108,7 @@ impl World {
             }
             Step::Tick => {
                 let outputs = self.play.tick();
-                if outputs
-                    .iter()
-                    .any(|output| matches!(output, Output::Disconnect { .. }))
-                {
+                if outputs.iter().any(|output| matches!(output, Output::Disconnect { .. })) {
                     self.resubscribe();
                 }
             }
@@ -140,11 +125,7 @@ impl World {
             .iter()
             .filter_map(|call| call.acknowledge.as_ref().map(|call| call.uuid.clone()))
             .collect();
-        assert_eq!(
-            uuids,
-            [update.uuid.clone().unwrap()],
-            "each update is acknowledged once"
-        );
+        assert_eq!(uuids, [update.uuid.clone().unwrap()], "each update is acknowledged once");
         if arrives {
             task.acknowledged += 1;
         }
@@ -162,14 +143,8 @@ impl World {
     }
 
     fn is_terminal(&self, id: &str) -> bool {
-        let states = self
-            .play
-            .updates()
-            .into_iter()
-            .filter(|update| update.task_id.value == id);
-        states
-            .into_iter()
-            .any(|update| update.state() == TaskFinished)
+        let states = self.play.updates().into_iter().filter(|update| update.task_id.value == id);
+        states.into_iter().any(|update| update.state() == TaskFinished)
     }
 
     /// What the framework saw of each task's own updates, and each task's terminal states.
@@ -186,28 +161,13 @@ impl World {
             }
         }
         for task in &self.tasks {
-            let sent: Vec<_> = task
-                .updates
-                .iter()
-                .filter_map(|u| u.uuid.as_ref())
-                .collect();
+            let sent: Vec<_> = task.updates.iter().filter_map(|u| u.uuid.as_ref()).collect();
             let seen = seen.remove(task.id.as_str()).unwrap_or_default();
-            assert_eq!(
-                seen[..],
-                sent[..seen.len()],
-                "in order, each once, none left out"
-            );
+            assert_eq!(seen[..], sent[..seen.len()], "in order, each once, none left out");
             // A terminal update may have been told by the master's answer before.
-            assert!(
-                seen.len() + 1 >= task.acknowledged,
-                "an acknowledged update was seen"
-            );
+            assert!(seen.len() + 1 >= task.acknowledged, "an acknowledged update was seen");
             let endings = endings.remove(task.id.as_str()).unwrap_or_default();
-            assert!(
-                endings.len() <= 1,
-                "{} ended more than once: {endings:?}",
-                task.id
-            );
+            assert!(endings.len() <= 1, "{} ended more than once: {endings:?}", task.id);
         }
     }
 }

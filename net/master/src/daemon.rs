@@ -197,7 +197,11 @@ impl Shared {
         }
     }
 
-    async fn serve_link(self: Arc<Self>, link: LinkId, mut receiver: LinkReceiver<link::FromAgent>) {
+    async fn serve_link(
+        self: Arc<Self>,
+        link: LinkId,
+        mut receiver: LinkReceiver<link::FromAgent>,
+    ) {
         while let Some(message) = receiver.receive().await {
             let Some(body) = message.body else { continue };
             if self.feeder.feed(Input::AgentMessage { link, body: Box::new(body) }).await.is_err() {

@@ -127,9 +127,8 @@ pub async fn start(runtime: Runtime, options: Options) -> Result<Running, StartE
     tasks.push(runtime.spawn("master", async move { drop(driving.await) }).abort_on_drop());
 
     let feeder = shared.feeder.clone();
-    let storing = registry_file.run(change_queue, async move |ticket| {
-        feeder.feed(Input::Stored { ticket }).await.is_ok()
-    });
+    let storing = registry_file
+        .run(change_queue, async move |ticket| feeder.feed(Input::Stored { ticket }).await.is_ok());
     let store = async move {
         if let Err(error) = storing.await {
             tracing::error!(%error, "the registry cannot be stored");

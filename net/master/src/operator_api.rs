@@ -41,8 +41,8 @@ async fn answer(
         return Err(respond::method_not_allowed(&[Method::POST], request.method()));
     }
     let (parts, body) = request.into_parts();
-    let content_type = media::content_type_of(&parts.headers, &MEDIA_TYPES)
-        .map_err(|error| error.response())?;
+    let content_type =
+        media::content_type_of(&parts.headers, &MEDIA_TYPES).map_err(|error| error.response())?;
     let body = body.collect(limits::BODY).await.map_err(|error| error.response())?;
     let bad_request = |text: String| respond::text(StatusCode::BAD_REQUEST, text);
     let call: master::Call = media::decode(content_type, &body).map_err(bad_request)?;
@@ -86,10 +86,8 @@ fn look(
     kind: CallType,
     now: orrery_runtime::Now,
 ) -> Option<master::Response> {
-    let response = |kind: AnswerType| master::Response {
-        r#type: Some(kind as i32),
-        ..Default::default()
-    };
+    let response =
+        |kind: AnswerType| master::Response { r#type: Some(kind as i32), ..Default::default() };
     Some(match kind {
         CallType::GetHealth => master::Response {
             get_health: Some(answers::GetHealth { healthy: true }),
@@ -198,9 +196,10 @@ fn get_agents(master: &Master) -> answers::GetAgents {
 
 fn get_frameworks(master: &Master) -> answers::GetFrameworks {
     let framework = |key, framework: &Framework| {
-        let offers = framework.offers.iter().filter_map(|number| {
-            Some(master.offer_message(*number, master.offers().get(number)?))
-        });
+        let offers = framework
+            .offers
+            .iter()
+            .filter_map(|number| Some(master.offer_message(*number, master.offers().get(number)?)));
         answers::get_frameworks::Framework {
             framework_info: framework.info.clone(),
             active: framework.is_active(),

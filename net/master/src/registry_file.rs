@@ -27,7 +27,9 @@ pub enum RegistryError {
         source: io::Error,
     },
     /// The file holds something else.
-    #[error("registry {path} is damaged: {text}; restore it from a copy or remove it to start anew")]
+    #[error(
+        "registry {path} is damaged: {text}; restore it from a copy or remove it to start anew"
+    )]
     Damaged {
         /// The file.
         path: PathBuf,

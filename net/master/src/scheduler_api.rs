@@ -27,8 +27,8 @@ async fn answer(shared: Arc<Shared>, request: Request) -> Result<Response, Respo
         return Err(respond::method_not_allowed(&[Method::POST], request.method()));
     }
     let (parts, body) = request.into_parts();
-    let content_type = media::content_type_of(&parts.headers, &MEDIA_TYPES)
-        .map_err(|error| error.response())?;
+    let content_type =
+        media::content_type_of(&parts.headers, &MEDIA_TYPES).map_err(|error| error.response())?;
     let body = body.collect(limits::BODY).await.map_err(|error| error.response())?;
     let call: Call = media::decode(content_type, &body)
         .map_err(|error| respond::text(StatusCode::BAD_REQUEST, error))?;

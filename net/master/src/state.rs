@@ -71,7 +71,8 @@ pub(crate) fn slaves(master: &Master, query: &Query) -> Value {
     let agents = agents.map(|(key, agent)| {
         let mut object = agent_object(master, key, agent);
         let total = &agent.total;
-        object.insert("reserved_resources_full".into(), reserved(total, objects::resources_in_full));
+        object
+            .insert("reserved_resources_full".into(), reserved(total, objects::resources_in_full));
         for (name, resources) in [
             ("unreserved_resources_full", total.unreserved()),
             ("used_resources_full", master.used(key)),

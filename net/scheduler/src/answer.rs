@@ -52,11 +52,7 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Option<(Answer, usize)>, AnswerError
 }
 
 fn incomplete<T>(bytes: &[u8]) -> Result<Option<T>, AnswerError> {
-    if bytes.len() > LONGEST {
-        Err(AnswerError::TooLong)
-    } else {
-        Ok(None)
-    }
+    if bytes.len() > LONGEST { Err(AnswerError::TooLong) } else { Ok(None) }
 }
 
 type Body = (Vec<u8>, usize);
@@ -70,19 +66,14 @@ fn parse_body(
         return Ok(Some((Vec::new(), 0)));
     }
     if let Some(codings) = header(headers, "transfer-encoding") {
-        let last = codings
-            .rsplit(|byte| *byte == b',')
-            .next()
-            .unwrap_or_default();
+        let last = codings.rsplit(|byte| *byte == b',').next().unwrap_or_default();
         if last.trim_ascii().eq_ignore_ascii_case(b"chunked") {
             return parse_chunks(body);
         }
         return Err(AnswerError::NoLength);
     }
     let length = header(headers, "content-length").ok_or(AnswerError::NoLength)?;
-    let number = std::str::from_utf8(length)
-        .ok()
-        .and_then(|text| text.trim().parse().ok());
+    let number = std::str::from_utf8(length).ok().and_then(|text| text.trim().parse().ok());
     let wrong = || AnswerError::Length(String::from_utf8_lossy(length).into_owned());
     let length: usize = number.ok_or_else(wrong)?;
     if length > LONGEST {
@@ -92,10 +83,7 @@ fn parse_body(
 }
 
 fn header<'a>(headers: &[httparse::Header<'a>], name: &str) -> Option<&'a [u8]> {
-    headers
-        .iter()
-        .find(|header| header.name.eq_ignore_ascii_case(name))
-        .map(|header| header.value)
+    headers.iter().find(|header| header.name.eq_ignore_ascii_case(name)).map(|header| header.value)
 }
 
 fn parse_chunks(bytes: &[u8]) -> Result<Option<Body>, AnswerError> {
@@ -159,10 +147,7 @@ mod tests {
     fn answers_stand_one_after_the_other() {
         let two = format!("{ACCEPTED}{CHUNKED}");
         assert_eq!(whole(&two), (202, String::new(), ACCEPTED.len()));
-        assert_eq!(
-            whole(&two[ACCEPTED.len()..]),
-            (400, "no well".to_owned(), CHUNKED.len())
-        );
+        assert_eq!(whole(&two[ACCEPTED.len()..]), (400, "no well".to_owned(), CHUNKED.len()));
     }
 
     #[test]
@@ -190,10 +175,7 @@ mod tests {
         let cases = [
             ("SSH-2.0-OpenSSH\r\n\r\n", None),
             ("HTTP/1.1 200 OK\r\n\r\nabc", Some(AnswerError::NoLength)),
-            (
-                "HTTP/1.1 200 OK\r\nContent-Length: 99999999\r\n\r\n",
-                Some(AnswerError::TooLong),
-            ),
+            ("HTTP/1.1 200 OK\r\nContent-Length: 99999999\r\n\r\n", Some(AnswerError::TooLong)),
             (
                 "HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",
                 Some(AnswerError::Length("-1".to_owned())),

@@ -38,13 +38,7 @@ impl<F: Framework> Carrier<F> {
         options: Options,
         feeder: Feeder<SchedulerMachine<F>>,
     ) -> Self {
-        Self {
-            runtime,
-            options,
-            feeder,
-            attempts: 0,
-            current: None,
-        }
+        Self { runtime, options, feeder, attempts: 0, current: None }
     }
 
     pub(crate) fn carry(&mut self, output: Output) -> ControlFlow<()> {
@@ -67,10 +61,7 @@ impl<F: Framework> Carrier<F> {
 
     /// Waits until the last calls were answered, but not for long.
     pub(crate) async fn flush(self) {
-        let Some(Current {
-            calls, done, task, ..
-        }) = self.current
-        else {
+        let Some(Current { calls, done, task, .. }) = self.current else {
             return;
         };
         drop(calls);
@@ -80,9 +71,7 @@ impl<F: Framework> Carrier<F> {
     }
 
     fn of(&self, connection: u64) -> Option<&Current> {
-        self.current
-            .as_ref()
-            .filter(|current| current.number == connection)
+        self.current.as_ref().filter(|current| current.number == connection)
     }
 
     fn connect(&mut self, number: u64, call: orrery_api::v1::scheduler::Call) {
@@ -103,12 +92,7 @@ impl<F: Framework> Carrier<F> {
             // Nobody listens unless the session is over.
             let _ = ended.send(());
         });
-        self.current = Some(Current {
-            number,
-            calls,
-            done,
-            task: task.abort_on_drop(),
-        });
+        self.current = Some(Current { number, calls, done, task: task.abort_on_drop() });
     }
 
     /// The masters in turn. Without any there is nobody to connect to, which the network says.
@@ -116,9 +100,6 @@ impl<F: Framework> Carrier<F> {
         let masters = &self.options.masters;
         let index = self.attempts.checked_rem(masters.len()).unwrap_or_default();
         self.attempts = self.attempts.wrapping_add(1);
-        masters
-            .get(index)
-            .cloned()
-            .unwrap_or_else(|| Address::new("", 0))
+        masters.get(index).cloned().unwrap_or_else(|| Address::new("", 0))
     }
 }

@@ -78,25 +78,18 @@ impl<F: Framework> Attempt<F> {
     /// Subscribes and carries events and calls until something breaks or the calls' sender is
     /// gone and all of them were answered.
     pub(crate) async fn run(self, subscribe: Call) {
-        let Self {
-            feeder, connection, ..
-        } = &self;
+        let Self { feeder, connection, .. } = &self;
         let (feeder, connection) = (feeder.clone(), *connection);
         if let Err(broken) = self.subscribe_and_carry(subscribe).await {
             let reason = broken.to_string();
             // Nobody wants to know once the session is over.
-            let _ = feeder
-                .feed(Input::Disconnected { connection, reason })
-                .await;
+            let _ = feeder.feed(Input::Disconnected { connection, reason }).await;
         }
     }
 
     async fn subscribe_and_carry(mut self, subscribe: Call) -> Result<(), Broken> {
         let response = self.subscribe(&subscribe).await?;
-        let stream_id = response
-            .headers()
-            .get(STREAM_ID)
-            .and_then(|id| id.to_str().ok());
+        let stream_id = response.headers().get(STREAM_ID).and_then(|id| id.to_str().ok());
         let stream_id = stream_id.ok_or(Broken::NoStreamId)?.to_owned();
         let (sender, refusals) = mpsc::channel(REFUSALS);
         let pipeline = Pipeline {
@@ -157,10 +150,7 @@ impl<F: Framework> Attempt<F> {
     }
 
     async fn refused(&self, status: u16, body: ResponseBody) -> Broken {
-        let text = self
-            .runtime
-            .timeout(TEXT_TIME, body.collect(TEXT_BYTES))
-            .await;
+        let text = self.runtime.timeout(TEXT_TIME, body.collect(TEXT_BYTES)).await;
         let text = text.and_then(Result::ok).unwrap_or_default();
         let refused = Input::Refused {
             connection: self.connection,
@@ -182,16 +172,7 @@ async fn tell_refusals<F: Framework>(
     mut refusals: mpsc::Receiver<Refusal>,
 ) -> std::convert::Infallible {
     while let Some(Refusal { call, status, text }) = refusals.recv().await {
-        if feeder
-            .feed(Input::Refused {
-                connection,
-                call,
-                status,
-                text,
-            })
-            .await
-            .is_err()
-        {
+        if feeder.feed(Input::Refused { connection, call, status, text }).await.is_err() {
             break;
         }
     }
@@ -230,10 +211,7 @@ impl<F: Framework> Events<F> {
             wire_log::received(&self.stream_id, &event);
             self.gauge.low().await;
             let connection = self.connection;
-            let input = Input::Event {
-                connection,
-                event: Box::new(event),
-            };
+            let input = Input::Event { connection, event: Box::new(event) };
             if self.feeder.feed(input).await.is_err() {
                 // The session is over; the last calls are still on their way beside this.
                 std::future::pending::<()>().await;

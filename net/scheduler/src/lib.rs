@@ -72,10 +72,7 @@ pub struct Scheduler<F: Framework> {
 
 impl<F: Framework> std::fmt::Debug for Scheduler<F> {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter
-            .debug_struct("Scheduler")
-            .field("options", &self.options)
-            .finish_non_exhaustive()
+        formatter.debug_struct("Scheduler").field("options", &self.options).finish_non_exhaustive()
     }
 }
 
@@ -90,36 +87,18 @@ impl<F: Framework> Scheduler<F> {
         let generator = runtime.random.generator();
         let machine = SchedulerMachine::new(subscription, framework, generator);
         let (driver, feeder) = Driver::new(machine, INPUTS);
-        let handle = Handle {
-            feeder: feeder.clone(),
-        };
-        (
-            Self {
-                runtime,
-                options,
-                driver,
-                feeder,
-            },
-            handle,
-        )
+        let handle = Handle { feeder: feeder.clone() };
+        (Self { runtime, options, driver, feeder }, handle)
     }
 
     /// Runs until the session ends, as [`run`] does.
     pub async fn run(self) -> Outcome<F> {
-        let Self {
-            runtime,
-            options,
-            driver,
-            feeder,
-        } = self;
+        let Self { runtime, options, driver, feeder } = self;
         let mut carrier = Carrier::new(runtime.clone(), options, feeder);
         let machine = driver.run(runtime, |output| carrier.carry(output)).await;
         carrier.flush().await;
         let ending = machine.ending().cloned().unwrap_or(Ending::Stopped);
-        Outcome {
-            framework: machine.into_framework(),
-            ending,
-        }
+        Outcome { framework: machine.into_framework(), ending }
     }
 }
 
@@ -130,9 +109,7 @@ pub struct Handle<F: Framework> {
 
 impl<F: Framework> Clone for Handle<F> {
     fn clone(&self) -> Self {
-        Self {
-            feeder: self.feeder.clone(),
-        }
+        Self { feeder: self.feeder.clone() }
     }
 }
 
@@ -177,8 +154,6 @@ impl<F: Framework> Handle<F> {
         &self,
         look: impl FnOnce(&F) -> T + Send + 'static,
     ) -> Result<T, Stopped> {
-        self.feeder
-            .inspect(|machine| look(machine.framework()))
-            .await
+        self.feeder.inspect(|machine| look(machine.framework())).await
     }
 }

@@ -103,13 +103,7 @@ impl Pipeline {
             buffer: Vec::new(),
         };
         let mut reading = pin!(read_answers(read_half, receiver, &self.refusals));
-        let mut writing = pin!(write_calls(
-            write_half,
-            encoder,
-            &mut self.calls,
-            pending,
-            sender
-        ));
+        let mut writing = pin!(write_calls(write_half, encoder, &mut self.calls, pending, sender));
         tokio::select! {
             biased;
             end = &mut reading => end,
@@ -188,10 +182,7 @@ async fn read_answers(
     mut sent: mpsc::Receiver<call::Type>,
     refusals: &mpsc::Sender<Refusal>,
 ) -> Result<End, PipelineError> {
-    let mut reader = Reader {
-        stream,
-        buffer: BytesMut::with_capacity(16 << 10),
-    };
+    let mut reader = Reader { stream, buffer: BytesMut::with_capacity(16 << 10) };
     loop {
         let call = tokio::select! {
             biased;
@@ -210,13 +201,7 @@ async fn read_answers(
             status @ (307 | 503) => return Err(PipelineError::NotLeading(status)),
             status => {
                 // The session is over when nobody listens; the answer is then of no use.
-                let _ = refusals
-                    .send(Refusal {
-                        call,
-                        status,
-                        text: answer.text,
-                    })
-                    .await;
+                let _ = refusals.send(Refusal { call, status, text: answer.text }).await;
             }
         }
     }

@@ -35,22 +35,11 @@ pub(crate) struct Gauge {
 
 pub(crate) fn queue() -> (CallSender, CallReceiver, Gauge) {
     let (sender, receiver) = mpsc::unbounded_channel();
-    let level = Arc::new(Level {
-        waiting: AtomicUsize::new(0),
-        sunk: Notify::new(),
-    });
-    let gauge = Gauge {
-        level: level.clone(),
-    };
+    let level = Arc::new(Level { waiting: AtomicUsize::new(0), sunk: Notify::new() });
+    let gauge = Gauge { level: level.clone() };
     (
-        CallSender {
-            calls: sender,
-            level: level.clone(),
-        },
-        CallReceiver {
-            calls: receiver,
-            level,
-        },
+        CallSender { calls: sender, level: level.clone() },
+        CallReceiver { calls: receiver, level },
         gauge,
     )
 }
@@ -97,10 +86,7 @@ mod tests {
 
     fn ready<T>(future: impl Future<Output = T>) -> Option<T> {
         let mut future = std::pin::pin!(future);
-        match future
-            .as_mut()
-            .poll(&mut Context::from_waker(Waker::noop()))
-        {
+        match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(value) => Some(value),
             Poll::Pending => None,
         }

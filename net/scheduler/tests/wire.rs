@@ -25,10 +25,9 @@ fn stream_or_accept(call: &orrery_api::v1::scheduler::Call) -> Reply {
 
 #[tokio::test]
 async fn a_session_in_both_encodings() {
-    for (encoding, media_type) in [
-        (Encoding::Json, MediaType::Json),
-        (Encoding::Protobuf, MediaType::Protobuf),
-    ] {
+    for (encoding, media_type) in
+        [(Encoding::Json, MediaType::Json), (Encoding::Protobuf, MediaType::Protobuf)]
+    {
         let runtime = runtime();
         let mut master = Master::start(&runtime, stream_or_accept).await;
         let framework = Closure(|context: &mut Context<'_>, event| {
@@ -36,10 +35,7 @@ async fn a_session_in_both_encodings() {
                 context.teardown();
             }
         });
-        let options = Options {
-            encoding,
-            ..options(&master.address)
-        };
+        let options = Options { encoding, ..options(&master.address) };
         let outcome = run(runtime, options, framework).await;
         assert_eq!(outcome.ending, Ending::TornDown);
         let subscribe = master.expect(Type::Subscribe).await;
@@ -104,10 +100,7 @@ async fn masters_are_tried_in_turn_until_one_is_ready() {
     let mut options = options(&starting.address);
     options.masters.push(ready.address.clone());
     let framework = Closure(|context: &mut Context<'_>, event| {
-        assert!(
-            !matches!(event, Event::CallRefused { .. }),
-            "503 is no refusal"
-        );
+        assert!(!matches!(event, Event::CallRefused { .. }), "503 is no refusal");
         if let Event::Update(_) = event {
             context.stop();
         }
@@ -132,26 +125,13 @@ async fn refusals_are_told_with_their_text_and_do_not_end_the_session() {
             context.suppress(&[]);
         }
         Event::CallRefused { call, status, text } => {
-            assert_eq!(
-                (call, status, text.as_str()),
-                (Type::Revive, 400, "no such role")
-            );
+            assert_eq!((call, status, text.as_str()), (Type::Revive, 400, "no such role"));
             context.teardown();
         }
         other => panic!("{other:?}"),
     });
-    assert_eq!(
-        run(runtime, options(&master.address), framework)
-            .await
-            .ending,
-        Ending::TornDown
-    );
-    for kind in [
-        Type::Subscribe,
-        Type::Revive,
-        Type::Suppress,
-        Type::Teardown,
-    ] {
+    assert_eq!(run(runtime, options(&master.address), framework).await.ending, Ending::TornDown);
+    for kind in [Type::Subscribe, Type::Revive, Type::Suppress, Type::Teardown] {
         master.expect(kind).await;
     }
 }
@@ -161,21 +141,12 @@ async fn a_refused_subscription_is_told() {
     let runtime = runtime();
     let master = Master::start(&runtime, |_| Reply::Status(403, "not you")).await;
     let framework = Closure(|context: &mut Context<'_>, event| match event {
-        Event::CallRefused {
-            call: Type::Subscribe,
-            status: 403,
-            text,
-        } if text == "not you" => {
+        Event::CallRefused { call: Type::Subscribe, status: 403, text } if text == "not you" => {
             context.stop();
         }
         other => panic!("{other:?}"),
     });
-    assert_eq!(
-        run(runtime, options(&master.address), framework)
-            .await
-            .ending,
-        Ending::Stopped
-    );
+    assert_eq!(run(runtime, options(&master.address), framework).await.ending, Ending::Stopped);
 }
 
 #[tokio::test]
@@ -194,27 +165,16 @@ async fn a_lost_stream_leads_to_a_new_subscription_with_the_same_id() {
     });
     master.expect(Type::Subscribe).await;
     let stream = master.streams.recv().await.unwrap();
-    stream
-        .try_send(record(MediaType::Protobuf, &update("t", 1)))
-        .unwrap();
+    stream.try_send(record(MediaType::Protobuf, &update("t", 1))).unwrap();
     master.expect(Type::Acknowledge).await;
-    handle
-        .act(|_, context| context.kill(&task_id(1), None))
-        .await
-        .unwrap();
+    handle.act(|_, context| context.kill(&task_id(1), None)).await.unwrap();
     master.expect(Type::Kill).await;
     drop(stream);
     let again = master.expect(Type::Subscribe).await;
     assert_eq!(again.call.framework_id.unwrap().value, "F");
     master.expect(Type::Kill).await;
     master.expect(Type::Reconcile).await;
-    assert!(
-        events
-            .lock()
-            .unwrap()
-            .iter()
-            .any(|event| matches!(event, Event::Disconnected { .. }))
-    );
+    assert!(events.lock().unwrap().iter().any(|event| matches!(event, Event::Disconnected { .. })));
     handle.stop(Stop::Disconnect).await.unwrap();
     assert_eq!(ended.await, Ok(Ending::Stopped));
     assert!(handle.stop(Stop::Disconnect).await.is_err());
@@ -228,17 +188,13 @@ async fn read_request(stream: &mut (impl AsyncReadExt + Unpin)) -> String {
         if let Some((head, body)) = text.split_once("\r\n\r\n") {
             let length = head.lines().find_map(|line| {
                 let (name, value) = line.split_once(':')?;
-                name.eq_ignore_ascii_case("content-length")
-                    .then(|| value.trim().to_owned())
+                name.eq_ignore_ascii_case("content-length").then(|| value.trim().to_owned())
             });
             if length.is_some_and(|length| body.len() >= length.parse().unwrap()) {
                 return text;
             }
         }
-        assert!(
-            stream.read_buf(&mut bytes).await.unwrap() > 0,
-            "the request ended early"
-        );
+        assert!(stream.read_buf(&mut bytes).await.unwrap() > 0, "the request ended early");
     }
 }
 
@@ -248,10 +204,7 @@ async fn accept_subscription(listener: &mut dyn Listener) -> Box<dyn ByteStream>
     read_request(&mut stream).await;
     let record = record(MediaType::Json, &subscribed());
     let head = "HTTP/1.1 200 OK\r\nMesos-Stream-Id: s\r\nTransfer-Encoding: chunked\r\n";
-    let head = format!(
-        "{head}Content-Type: application/json\r\n\r\n{:x}\r\n",
-        record.len()
-    );
+    let head = format!("{head}Content-Type: application/json\r\n\r\n{:x}\r\n", record.len());
     stream.write_all(head.as_bytes()).await.unwrap();
     stream.write_all(&record).await.unwrap();
     stream.write_all(b"\r\n").await.unwrap();
@@ -261,21 +214,14 @@ async fn accept_subscription(listener: &mut dyn Listener) -> Box<dyn ByteStream>
 #[tokio::test]
 async fn a_call_whose_answer_is_lost_ends_the_subscription() {
     let runtime = runtime();
-    let mut listener = runtime
-        .network
-        .listen(([127, 0, 0, 1], 0).into())
-        .await
-        .unwrap();
+    let mut listener = runtime.network.listen(([127, 0, 0, 1], 0).into()).await.unwrap();
     let address = Address::from(listener.local_address());
     let framework = Closure(|context: &mut Context<'_>, event| {
         if let Event::Subscribed { .. } = event {
             context.revive(&[]);
         }
     });
-    let options = Options {
-        encoding: Encoding::Json,
-        ..options(&address)
-    };
+    let options = Options { encoding: Encoding::Json, ..options(&address) };
     let (scheduler, _handle) = Scheduler::new(runtime.clone(), options, framework);
     let running = runtime.spawn("framework", async move {
         scheduler.run().await;
@@ -284,39 +230,22 @@ async fn a_call_whose_answer_is_lost_ends_the_subscription() {
     let mut stream = accept_subscription(listener.as_mut()).await;
     let mut calls = listener.accept().await.unwrap().stream;
     let request = read_request(&mut calls).await;
-    assert!(
-        request.contains("REVIVE") && request.contains("Mesos-Stream-Id: s\r\n"),
-        "{request}"
-    );
+    assert!(request.contains("REVIVE") && request.contains("Mesos-Stream-Id: s\r\n"), "{request}");
     drop(calls);
     // Whether the call took effect cannot be known: the framework subscribes again.
     let mut again = listener.accept().await.unwrap().stream;
     let request = read_request(&mut again).await;
-    assert!(
-        request.contains(r#""framework_id":{"value":"F"}"#),
-        "{request}"
-    );
-    assert_eq!(
-        stream.read(&mut [0; 16]).await.unwrap_or(0),
-        0,
-        "the old stream is closed"
-    );
+    assert!(request.contains(r#""framework_id":{"value":"F"}"#), "{request}");
+    assert_eq!(stream.read(&mut [0; 16]).await.unwrap_or(0), 0, "the old stream is closed");
 }
 
 #[tokio::test]
 async fn an_idle_connection_that_the_master_closes_is_made_anew() {
     let runtime = runtime();
-    let mut listener = runtime
-        .network
-        .listen(([127, 0, 0, 1], 0).into())
-        .await
-        .unwrap();
+    let mut listener = runtime.network.listen(([127, 0, 0, 1], 0).into()).await.unwrap();
     let address = Address::from(listener.local_address());
     let (_, framework) = recorder();
-    let options = Options {
-        encoding: Encoding::Json,
-        ..options(&address)
-    };
+    let options = Options { encoding: Encoding::Json, ..options(&address) };
     let (scheduler, handle) = Scheduler::new(runtime.clone(), options, framework);
     let running = runtime.spawn("framework", async move {
         scheduler.run().await;
@@ -324,23 +253,17 @@ async fn an_idle_connection_that_the_master_closes_is_made_anew() {
     let _running = running.abort_on_drop();
     let _stream = accept_subscription(listener.as_mut()).await;
     // Calls need a subscription, which is there once the machine says so.
-    while !handle
-        .act(|_, context| context.is_subscribed())
-        .await
-        .unwrap()
-    {
+    while !handle.act(|_, context| context.is_subscribed()).await.unwrap() {
         tokio::task::yield_now().await;
     }
     for expected in ["REVIVE", "SUPPRESS"] {
         let suppress = expected == "SUPPRESS";
         handle
-            .act(move |_, context| {
-                if suppress {
-                    context.suppress(&[])
-                } else {
-                    context.revive(&[])
-                }
-            })
+            .act(
+                move |_, context| {
+                    if suppress { context.suppress(&[]) } else { context.revive(&[]) }
+                },
+            )
             .await
             .unwrap();
         let mut calls = listener.accept().await.unwrap().stream;

@@ -147,10 +147,8 @@ impl Cluster {
     pub fn subscribe(&mut self, info: v1::FrameworkInfo) -> Scheduler {
         let connection = ConnectionId(self.next_id());
         let stream_id = format!("stream-{}", connection.0);
-        let subscribe = Box::new(scheduler::call::Subscribe {
-            framework_info: info,
-            ..Default::default()
-        });
+        let subscribe =
+            Box::new(scheduler::call::Subscribe { framework_info: info, ..Default::default() });
         self.feed(Input::Subscribe { connection, stream_id: stream_id.clone(), subscribe });
         let subscribed =
             self.events[&connection].iter().find_map(|event| event.subscribed.as_ref());
@@ -200,11 +198,14 @@ impl Cluster {
             operations: vec![operation],
             filters: None,
         };
-        let answer = self.call(scheduler, scheduler::Call {
-            r#type: Some(scheduler::call::Type::Accept as i32),
-            accept: Some(accept),
-            ..Default::default()
-        });
+        let answer = self.call(
+            scheduler,
+            scheduler::Call {
+                r#type: Some(scheduler::call::Type::Accept as i32),
+                accept: Some(accept),
+                ..Default::default()
+            },
+        );
         assert_eq!(answer, Answer::Accepted);
     }
 
@@ -213,11 +214,14 @@ impl Cluster {
             offer_ids: offer_ids(offers),
             filters: Some(v1::Filters { refuse_seconds: Some(refuse_seconds) }),
         };
-        self.call(scheduler, scheduler::Call {
-            r#type: Some(scheduler::call::Type::Decline as i32),
-            decline: Some(decline),
-            ..Default::default()
-        });
+        self.call(
+            scheduler,
+            scheduler::Call {
+                r#type: Some(scheduler::call::Type::Decline as i32),
+                decline: Some(decline),
+                ..Default::default()
+            },
+        );
     }
 
     pub fn kill(&mut self, scheduler: &Scheduler, task_id: &str) {
@@ -225,11 +229,14 @@ impl Cluster {
             task_id: v1::TaskId { value: task_id.to_owned() },
             ..Default::default()
         };
-        self.call(scheduler, scheduler::Call {
-            r#type: Some(scheduler::call::Type::Kill as i32),
-            kill: Some(kill),
-            ..Default::default()
-        });
+        self.call(
+            scheduler,
+            scheduler::Call {
+                r#type: Some(scheduler::call::Type::Kill as i32),
+                kill: Some(kill),
+                ..Default::default()
+            },
+        );
     }
 
     pub fn acknowledge(&mut self, scheduler: &Scheduler, status: &v1::TaskStatus) {
@@ -238,11 +245,14 @@ impl Cluster {
             task_id: status.task_id.clone(),
             uuid: status.uuid.clone().unwrap_or_default(),
         };
-        self.call(scheduler, scheduler::Call {
-            r#type: Some(scheduler::call::Type::Acknowledge as i32),
-            acknowledge: Some(acknowledge),
-            ..Default::default()
-        });
+        self.call(
+            scheduler,
+            scheduler::Call {
+                r#type: Some(scheduler::call::Type::Acknowledge as i32),
+                acknowledge: Some(acknowledge),
+                ..Default::default()
+            },
+        );
     }
 
     pub fn reconcile(&mut self, scheduler: &Scheduler, tasks: &[(&str, Option<&str>)]) {
@@ -253,11 +263,14 @@ impl Cluster {
                 agent_id: agent.map(|agent| v1::AgentId { value: agent.to_owned() }),
             })
             .collect();
-        self.call(scheduler, scheduler::Call {
-            r#type: Some(scheduler::call::Type::Reconcile as i32),
-            reconcile: Some(scheduler::call::Reconcile { tasks }),
-            ..Default::default()
-        });
+        self.call(
+            scheduler,
+            scheduler::Call {
+                r#type: Some(scheduler::call::Type::Reconcile as i32),
+                reconcile: Some(scheduler::call::Reconcile { tasks }),
+                ..Default::default()
+            },
+        );
     }
 
     // === agents ===
@@ -306,13 +319,16 @@ impl Cluster {
             uuid: Some(uuid.clone()),
             ..Default::default()
         };
-        self.agent_says(link, from_agent::Body::StatusUpdate(link::StatusUpdate {
-            framework_id: Some(v1::FrameworkId { value: framework.to_owned() }),
-            status: Some(status),
-            uuid,
-            latest_state: state as i32,
-            ..Default::default()
-        }));
+        self.agent_says(
+            link,
+            from_agent::Body::StatusUpdate(link::StatusUpdate {
+                framework_id: Some(v1::FrameworkId { value: framework.to_owned() }),
+                status: Some(status),
+                uuid,
+                latest_state: state as i32,
+                ..Default::default()
+            }),
+        );
     }
 }
 

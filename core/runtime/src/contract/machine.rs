@@ -1,10 +1,12 @@
 //! Promises of [`crate::machine::Driver`], which must hold on every runtime.
 
 use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use super::finish;
-use crate::machine::{Driver, Machine, Stopped};
+use crate::machine::{Driver, Machine, Observer, Stopped};
 use crate::{Instant, Now, Runtime};
 
 /// Checks the driver on `runtime`.
@@ -17,6 +19,7 @@ pub async fn check(runtime: &Runtime) {
     deadlines_wake_an_idle_machine(runtime).await;
     breaking_off_stops_at_once(runtime).await;
     inspections_see_all_earlier_inputs(runtime).await;
+    observers_see_each_step_before_its_outputs_are_carried(runtime).await;
 }
 
 /// Writes down what it is fed.
@@ -132,4 +135,27 @@ async fn inspections_see_all_earlier_inputs(runtime: &Runtime) {
     let run = driver.run(runtime.clone(), |_| ControlFlow::Continue(()));
     let both = async { tokio::join!(biased; look, run) };
     finish(runtime, "inspections", both).await;
+}
+
+async fn observers_see_each_step_before_its_outputs_are_carried(runtime: &Runtime) {
+    let (driver, feeder) = Driver::new(Recorder::default(), 8);
+    let seen = Arc::new(AtomicUsize::new(0));
+    let steps = Arc::clone(&seen);
+    let observer = Observer::new(move |machine: &Recorder| {
+        let before = steps.swap(machine.log.len(), Ordering::Relaxed);
+        assert_eq!(before + 1, machine.log.len(), "a step was not observed");
+    });
+    for input in numbers(5) {
+        feeder.feed(input).await.expect("the driver runs");
+    }
+    drop(feeder);
+    let mut carried = 0;
+    let run = driver.observed(Some(observer)).run(runtime.clone(), |_| {
+        carried += 1;
+        let observed = seen.load(Ordering::Relaxed);
+        assert!(carried <= 2 * observed, "an output was carried before its step was observed");
+        ControlFlow::Continue(())
+    });
+    finish(runtime, "observed steps", run).await;
+    assert_eq!(seen.load(Ordering::Relaxed), 5);
 }

@@ -19,15 +19,9 @@ pub(super) fn container_info(
     };
     match options.containerizer {
         Containerizer::Docker => {
-            let image = options
-                .docker_image
-                .clone()
-                .ok_or(InvalidOption::ImageMissing)?;
+            let image = options.docker_image.clone().ok_or(InvalidOption::ImageMissing)?;
             container.r#type = Type::Docker as i32;
-            container.docker = Some(DockerInfo {
-                image,
-                ..Default::default()
-            });
+            container.docker = Some(DockerInfo { image, ..Default::default() });
             Ok(Some(container))
         }
         Containerizer::Mesos => {
@@ -47,29 +41,20 @@ fn image(options: &Options) -> Option<v1::Image> {
     if let Some(name) = &options.docker_image {
         return Some(v1::Image {
             r#type: v1::image::Type::Docker as i32,
-            docker: Some(v1::image::Docker {
-                name: name.clone(),
-                ..Default::default()
-            }),
+            docker: Some(v1::image::Docker { name: name.clone(), ..Default::default() }),
             ..Default::default()
         });
     }
     let name = options.appc_image.as_ref()?;
     Some(v1::Image {
         r#type: v1::image::Type::Appc as i32,
-        appc: Some(v1::image::Appc {
-            name: name.clone(),
-            ..Default::default()
-        }),
+        appc: Some(v1::image::Appc { name: name.clone(), ..Default::default() }),
         ..Default::default()
     })
 }
 
 fn network(name: &str) -> v1::NetworkInfo {
-    v1::NetworkInfo {
-        name: Some(name.to_owned()),
-        ..Default::default()
-    }
+    v1::NetworkInfo { name: Some(name.to_owned()), ..Default::default() }
 }
 
 fn volumes(options: &Options) -> Result<Vec<v1::Volume>, InvalidOption> {
@@ -78,10 +63,7 @@ fn volumes(options: &Options) -> Result<Vec<v1::Volume>, InvalidOption> {
     };
     let values: Vec<serde_json::Value> = serde_json::from_str(text)
         .map_err(|error| InvalidOption::wrong("volumes", format!("not a JSON list: {error}")))?;
-    values
-        .iter()
-        .map(|value| parse_value("volumes", value))
-        .collect()
+    values.iter().map(|value| parse_value("volumes", value)).collect()
 }
 
 fn linux_info(options: &Options) -> Result<Option<v1::LinuxInfo>, InvalidOption> {

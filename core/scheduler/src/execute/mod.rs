@@ -31,16 +31,9 @@ pub struct Execute {
 
 impl std::fmt::Debug for Execute {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self {
-            task,
-            launched,
-            finished,
-            ..
-        } = self;
+        let Self { task, launched, finished, .. } = self;
         let mut debug = formatter.debug_struct("Execute");
-        debug
-            .field("task_id", &task.task_id.value)
-            .field("launched", launched);
+        debug.field("task_id", &task.task_id.value).field("launched", launched);
         debug.field("finished", finished).finish_non_exhaustive()
     }
 }
@@ -131,14 +124,9 @@ impl Execute {
     }
 
     fn print_status(&mut self, status: &v1::TaskStatus) {
-        let state = v1::TaskState::try_from(status.state).map_or_else(
-            |_| status.state.to_string(),
-            |state| state.as_str_name().to_owned(),
-        );
-        self.print(format!(
-            "Received status update {state} for task '{}'",
-            status.task_id.value
-        ));
+        let state = v1::TaskState::try_from(status.state)
+            .map_or_else(|_| status.state.to_string(), |state| state.as_str_name().to_owned());
+        self.print(format!("Received status update {state} for task '{}'", status.task_id.value));
         if let Some(message) = &status.message {
             self.print(format!("  message: '{message}'"));
         }
@@ -175,10 +163,7 @@ impl Framework for Execute {
             Event::Tick => {
                 let task_id = self.task.task_id.clone();
                 let agent = &self.task.agent_id.value;
-                self.print(format!(
-                    "Asked to kill task '{}' on agent '{agent}'",
-                    task_id.value
-                ));
+                self.print(format!("Asked to kill task '{}' on agent '{agent}'", task_id.value));
                 context.kill(&task_id, None);
             }
             Event::Error(message) => {

@@ -138,10 +138,7 @@ pub enum InvalidOption {
 
 impl InvalidOption {
     pub(super) fn wrong(flag: &'static str, reason: impl ToString) -> Self {
-        Self::Wrong {
-            flag,
-            reason: reason.to_string(),
-        }
+        Self::Wrong { flag, reason: reason.to_string() }
     }
 }
 
@@ -152,11 +149,8 @@ impl Options {
     /// A framework capability has no such name.
     pub fn framework_info(&self) -> Result<v1::FrameworkInfo, InvalidOption> {
         use capability::Type;
-        let mut types = vec![
-            Type::ReservationRefinement,
-            Type::TaskKillingState,
-            Type::RevocableResources,
-        ];
+        let mut types =
+            vec![Type::ReservationRefinement, Type::TaskKillingState, Type::RevocableResources];
         for name in &self.framework_capabilities {
             let reason = || format!("no capability is called '{name}'");
             let named = Type::from_str_name(name).filter(|named| *named != Type::Unknown);
@@ -175,10 +169,7 @@ impl Options {
             capabilities: types.into_iter().map(as_capability).collect(),
             ..Default::default()
         };
-        #[allow(
-            deprecated,
-            reason = "without MULTI_ROLE this is where the role stands"
-        )]
+        #[allow(deprecated, reason = "without MULTI_ROLE this is where the role stands")]
         {
             info.role = Some(self.role.clone());
         }
@@ -199,9 +190,7 @@ impl Options {
         let resources = Resources::parse(&self.resources, "*")
             .map_err(|error| InvalidOption::wrong("resources", error))?;
         Ok(v1::TaskInfo {
-            task_id: v1::TaskId {
-                value: name.clone(),
-            },
+            task_id: v1::TaskId { value: name.clone() },
             name,
             resources: resources.to_messages(),
             command: Some(self.command_info()?),
@@ -231,9 +220,7 @@ impl Options {
         let mut value: serde_json::Value =
             serde_json::from_str(text).map_err(|error| wrong(&error))?;
         if let Some(object) = value.as_object_mut() {
-            object
-                .entry("agent_id")
-                .or_insert_with(|| serde_json::json!({ "value": "" }));
+            object.entry("agent_id").or_insert_with(|| serde_json::json!({ "value": "" }));
         }
         let task: v1::TaskInfo = parse_value("task", &value)?;
         Resources::from_messages(&task.resources).map_err(|error| wrong(&error))?;
@@ -246,20 +233,16 @@ impl Options {
             return Err(InvalidOption::CommandMissing);
         }
         let shell = self.shell && self.command.is_some();
-        let uris = self.uris.iter().map(|value| v1::command_info::Uri {
-            value: value.clone(),
-            ..Default::default()
-        });
+        let uris = self
+            .uris
+            .iter()
+            .map(|value| v1::command_info::Uri { value: value.clone(), ..Default::default() });
         Ok(v1::CommandInfo {
             uris: uris.collect(),
             environment: self.environment()?,
             shell: Some(shell),
             value: self.command.clone(),
-            arguments: if shell {
-                Vec::new()
-            } else {
-                self.arguments.clone()
-            },
+            arguments: if shell { Vec::new() } else { self.arguments.clone() },
             ..Default::default()
         })
     }
@@ -277,24 +260,16 @@ impl Options {
                 Err(InvalidOption::wrong("env", reason))
             }
         });
-        Ok(Some(v1::Environment {
-            variables: variables.collect::<Result<_, _>>()?,
-        }))
+        Ok(Some(v1::Environment { variables: variables.collect::<Result<_, _>>()? }))
     }
 }
 
 fn variable(name: String, value: String) -> v1::environment::Variable {
-    v1::environment::Variable {
-        name,
-        value: Some(value),
-        ..Default::default()
-    }
+    v1::environment::Variable { name, value: Some(value), ..Default::default() }
 }
 
 fn as_capability(kind: capability::Type) -> Capability {
-    Capability {
-        r#type: Some(kind as i32),
-    }
+    Capability { r#type: Some(kind as i32) }
 }
 
 /// Reads a message from the text of a flag.

@@ -26,11 +26,7 @@ impl Framework for Recorder {
     }
 
     fn acknowledgements(&self) -> Acknowledgements {
-        if self.explicit {
-            Acknowledgements::Explicit
-        } else {
-            Acknowledgements::Automatic
-        }
+        if self.explicit { Acknowledgements::Explicit } else { Acknowledgements::Automatic }
     }
 }
 
@@ -49,18 +45,11 @@ impl<F: Framework> Play<F> {
     pub fn with(subscription: Subscription, framework: F) -> Self {
         let generator = Generator::from_number(1);
         let machine = SchedulerMachine::new(subscription, framework, generator);
-        Self {
-            machine,
-            now: Instant::from_nanoseconds(1_000_000_000),
-            connection: 0,
-        }
+        Self { machine, now: Instant::from_nanoseconds(1_000_000_000), connection: 0 }
     }
 
     pub fn step(&mut self, input: Input<F>) -> Vec<Output> {
-        let now = Now {
-            instant: self.now,
-            wall: WallTime::from_nanoseconds(0),
-        };
+        let now = Now { instant: self.now, wall: WallTime::from_nanoseconds(0) };
         let mut outputs = Vec::new();
         self.machine.step(now, input, &mut outputs);
         for output in &outputs {
@@ -82,10 +71,7 @@ impl<F: Framework> Play<F> {
     }
 
     pub fn receive(&mut self, event: scheduler::Event) -> Vec<Output> {
-        self.step(Input::Event {
-            connection: self.connection,
-            event: Box::new(event),
-        })
+        self.step(Input::Event { connection: self.connection, event: Box::new(event) })
     }
 
     pub fn update(&mut self, status: v1::TaskStatus) -> Vec<Output> {
@@ -99,19 +85,13 @@ impl<F: Framework> Play<F> {
     /// Connects (waiting out the back-off) and is accepted.
     pub fn subscribe(&mut self) -> Vec<Output> {
         let outputs = self.tick();
-        assert!(
-            matches!(outputs[..], [Output::Connect { .. }]),
-            "{outputs:?}"
-        );
+        assert!(matches!(outputs[..], [Output::Connect { .. }]), "{outputs:?}");
         self.receive(subscribed())
     }
 
     pub fn disconnect(&mut self) -> Vec<Output> {
         let connection = self.connection;
-        self.step(Input::Disconnected {
-            connection,
-            reason: "cut".to_owned(),
-        })
+        self.step(Input::Disconnected { connection, reason: "cut".to_owned() })
     }
 
     pub fn act(
@@ -154,9 +134,7 @@ pub fn subscribed() -> scheduler::Event {
     scheduler::Event {
         r#type: Some(event::Type::Subscribed as i32),
         subscribed: Some(event::Subscribed {
-            framework_id: v1::FrameworkId {
-                value: "F".to_owned(),
-            },
+            framework_id: v1::FrameworkId { value: "F".to_owned() },
             heartbeat_interval_seconds: Some(15.0),
             master_info: None,
         }),
@@ -165,18 +143,13 @@ pub fn subscribed() -> scheduler::Event {
 }
 
 pub fn heartbeat() -> scheduler::Event {
-    scheduler::Event {
-        r#type: Some(event::Type::Heartbeat as i32),
-        ..Default::default()
-    }
+    scheduler::Event { r#type: Some(event::Type::Heartbeat as i32), ..Default::default() }
 }
 
 pub fn error(message: &str) -> scheduler::Event {
     scheduler::Event {
         r#type: Some(event::Type::Error as i32),
-        error: Some(event::Error {
-            message: message.to_owned(),
-        }),
+        error: Some(event::Error { message: message.to_owned() }),
         ..Default::default()
     }
 }
@@ -190,21 +163,15 @@ pub fn offers(offers: Vec<v1::Offer>) -> scheduler::Event {
 }
 
 pub fn task_id(id: &str) -> v1::TaskId {
-    v1::TaskId {
-        value: id.to_owned(),
-    }
+    v1::TaskId { value: id.to_owned() }
 }
 
 pub fn offer_id(id: &str) -> v1::OfferId {
-    v1::OfferId {
-        value: id.to_owned(),
-    }
+    v1::OfferId { value: id.to_owned() }
 }
 
 pub fn agent_id(id: &str) -> v1::AgentId {
-    v1::AgentId {
-        value: id.to_owned(),
-    }
+    v1::AgentId { value: id.to_owned() }
 }
 
 pub fn task(id: &str) -> v1::TaskInfo {

@@ -49,31 +49,17 @@ impl Master {
         runtime: &Runtime,
         answer: impl Fn(&Call) -> Reply + Send + Sync + 'static,
     ) -> Self {
-        let listener = runtime
-            .network
-            .listen(([127, 0, 0, 1], 0).into())
-            .await
-            .unwrap();
+        let listener = runtime.network.listen(([127, 0, 0, 1], 0).into()).await.unwrap();
         let address = Address::from(listener.local_address());
         let (calls_sender, calls) = mpsc::unbounded_channel();
         let (streams_sender, streams) = mpsc::unbounded_channel();
         let answer: Arc<Answer> = Arc::new(answer);
         let service = orrery_http::service_fn(move |request| {
-            serve(
-                request,
-                answer.clone(),
-                calls_sender.clone(),
-                streams_sender.clone(),
-            )
+            serve(request, answer.clone(), calls_sender.clone(), streams_sender.clone())
         });
         let serve = orrery_http::serve(runtime.clone(), listener, service);
         let server = runtime.spawn("master", serve).abort_on_drop();
-        Self {
-            address,
-            calls,
-            streams,
-            _server: server,
-        }
+        Self { address, calls, streams, _server: server }
     }
 
     /// The next call, which must be of this kind.
@@ -97,20 +83,14 @@ async fn serve(
     let bytes = request.into_body().collect(1 << 20).await.unwrap();
     let call: Call = media::decode(media_type, &bytes).unwrap();
     let reply = answer(&call);
-    let _ = calls.send(Received {
-        call,
-        stream_id,
-        media_type,
-    });
+    let _ = calls.send(Received { call, stream_id, media_type });
     match reply {
         Reply::Accepted => respond::empty(StatusCode::ACCEPTED),
         Reply::Status(status, text) => respond::text(StatusCode::from_u16(status).unwrap(), text),
         Reply::Redirect(address) => {
             let mut response = respond::empty(StatusCode::TEMPORARY_REDIRECT);
             let location = format!("//{address}/api/v1/scheduler");
-            response
-                .headers_mut()
-                .insert("location", location.try_into().unwrap());
+            response.headers_mut().insert("location", location.try_into().unwrap());
             response
         }
         Reply::Stream(id, events) => {
@@ -137,9 +117,7 @@ pub fn subscribed() -> Message {
     Message {
         r#type: Some(event::Type::Subscribed as i32),
         subscribed: Some(event::Subscribed {
-            framework_id: v1::FrameworkId {
-                value: "F".to_owned(),
-            },
+            framework_id: v1::FrameworkId { value: "F".to_owned() },
             heartbeat_interval_seconds: Some(15.0),
             master_info: None,
         }),
@@ -149,13 +127,9 @@ pub fn subscribed() -> Message {
 
 pub fn update(task_id: &str, uuid: u8) -> Message {
     let status = v1::TaskStatus {
-        task_id: v1::TaskId {
-            value: task_id.to_owned(),
-        },
+        task_id: v1::TaskId { value: task_id.to_owned() },
         state: v1::TaskState::TaskRunning as i32,
-        agent_id: Some(v1::AgentId {
-            value: "S".to_owned(),
-        }),
+        agent_id: Some(v1::AgentId { value: "S".to_owned() }),
         uuid: Some(Bytes::from(vec![uuid; 16])),
         ..Default::default()
     };
@@ -182,14 +156,9 @@ pub type Told = Arc<Mutex<Vec<Event>>>;
 pub fn recorder() -> (Told, Closure<impl FnMut(&mut Context<'_>, Event)>) {
     let told = Told::default();
     let writer = told.clone();
-    (
-        told,
-        Closure(move |_: &mut Context<'_>, event| writer.lock().unwrap().push(event)),
-    )
+    (told, Closure(move |_: &mut Context<'_>, event| writer.lock().unwrap().push(event)))
 }
 
 pub fn task_id(number: usize) -> v1::TaskId {
-    v1::TaskId {
-        value: number.to_string(),
-    }
+    v1::TaskId { value: number.to_string() }
 }
