@@ -1,7 +1,7 @@
 //! What an agent is told at its start.
 
-use std::collections::BTreeMap;
 use core::net::{IpAddr, SocketAddr};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 

@@ -93,7 +93,6 @@ async fn serve_http1(io: Io, handler: Handler) -> hyper::Result<()> {
     });
     http1::Builder::new()
         .half_close(true)
-        .pipeline_flush(true)
         .title_case_headers(true)
         .auto_date_header(false)
         .header_read_timeout(None)
