@@ -47,7 +47,9 @@ struct Record {
 impl Record {
     /// Whether `state` is another end than the one that was told, or no state at all.
     fn contradicts_end(&self, state: i32) -> bool {
-        let says_nothing = state == v1::TaskState::TaskUnknown as i32;
+        let says_nothing = [v1::TaskState::TaskUnknown, v1::TaskState::TaskUnreachable]
+            .iter()
+            .any(|nothing| *nothing as i32 == state);
         self.ending.is_some() && self.state != Some(state) && (says_nothing || is_terminal(state))
     }
 }
@@ -263,7 +265,8 @@ mod tests {
         let mut book = TaskBook::default();
         let dropped = status("a", v1::TaskState::TaskDropped, None);
         assert_eq!(book.update(&dropped, false), Verdict::Deliver);
-        for state in [v1::TaskState::TaskGone, v1::TaskState::TaskUnknown] {
+        use v1::TaskState::{TaskGone, TaskUnknown, TaskUnreachable};
+        for state in [TaskGone, TaskUnknown, TaskUnreachable] {
             assert_eq!(book.update(&answer("a", state), true), Verdict::Ignore);
         }
         assert_eq!(book.update(&answer("a", Running), false), Verdict::Deliver);
