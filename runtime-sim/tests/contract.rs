@@ -14,9 +14,9 @@ where
     for seed in 0..8 {
         let report = simulate(seed, Config::default(), move |world| async move {
             let host = world.host("one");
-            host.disk().install("/work/.keep", "").expect("a new disk");
+            host.disk().install("/agent/.keep", "").expect("a new disk");
             let main = move |runtime: Runtime| async move {
-                runtime.disk.remove_file(Path::new("/work/.keep")).await.expect("is there");
+                runtime.disk.remove_file(Path::new("/agent/.keep")).await.expect("is there");
                 check(runtime).await;
                 0
             };
@@ -51,14 +51,14 @@ fn network() {
 #[test]
 fn disk() {
     on_every_seed(|runtime| async move {
-        contract::disk::check(&runtime, Path::new("/work")).await;
+        contract::disk::check(&runtime, Path::new("/agent")).await;
     });
 }
 
 #[test]
 fn processes() {
     on_every_seed(|runtime| async move {
-        contract::processes::check(&runtime, Path::new("/bin/sh"), Path::new("/work")).await;
+        contract::processes::check(&runtime, Path::new("/bin/sh"), Path::new("/agent")).await;
     });
 }
 
@@ -73,7 +73,7 @@ fn slowness_breaks_no_promise() {
     for seed in 0..4 {
         let report = simulate(seed, Config::default(), |world| async move {
             let host = world.host("one");
-            host.disk().install("/work/.keep", "").expect("a new disk");
+            host.disk().install("/agent/.keep", "").expect("a new disk");
             let faults = [
                 "tail one one 2% 1ms..300ms one-way",
                 "bandwidth one one 20000000 one-way",
@@ -86,7 +86,7 @@ fn slowness_breaks_no_promise() {
                 world.inject(&line.parse().expect("a fault")).expect("is carried out");
             }
             let process = host.start("check", |runtime: Runtime| async move {
-                let work = Path::new("/work");
+                let work = Path::new("/agent");
                 runtime.disk.remove_file(&work.join(".keep")).await.expect("is there");
                 contract::clock::check(&runtime).await;
                 contract::tasks::check(&runtime).await;

@@ -21,7 +21,7 @@ fn a_command_task_gets_an_executor_of_its_own() {
     assert_eq!(command.program, Path::new("/opt/mesos-executor"));
     assert_eq!(command.arguments, ["mesos-executor"]);
     assert_eq!(command.user.as_deref(), Some("nobody"));
-    let runs = "/work/slaves/S0/frameworks/F/executors/t/runs";
+    let runs = "/agent/slaves/S0/frameworks/F/executors/t/runs";
     assert_eq!(launch.latest, Path::new(runs).join("latest"));
     assert_eq!(launch.directory, Path::new(runs).join(&launch.container.container_id));
     assert_eq!(command.stdout, Some(launch.directory.join("stdout")));

@@ -27,7 +27,7 @@ pub(crate) struct Bench {
 pub(crate) fn options() -> Options {
     let resources = Resources::parse("cpus:4;mem:1024;disk:1024;ports:[31000-32000]", "*").unwrap();
     let ip = "127.0.0.1".parse().unwrap();
-    Options::new(ip, 5051, resources, "/work".into(), "/opt/mesos-executor".into())
+    Options::new(ip, 5051, resources, "/agent".into(), "/opt/mesos-executor".into())
 }
 
 impl Bench {

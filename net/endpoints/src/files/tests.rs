@@ -11,31 +11,31 @@ use super::{Files, MAX_READ};
 use crate::reply::Asked;
 use crate::testing::{bytes, header, now, text};
 
-const RUN: &str = "/work/runs/c";
+const RUN: &str = "/agent/runs/c";
 
 fn files() -> Files {
     let large: Vec<u8> = (0..200_000_u32).map(|index| (index % 251) as u8).collect();
     let disk = FakeDisk::default()
-        .folder("/work")
-        .folder("/work/runs")
+        .folder("/agent")
+        .folder("/agent/runs")
         .folder(RUN)
-        .folder("/work/runs/c/data")
-        .file("/work/runs/c/stdout", "hello\nworld\n")
-        .file("/work/runs/c/stderr", "")
-        .file("/work/runs/c/large", large)
-        .link("/work/runs/c/out", "/etc/secret")
-        .link("/work/runs/c/inside", "/work/runs/c/stdout")
-        .link("/work/runs/c/broken", "/nosuch")
-        .pipe("/work/runs/c/pipe")
-        .link("/work/runs/latest", RUN)
-        .folder("/work/runs/c-other")
-        .file("/work/runs/c-other/stdout", "not yours")
+        .folder("/agent/runs/c/data")
+        .file("/agent/runs/c/stdout", "hello\nworld\n")
+        .file("/agent/runs/c/stderr", "")
+        .file("/agent/runs/c/large", large)
+        .link("/agent/runs/c/out", "/etc/secret")
+        .link("/agent/runs/c/inside", "/agent/runs/c/stdout")
+        .link("/agent/runs/c/broken", "/nosuch")
+        .pipe("/agent/runs/c/pipe")
+        .link("/agent/runs/latest", RUN)
+        .folder("/agent/runs/c-other")
+        .file("/agent/runs/c-other/stdout", "not yours")
         .folder("/etc")
         .file("/etc/secret", "secret")
         .file("/log", "Log file\n");
     let files = Files::new(Arc::new(disk));
     files.attach(RUN, RUN);
-    files.attach("/frameworks/f/executors/e/runs/latest", "/work/runs/latest");
+    files.attach("/frameworks/f/executors/e/runs/latest", "/agent/runs/latest");
     files.attach("/master/log", "/log");
     files
 }
@@ -93,13 +93,13 @@ fn a_path_is_needed() {
 fn what_is_not_there_is_not_found() {
     for path in [
         "/nosuch",
-        "/work/runs/c/nosuch",
-        "/work/runs/c/broken",
-        "/work/runs/c/../nosuch",
+        "/agent/runs/c/nosuch",
+        "/agent/runs/c/broken",
+        "/agent/runs/c/../nosuch",
         "/master/log/x",
         "/master",
         "/",
-        "/work/runs/c%00",
+        "/agent/runs/c%00",
     ] {
         for response in [browse(&format!("?path={path}")), read(&format!("?path={path}"))] {
             assert_eq!(response.status(), StatusCode::NOT_FOUND, "{path}");
@@ -112,11 +112,11 @@ fn what_is_not_there_is_not_found() {
 #[test]
 fn no_path_leads_out() {
     for path in [
-        "/work/runs/c/out",
-        "/work/runs/c/..",
-        "/work/runs/c/../c-other/stdout",
-        "/work/runs/c/../../../etc/secret",
-        "/work/runs/c/%2e%2e/c-other/stdout",
+        "/agent/runs/c/out",
+        "/agent/runs/c/..",
+        "/agent/runs/c/../c-other/stdout",
+        "/agent/runs/c/../../../etc/secret",
+        "/agent/runs/c/%2e%2e/c-other/stdout",
         "/frameworks/f/executors/e/runs/latest/../../../etc/secret",
     ] {
         let query = format!("?path={path}");
@@ -126,7 +126,7 @@ fn no_path_leads_out() {
         }
     }
     // A detour that comes back is none.
-    let back = "?path=/work/runs/c/../c/inside&offset=0";
+    let back = "?path=/agent/runs/c/../c/inside&offset=0";
     assert_eq!(text(read(back)), r#"{"data":"hello\nworld\n","offset":0}"#);
 }
 
@@ -156,7 +156,7 @@ fn read_refuses_wrong_numbers_and_folders() {
         assert_eq!(response.status(), StatusCode::BAD_REQUEST, "{parameters}");
         assert!(text(response).contains("expected a whole number, or -1"), "{parameters}");
     }
-    for path in ["/work/runs/c", "/work/runs/c/pipe"] {
+    for path in ["/agent/runs/c", "/agent/runs/c/pipe"] {
         let response = read(&format!("?path={path}&offset=0"));
         assert_eq!(response.status(), StatusCode::BAD_REQUEST, "{path}");
     }
@@ -201,7 +201,7 @@ fn debug_shows_what_is_attached() {
     files.detach(RUN);
     assert_eq!(
         text(files.debug(&asked(Method::GET, "/files/debug"))),
-        r#"{"/frameworks/f/executors/e/runs/latest":"/work/runs/latest","/master/log":"/log"}"#
+        r#"{"/frameworks/f/executors/e/runs/latest":"/agent/runs/latest","/master/log":"/log"}"#
     );
 }
 

@@ -154,7 +154,7 @@ mod tests {
         let executor = AgentExecutor {
             info: &info,
             container_id: "c",
-            directory: "/work/runs/c",
+            directory: "/agent/runs/c",
             resources: &resources,
             tasks: vec![json!({"id": "t"})],
             queued_tasks: Vec::new(),
@@ -164,7 +164,7 @@ mod tests {
             Value::Object(executor.object()),
             json!({
                 "id": "default", "name": "", "source": "", "container": "c",
-                "directory": "/work/runs/c",
+                "directory": "/agent/runs/c",
                 "resources": {"disk": 0.0, "mem": 96.0, "gpus": 0.0, "cpus": 0.3},
                 "role": "eng/web", "type": "DEFAULT",
                 "tasks": [{"id": "t"}], "queued_tasks": [], "completed_tasks": []
