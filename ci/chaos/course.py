@@ -276,7 +276,8 @@ class Course:
 
     def open_tasks(self):
         state = self.try_state()
-        if not state:
+        # An agent that is about to be given up, or about to return, is none that is gone.
+        if not state or int(state["activated_slaves"]) != self.plan.agents:
             return [task for framework in self.frameworks for task in framework.open_tasks()]
         agents = {agent["id"] for agent in state["slaves"]}
         recovered = {agent["id"] for agent in state["recovered_slaves"]}
