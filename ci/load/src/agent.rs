@@ -92,7 +92,7 @@ impl EmulatedAgent {
                 None
             }
             from_master::Body::Ping(_) => Some(from_agent::Body::Pong(link::Pong {})),
-            from_master::Body::RunTask(run) => self.run(now, run),
+            from_master::Body::RunTask(run) => self.run(now, *run),
             from_master::Body::Acknowledgement(it) => self.acknowledged(now, it),
             from_master::Body::ShutdownFramework(shutdown) => {
                 let id = shutdown.framework_id.unwrap_or_default().value;
@@ -202,10 +202,10 @@ mod tests {
     fn run_task() -> from_master::Body {
         let id = Some(v1::FrameworkId { value: "f".to_owned() });
         let task_id = v1::TaskId { value: "t".to_owned() };
-        from_master::Body::RunTask(link::RunTask {
+        from_master::Body::RunTask(Box::new(link::RunTask {
             framework_info: Some(v1::FrameworkInfo { id, ..Default::default() }),
             task_info: Some(v1::TaskInfo { task_id, ..Default::default() }),
-        })
+        }))
     }
 
     /// The state that an update tells and the acknowledgement that it waits for.

@@ -122,8 +122,8 @@ impl Agent {
             _ if !self.registration.is_registered() => {
                 tracing::warn!("ignoring a message of a master that has not registered this agent");
             }
-            from_master::Body::RunTask(run) => self.run_task(run),
-            from_master::Body::RunTaskGroup(run) => self.run_task_group(run),
+            from_master::Body::RunTask(run) => self.run_task(*run),
+            from_master::Body::RunTaskGroup(run) => self.run_task_group(*run),
             from_master::Body::KillTask(kill) => self.kill_task(kill),
             from_master::Body::Acknowledgement(acknowledgement) => {
                 self.acknowledge(&acknowledgement);

@@ -128,19 +128,19 @@ impl Bench {
     }
 
     pub(crate) fn run_info(&mut self, info: v1::TaskInfo) {
-        self.master(from_master::Body::RunTask(link::RunTask {
+        self.master(from_master::Body::RunTask(Box::new(link::RunTask {
             framework_info: Some(self.framework_info()),
             task_info: Some(info),
-        }));
+        })));
     }
 
     pub(crate) fn run_group(&mut self, ids: &[&str], executor: v1::ExecutorInfo) {
         let tasks = ids.iter().map(|id| task(id, None)).collect();
-        self.master(from_master::Body::RunTaskGroup(link::RunTaskGroup {
+        self.master(from_master::Body::RunTaskGroup(Box::new(link::RunTaskGroup {
             framework_info: Some(self.framework_info()),
             executor_info: Some(executor),
             task_group: Some(v1::TaskGroupInfo { tasks }),
-        }));
+        })));
     }
 
     pub(crate) fn kill(&mut self, id: &str) {

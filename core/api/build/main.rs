@@ -48,6 +48,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut config = prost_build::Config::new();
     config.bytes(["."]);
     config.btree_map(["."]);
+    // These are several times as large as all other messages to agents, which would otherwise be
+    // moved and stored at their size.
+    for large in ["run_task", "run_task_group"] {
+        config.boxed(format!(".orrery.link.v1.FromMaster.body.{large}"));
+    }
     config.include_file("messages.rs");
     config.compile_fds(descriptors)?;
     Ok(())

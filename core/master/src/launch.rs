@@ -44,7 +44,7 @@ impl Master {
         let Some(framework) = self.frameworks.get(&accepted.framework) else { return };
         let framework_info = Some(framework.info.clone());
         let run = link::RunTask { framework_info, task_info: Some(task) };
-        self.tell_agent(accepted.agent, from_master::Body::RunTask(run));
+        self.tell_agent(accepted.agent, from_master::Body::RunTask(Box::new(run)));
     }
 
     /// A group is launched as a whole or not at all.
@@ -83,7 +83,7 @@ impl Master {
             executor_info: Some(executor_info),
             task_group: Some(task_group),
         };
-        self.tell_agent(accepted.agent, from_master::Body::RunTaskGroup(run));
+        self.tell_agent(accepted.agent, from_master::Body::RunTaskGroup(Box::new(run)));
     }
 
     /// Writes into an executor what the framework may leave out: whose it is, and for which role

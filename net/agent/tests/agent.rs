@@ -313,7 +313,7 @@ async fn a_missing_program_fails_the_task() {
     };
     let _agent = start(runtime.clone(), options).await.unwrap();
     let mut link = master.admit().await;
-    link.send(from_master::Body::RunTask(link::RunTask {
+    link.send(from_master::Body::RunTask(Box::new(link::RunTask {
         framework_info: Some(v1::FrameworkInfo {
             id: Some(support::framework_id()),
             ..Default::default()
@@ -323,7 +323,7 @@ async fn a_missing_program_fails_the_task() {
             command: Some(v1::CommandInfo { value: Some("true".into()), ..Default::default() }),
             ..Default::default()
         }),
-    }));
+    })));
     let status = link.update().await;
     assert_eq!(status.state(), v1::TaskState::TaskFailed);
     assert_eq!(status.reason(), v1::task_status::Reason::ContainerLaunchFailed);

@@ -147,7 +147,7 @@ impl MasterLink {
             resources: resources("cpus:0.1;mem:32"),
             ..Default::default()
         };
-        self.send(from_master::Body::RunTask(link::RunTask {
+        self.send(from_master::Body::RunTask(Box::new(link::RunTask {
             framework_info: Some(framework()),
             task_info: Some(v1::TaskInfo {
                 name: "t0".into(),
@@ -157,7 +157,7 @@ impl MasterLink {
                 executor: Some(executor),
                 ..Default::default()
             }),
-        }));
+        })));
     }
 }
 
