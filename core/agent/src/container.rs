@@ -11,8 +11,9 @@ use orrery_runtime::Command;
 use crate::framework::{Executor, Framework};
 use crate::{Launch, Options, paths};
 
-/// Why this version cannot start a container for such an executor, if so. Whatever would be ignored
-/// silently is refused instead.
+/// Why this version cannot start a container for such an executor, if so. What a command was
+/// promised and would not get is refused. Checks are not among that: a task runs without them as it
+/// would with them, only unwatched.
 pub(crate) fn unsupported(info: &v1::ExecutorInfo) -> Option<String> {
     use v1::executor_info::Type;
     if info.r#type == Some(Type::Default as i32) {
