@@ -198,6 +198,10 @@ fn parse(line: &str) -> Option<Process> {
 
 #[cfg(test)]
 mod tests {
+    use std::process::Command;
+    use std::thread;
+    use std::time::Duration;
+
     use super::*;
 
     fn process(pid: i32, parent: i32, session: i32) -> Process {
@@ -223,16 +227,25 @@ mod tests {
     fn our_own_line_agrees_with_the_kernel() {
         let own = i32::try_from(std::process::id()).unwrap();
         let process = read(own).unwrap();
-        let parent = rustix::process::getppid().unwrap();
-        let session = rustix::process::getsid(None).unwrap();
-        assert_eq!(process.parent, parent.as_raw_pid());
-        assert_eq!(process.session, session.as_raw_pid());
+        let parent = rustix::process::getppid().map_or(0, Pid::as_raw_pid);
+        assert_eq!(process.parent, parent);
+        assert_eq!(process.session, session_of(own).unwrap());
         assert!(process.started > 0);
     }
 
     #[test]
     fn a_session_without_processes_is_found_to_have_none() {
-        assert!(has_members(rustix::process::getsid(None).unwrap()).unwrap());
+        // Our own session may be one of a world outside our container, so this one is made here.
+        let mut leader = Command::new("setsid").args(["sleep", "60"]).spawn().unwrap();
+        let pid = Pid::from_raw(i32::try_from(leader.id()).unwrap()).unwrap();
+        // It leads its session only once `setsid` ran.
+        let found = (0..1_000).any(|_| {
+            thread::sleep(Duration::from_millis(5));
+            has_members(pid).unwrap()
+        });
+        leader.kill().unwrap();
+        leader.wait().unwrap();
+        assert!(found);
         // No process has a number above the kernel's own limit.
         assert!(!has_members(Pid::from_raw(i32::MAX).unwrap()).unwrap());
     }
