@@ -1,4 +1,4 @@
-//! A cluster in a simulated world: a master, agents, and hosts for frameworks.
+//! A cluster in a simulated world: masters, agents, and hosts for frameworks.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -8,13 +8,10 @@ use orrery_master::Master;
 use orrery_runtime::{Address, ProcessId, Signal, Target};
 use orrery_runtime_sim::{Host, World};
 
-use crate::daemons::{self, Daemon, MASTER_PORT, is_executor};
+use crate::daemons::{self, Daemon, is_executor, master_address};
 use crate::invariants::runs::STARTS;
 use crate::oracle::Oracle;
 use crate::plan::{Place, Shape};
-
-/// The name of the master's host.
-pub const MASTER: &str = "master";
 
 /// Bugs to switch on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -36,7 +33,7 @@ struct Inner {
     oracle: Oracle,
     shape: Shape,
     bugs: Bugs,
-    master: Daemon<Master>,
+    masters: Vec<Daemon<Master>>,
     agents: Vec<Daemon<Agent>>,
     schedulers: Vec<Host>,
 }
@@ -48,14 +45,19 @@ impl std::fmt::Debug for Cluster {
 }
 
 impl Cluster {
-    /// Makes the hosts and starts master and agents.
+    /// Makes the hosts and starts masters and agents.
+    ///
+    /// # Panics
+    /// The shape has not exactly one master: more need a group to elect a leader among them.
     pub fn start(world: &World, oracle: &Oracle, shape: &Shape, bugs: &Bugs) -> Self {
+        assert!(shape.masters == 1, "masters '{}': expected 1", shape.masters);
         daemons::install_executor(world);
-        let host = |kind: &str, number: usize| world.host(&format!("{kind}-{number}"));
-        let master = Daemon::new(world.host(MASTER));
+        let host = |place: Place| world.host(&place.to_string());
+        let masters: Vec<Daemon<Master>> =
+            (0..shape.masters).map(|number| Daemon::new(host(Place::Master(number)))).collect();
         let agents: Vec<Daemon<Agent>> =
-            (0..shape.agents).map(|number| Daemon::new(host("agent", number))).collect();
-        let schedulers = (0..shape.frameworks.len()).map(|number| host("scheduler", number));
+            (0..shape.agents).map(|number| Daemon::new(host(Place::Agent(number)))).collect();
+        let schedulers = (0..shape.frameworks.len()).map(|number| host(Place::Scheduler(number)));
         let schedulers = schedulers.collect();
         for agent in &agents {
             let kept = agent.host.disk().install(format!("{STARTS}/.keep"), "");
@@ -67,7 +69,7 @@ impl Cluster {
             oracle: oracle.clone(),
             shape: shape.clone(),
             bugs: bugs.clone(),
-            master,
+            masters,
             agents,
             schedulers,
         };
@@ -93,60 +95,54 @@ impl Cluster {
 
     /// Where frameworks find the master.
     pub fn master_address(&self) -> Address {
-        Address::new(MASTER, MASTER_PORT)
+        master_address()
     }
 
     /// The host of a place; `None` when the shape has no such place.
     pub fn host(&self, place: Place) -> Option<Host> {
         let inner = &self.inner;
         match place {
-            Place::Master => Some(inner.master.host.clone()),
+            Place::Master(number) => inner.masters.get(number).map(|master| master.host.clone()),
             Place::Agent(number) => inner.agents.get(number).map(|agent| agent.host.clone()),
             Place::Scheduler(number) => inner.schedulers.get(number).cloned(),
         }
     }
 
-    /// The process of the master or an agent, while it lives.
+    /// The process of a master or an agent, while it lives.
     pub fn daemon(&self, place: Place) -> Option<ProcessId> {
         match place {
-            Place::Master => self.inner.master.process(),
+            Place::Master(number) => self.inner.masters.get(number)?.process(),
             Place::Agent(number) => self.inner.agents.get(number)?.process(),
             Place::Scheduler(_) => None,
         }
     }
 
-    /// Starts the master and the agents that do not run, where there is power.
+    /// Starts the masters and the agents that do not run, where there is power.
     pub fn start_missing(&self) {
-        let Inner { shape, bugs, oracle, master, agents, .. } = &*self.inner;
-        if master.host.is_up() && master.process().is_none() {
-            master.start(shape, bugs, oracle);
-        }
-        for agent in agents {
-            if agent.host.is_up() && agent.process().is_none() {
-                agent.start(shape, bugs, oracle);
-            }
-        }
+        let Shape { masters, agents, .. } = self.inner.shape;
+        let places = (0..masters).map(Place::Master).chain((0..agents).map(Place::Agent));
+        places.for_each(|place| self.start_daemon(place));
     }
 
     /// Starts the daemon of a place if there is power and it does not run.
     pub fn start_daemon(&self, place: Place) {
-        let Inner { shape, bugs, oracle, master, agents, .. } = &*self.inner;
+        let can_start = self.host(place).is_some_and(|host| host.is_up());
+        if !can_start || self.daemon(place).is_some() {
+            return;
+        }
+        let Inner { shape, bugs, oracle, masters, agents, .. } = &*self.inner;
         match place {
-            Place::Master if master.host.is_up() && master.process().is_none() => {
-                master.start(shape, bugs, oracle);
+            Place::Master(number) => {
+                masters.get(number).into_iter().for_each(|one| one.start(shape, bugs, oracle));
             }
             Place::Agent(number) => {
-                let agent = agents.get(number);
-                if let Some(agent) = agent.filter(|one| one.host.is_up() && one.process().is_none())
-                {
-                    agent.start(shape, bugs, oracle);
-                }
+                agents.get(number).into_iter().for_each(|one| one.start(shape, bugs, oracle));
             }
-            Place::Master | Place::Scheduler(_) => {}
+            Place::Scheduler(_) => {}
         }
     }
 
-    /// Kills the master or an agent.
+    /// Kills a master or an agent.
     pub fn kill_daemon(&self, place: Place) {
         let (Some(host), Some(process)) = (self.host(place), self.daemon(place)) else { return };
         host.kill(process);
@@ -168,7 +164,9 @@ impl Cluster {
         let Some(host) = self.host(place).filter(Host::is_up) else { return };
         self.inner.oracle.crash_host(&host);
         match place {
-            Place::Master => self.inner.master.host_crashed(),
+            Place::Master(number) => {
+                self.inner.masters.get(number).into_iter().for_each(Daemon::host_crashed);
+            }
             Place::Agent(number) => {
                 self.inner.agents.get(number).into_iter().for_each(Daemon::host_crashed);
             }
@@ -189,12 +187,13 @@ impl Cluster {
         executors.map(|process| process.id).collect()
     }
 
-    /// Looks at the master between two steps; `None` when it is down or stops meanwhile.
+    /// Looks at a master between two steps; `None` when it is down or stops meanwhile.
     pub async fn inspect_master<T: Send + 'static>(
         &self,
+        number: usize,
         look: impl FnOnce(&Master) -> T + Send + 'static,
     ) -> Option<T> {
-        self.inner.master.inspect(look).await
+        self.inner.masters.get(number)?.inspect(look).await
     }
 
     /// Looks at an agent between two steps; `None` when it is down or stops meanwhile.

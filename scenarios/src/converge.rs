@@ -167,7 +167,7 @@ fn master_view(master: &Master) -> MasterView {
 }
 
 async fn view_master(scene: &Scene) -> Result<MasterView, String> {
-    let view = scene.cluster().inspect_master(master_view).await;
+    let view = scene.cluster().inspect_master(0, master_view).await;
     view.ok_or_else(|| "the master is down".to_owned())
 }
 

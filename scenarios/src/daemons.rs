@@ -13,13 +13,18 @@ use orrery_runtime_sim::Host;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::checks::Invariant;
-use crate::cluster::{Bugs, MASTER};
+use crate::cluster::Bugs;
 use crate::oracle::Oracle;
-use crate::plan::Shape;
+use crate::plan::{Place, Shape};
 
-pub(crate) const MASTER_PORT: u16 = 5050;
-pub(crate) const AGENT_PORT: u16 = 5051;
+const MASTER_PORT: u16 = 5050;
+const AGENT_PORT: u16 = 5051;
 const EXECUTOR: &str = "/usr/libexec/orrery/executor";
+
+/// Where agents and frameworks find the master.
+pub(crate) fn master_address() -> Address {
+    Address::new(&Place::Master(0).to_string(), MASTER_PORT)
+}
 
 type Inspection<M> = Box<dyn FnOnce(&M) + Send>;
 
@@ -79,7 +84,7 @@ impl<M: 'static> Daemon<M> {
 impl Daemon<Master> {
     pub(crate) fn start(&self, shape: &Shape, bugs: &Bugs, oracle: &Oracle) {
         let mut options = orrery_net_master::Options::new(self.host.ip(), MASTER_PORT);
-        options.hostname = Some(MASTER.to_owned());
+        options.hostname = Some(self.host.name().to_owned());
         options.work_dir = Some(PathBuf::from("/var/lib/master"));
         options.agent_ping_timeout = shape.ping_timeout;
         options.max_agent_ping_timeouts = 3;
@@ -123,7 +128,7 @@ impl Daemon<Agent> {
         let mut options = orrery_net_agent::Options::new(
             self.host.ip(),
             AGENT_PORT,
-            Address::new(MASTER, MASTER_PORT),
+            master_address(),
             PathBuf::from("/var/lib/agent"),
             resources,
             PathBuf::from(EXECUTOR),

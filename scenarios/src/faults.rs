@@ -91,7 +91,7 @@ impl Scene {
                     seat.host().kill(process);
                 }
             }
-            Place::Master | Place::Agent(_) => self.cluster().kill_daemon(place),
+            Place::Master(_) | Place::Agent(_) => self.cluster().kill_daemon(place),
         }
         self.later(time, move |scene| scene.start(place));
     }
@@ -102,7 +102,7 @@ impl Scene {
             Place::Scheduler(number) => {
                 self.seat(number).into_iter().for_each(|seat| seat.start_missing());
             }
-            Place::Master | Place::Agent(_) => self.cluster().start_daemon(place),
+            Place::Master(_) | Place::Agent(_) => self.cluster().start_daemon(place),
         }
     }
 
@@ -132,7 +132,7 @@ impl Scene {
     fn pause(&self, place: Place, time: Duration) {
         let process = match place {
             Place::Scheduler(number) => self.seat(number).and_then(|seat| seat.process()),
-            Place::Master | Place::Agent(_) => self.cluster().daemon(place),
+            Place::Master(_) | Place::Agent(_) => self.cluster().daemon(place),
         };
         let (Some(host), Some(process)) = (self.cluster().host(place), process) else { return };
         host.pause(process);

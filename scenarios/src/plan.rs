@@ -21,6 +21,8 @@ pub struct Plan {
 /// A cluster and its settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shape {
+    /// How many masters there are, each on a host of its own.
+    pub masters: usize,
     /// How many agents there are, each on a host of its own.
     pub agents: usize,
     /// What each agent has.
@@ -38,9 +40,10 @@ pub struct Shape {
 }
 
 impl Default for Shape {
-    /// Two agents, no frameworks, time-outs short enough for a run of a few minutes.
+    /// One master, two agents, no frameworks, time-outs short enough for a run of a few minutes.
     fn default() -> Self {
         Self {
+            masters: 1,
             agents: 2,
             agent_resources: AGENT_RESOURCES.to_owned(),
             frameworks: Vec::new(),
@@ -146,8 +149,8 @@ pub enum Abuse {
 /// A host with its daemon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Place {
-    /// The master's.
-    Master,
+    /// A master's, by number.
+    Master(usize),
     /// An agent's, by number.
     Agent(usize),
     /// A framework's, by number.

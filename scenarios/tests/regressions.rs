@@ -72,19 +72,19 @@ async fn cut_the_masters_power(cluster: Cluster) {
         ids
     };
     cluster.world().sleep(milliseconds(10_000)).await;
-    let before = cluster.inspect_master(admitted).await.expect("it runs");
+    let before = cluster.inspect_master(0, admitted).await.expect("it runs");
     assert_eq!(before.len(), 2);
-    cluster.crash(Place::Master);
-    cluster.host(Place::Master).expect("there is one").boot();
+    cluster.crash(Place::Master(0));
+    cluster.host(Place::Master(0)).expect("there is one").boot();
     cluster.start_missing();
-    assert_eq!(cluster.inspect_master(admitted).await.expect("it runs"), before);
+    assert_eq!(cluster.inspect_master(0, admitted).await.expect("it runs"), before);
 }
 
 /// When an unreachable agent returned, the framework was told the newest state of a task, and then
 /// the updates before it.
 #[test]
 fn a_returned_task_is_told_in_order() {
-    let cut = Fault::CutOneWay(Place::Agent(0), Place::Master, milliseconds(6_000));
+    let cut = Fault::CutOneWay(Place::Agent(0), Place::Master(0), milliseconds(6_000));
     let steps =
         [launch(3_000, 3, Script::Long), fail(3_001, cut), launch(15_000, 1, Script::Nothing)];
     play(Temper::Hoarder, &steps);
@@ -94,7 +94,7 @@ fn a_returned_task_is_told_in_order() {
 /// without the task, nobody told its end.
 #[test]
 fn a_launch_that_was_lost_before_its_agent_became_unreachable_ends() {
-    let cut = Fault::CutOneWay(Place::Master, Place::Agent(0), milliseconds(9_000));
+    let cut = Fault::CutOneWay(Place::Master(0), Place::Agent(0), milliseconds(9_000));
     let steps =
         [fail(2_999, cut), launch(3_000, 3, Script::Long), launch(20_000, 1, Script::Nothing)];
     play(Temper::Hoarder, &steps);
@@ -104,11 +104,11 @@ fn a_launch_that_was_lost_before_its_agent_became_unreachable_ends() {
 /// was not told, because that master had never had the task on record.
 #[test]
 fn a_task_that_returns_to_another_master_is_told() {
-    let cut = Fault::Cut(Place::Master, Place::Agent(0), milliseconds(40_000));
+    let cut = Fault::Cut(Place::Master(0), Place::Agent(0), milliseconds(40_000));
     let steps = [
         launch(1_000, 2, Script::Long),
         fail(5_000, cut),
-        fail(5_500, Fault::Kill(Place::Master, milliseconds(300))),
+        fail(5_500, Fault::Kill(Place::Master(0), milliseconds(300))),
         launch(50_000, 1, Script::Nothing),
     ];
     play(Temper::Launcher, &steps);
@@ -118,11 +118,11 @@ fn a_task_that_returns_to_another_master_is_told() {
 /// question of the framework can tell. The library asked once and took TASK_UNREACHABLE for it.
 #[test]
 fn a_launch_that_was_lost_before_the_master_was_replaced_ends() {
-    let cut = Fault::Cut(Place::Master, Place::Agent(0), milliseconds(30_000));
+    let cut = Fault::Cut(Place::Master(0), Place::Agent(0), milliseconds(30_000));
     let steps = [
         fail(2_999, cut),
         launch(3_000, 2, Script::Long),
-        fail(9_000, Fault::Kill(Place::Master, milliseconds(100))),
+        fail(9_000, Fault::Kill(Place::Master(0), milliseconds(100))),
         launch(40_000, 1, Script::Nothing),
     ];
     play(Temper::Hoarder, &steps);

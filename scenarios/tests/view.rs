@@ -46,7 +46,7 @@ fn a_trace_file_becomes_a_page() {
     std::fs::remove_file(&path).expect("removed");
     assert_eq!(text.lines().count(), lines.len());
     let page = view::page("seed 3", &text).expect("a page");
-    for expected in ["\"master\"", "\"agent-0\"", "\"receive\"", "\"crash\"", "seed 3"] {
+    for expected in ["\"master-0\"", "\"agent-0\"", "\"receive\"", "\"crash\"", "seed 3"] {
         assert!(page.contains(expected), "{expected}");
     }
     assert!(page.len() < text.len() + 100_000, "{} bytes of {}", page.len(), text.len());

@@ -122,18 +122,18 @@ fn fault(random: &mut Generator, shape: &Shape, kind: usize) -> Fault {
         0 => Place::Scheduler(scheduler),
         _ => Place::Agent(agent),
     };
-    let place = if random.below(4) == 0 { Place::Master } else { edge };
+    let place = if random.below(4) == 0 { Place::Master(0) } else { edge };
     let time = lasting(random);
     match kind {
         0 => Fault::Kill(place, time),
         1 => Fault::KillExecutor(agent),
         2 => Fault::Crash(place, time),
         3 => Fault::Pause(place, time),
-        4 => Fault::Cut(Place::Master, edge, time),
-        5 if random.below(2) == 0 => Fault::CutOneWay(Place::Master, edge, time),
-        5 => Fault::CutOneWay(edge, Place::Master, time),
-        6 => Fault::Slow(Place::Master, edge, between(random, 5, 800), time),
-        _ => Fault::Reset(Place::Master, edge),
+        4 => Fault::Cut(Place::Master(0), edge, time),
+        5 if random.below(2) == 0 => Fault::CutOneWay(Place::Master(0), edge, time),
+        5 => Fault::CutOneWay(edge, Place::Master(0), time),
+        6 => Fault::Slow(Place::Master(0), edge, between(random, 5, 800), time),
+        _ => Fault::Reset(Place::Master(0), edge),
     }
 }
 
@@ -177,14 +177,14 @@ mod tests {
             text += &Plan::draw(&mut Generator::from_number(seed)).to_string();
         }
         for word in [
-            "kill master",
+            "kill master-0",
             "kill agent",
             "kill scheduler",
             "kill an executor",
-            "crash master",
+            "crash master-0",
             "crash agent",
             "pause",
-            "cut master = ",
+            "cut master-0 = ",
             " > ",
             "slow",
             "reset",

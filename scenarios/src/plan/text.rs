@@ -66,7 +66,7 @@ impl Display for Operation {
 impl Display for Place {
     fn fmt(&self, formatter: &mut Formatter<'_>) -> Result {
         match self {
-            Self::Master => formatter.write_str("master"),
+            Self::Master(number) => write!(formatter, "master-{number}"),
             Self::Agent(number) => write!(formatter, "agent-{number}"),
             Self::Scheduler(number) => write!(formatter, "scheduler-{number}"),
         }
