@@ -7,6 +7,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use madsim::time::TimeHandle;
+use orrery_coverage::Coverage;
 
 use crate::config::Config;
 use crate::world::World;
@@ -64,6 +65,8 @@ pub struct Report<T> {
     pub elapsed: Duration,
     /// One line an event; empty unless [`Config::trace`] is on.
     pub lines: Vec<String>,
+    /// The points in the product's code that this run came by.
+    pub coverage: Coverage,
 }
 
 /// Runs `scenario` in a new world that follows from `seed` alone, on a thread of its own, so that

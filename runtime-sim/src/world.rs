@@ -10,6 +10,7 @@ use std::time::Duration;
 use madsim::runtime::{Handle, NodeHandle};
 use madsim::task::NodeId;
 use madsim::time::TimeHandle;
+use orrery_coverage::Coverage;
 use orrery_runtime::{Command, Generator, Instant, Runtime};
 
 use crate::config::{Config, nanoseconds};
@@ -292,6 +293,7 @@ impl World {
             events: trace.events(),
             elapsed: Duration::from_nanos(self.inner.now()),
             lines: trace.take_lines(),
+            coverage: Coverage::take(),
         }
     }
 
