@@ -21,11 +21,13 @@ pub enum Invariant {
     Convergence,
     /// Nothing that peers do makes a daemon panic or end.
     Daemons,
+    /// What the product's own code promises with `always!` and `unreachable!` holds.
+    Always,
 }
 
 impl Invariant {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Conservation,
         Self::Offers,
         Self::Tasks,
@@ -33,6 +35,7 @@ impl Invariant {
         Self::Runs,
         Self::Convergence,
         Self::Daemons,
+        Self::Always,
     ];
 }
 
@@ -46,6 +49,7 @@ impl fmt::Display for Invariant {
             Self::Runs => "runs",
             Self::Convergence => "convergence",
             Self::Daemons => "daemons",
+            Self::Always => "always",
         })
     }
 }

@@ -57,7 +57,19 @@ impl Oracle {
         let (violations, receiver) = mpsc::unbounded_channel();
         let state = Mutex::default();
         let inner = Inner { world: world.clone(), checks, state, violations };
-        (Self { inner: Arc::new(inner) }, receiver)
+        let oracle = Self { inner: Arc::new(inner) };
+        oracle.watch_promises();
+        (oracle, receiver)
+    }
+
+    /// Is told when the product's code breaks a promise of its own on this run's thread.
+    fn watch_promises(&self) {
+        let inner = Arc::downgrade(&self.inner);
+        orrery_coverage::watch(move |breach| {
+            if let Some(inner) = inner.upgrade() {
+                Self { inner }.check(Invariant::Always, Err(breach.to_string()));
+            }
+        });
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -81,7 +93,9 @@ impl Oracle {
         if !self.inner.checks.contains(invariant) {
             return;
         }
-        let before = self.state().notes.iter().cloned().collect();
+        // A daemon may break a promise of its own while this looks into it under the lock.
+        let notes = self.inner.state.try_lock().map(|state| state.notes.clone());
+        let before = notes.map(Vec::from).unwrap_or_default();
         let at = std::time::Duration::from_nanos(self.inner.world.now().as_nanoseconds());
         // Nobody listens once the run has ended with an earlier violation.
         let _ = self.inner.violations.send(Violation { invariant, at, message, before });
