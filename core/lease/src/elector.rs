@@ -1,0 +1,288 @@
+//! The machine: its state, its one entrance, and what follows from the passing of time.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+use orrery_runtime::machine::Machine;
+use orrery_runtime::{Generator, Instant, Now};
+
+use crate::planted::is_planted;
+use crate::{Kind, Options, PlantedBug, Request, Response};
+
+/// What a member must still know after it was restarted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Durable {
+    /// The last term that it voted in.
+    pub term: u64,
+    /// Whom it voted for.
+    pub vote: Option<usize>,
+}
+
+/// Tells one question that is to be answered from another. Given out by whoever carries them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RequestId(pub u64);
+
+/// What can happen to a member.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Input {
+    /// Another member asks.
+    Request {
+        /// Goes with the answer.
+        request: RequestId,
+        /// Who asks.
+        from: usize,
+        /// What.
+        message: Request,
+    },
+    /// Another member answers.
+    Response {
+        /// Who answers.
+        from: usize,
+        /// What was asked, as it stood in [`Output::Send`].
+        asked: Request,
+        /// When that was.
+        sent: Instant,
+        /// The answer.
+        message: Response,
+    },
+    /// The oldest [`Output::Store`] that was not reported yet is durable.
+    Stored,
+    /// This member is to lead no more, and to let another one lead at once.
+    Resign,
+    /// The deadline has passed.
+    Tick,
+}
+
+/// What a member wants done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// Ask another member. Whether an answer comes is uncertain.
+    Send {
+        /// Whom.
+        to: usize,
+        /// What.
+        message: Request,
+        /// When this was; goes with the answer.
+        sent: Instant,
+    },
+    /// Answer a question.
+    Reply {
+        /// Which.
+        request: RequestId,
+        /// How.
+        message: Response,
+    },
+    /// Keep this in place of what was kept before, then report [`Input::Stored`].
+    Store(Durable),
+    /// This member leads from now on.
+    Elected {
+        /// In which term; no other member ever leads in the same.
+        term: u64,
+    },
+    /// This member leads no more.
+    Deposed,
+    /// As far as this member knows, this one leads. May be out of date.
+    Leader(Option<usize>),
+}
+
+/// What waits for the oldest [`Output::Store`].
+#[derive(Clone, Copy, Debug)]
+enum Waiting {
+    Reply(RequestId),
+    AskForVotes(u64),
+}
+
+/// What a member is at the moment.
+#[derive(Clone, Debug)]
+pub(crate) enum Role {
+    Follower,
+    /// Asks who would vote for it in the next term.
+    Asking {
+        agreed: BTreeSet<usize>,
+    },
+    /// Stands for election in its term.
+    Candidate {
+        votes: BTreeMap<usize, Instant>,
+    },
+    /// Leads; by member, when the last heartbeat was sent that it accepted.
+    Leader {
+        accepted: BTreeMap<usize, Instant>,
+        next_heartbeat: Instant,
+    },
+}
+
+/// A member of an election.
+#[derive(Debug)]
+pub struct Elector {
+    pub(crate) options: Options,
+    pub(crate) generator: Generator,
+    pub(crate) term: u64,
+    pub(crate) vote: Option<usize>,
+    pub(crate) role: Role,
+    pub(crate) leader: Option<usize>,
+    /// Until then no other member gets a vote.
+    pub(crate) loyal_until: Instant,
+    /// When a follower or candidate does something about its having no leader.
+    pub(crate) stand_at: Instant,
+    waiting: VecDeque<Waiting>,
+    pub(crate) now: Instant,
+    pub(crate) outputs: Vec<Output>,
+}
+
+impl Elector {
+    /// A member that starts at `now` with what it kept. It votes for nobody until whatever it may
+    /// have promised before has run out.
+    pub fn new(options: Options, durable: Durable, generator: Generator, now: Now) -> Self {
+        let mut elector = Self {
+            generator,
+            term: durable.term,
+            vote: durable.vote,
+            role: Role::Follower,
+            leader: None,
+            loyal_until: now.instant + options.timing.patience,
+            stand_at: now.instant,
+            waiting: VecDeque::new(),
+            now: now.instant,
+            outputs: Vec::new(),
+            options,
+        };
+        if is_planted(&elector.options, PlantedBug::VotesAfterRestart) {
+            elector.loyal_until = now.instant;
+        }
+        elector.wait_for_leader();
+        elector
+    }
+
+    /// Whether this member leads.
+    pub fn leads(&self) -> bool {
+        matches!(self.role, Role::Leader { .. })
+    }
+
+    /// The highest term that this member knows of.
+    pub fn term(&self) -> u64 {
+        self.term
+    }
+
+    pub(crate) fn emit(&mut self, output: Output) {
+        self.outputs.push(output);
+    }
+
+    pub(crate) fn ask_all(&mut self, message: Request) {
+        let sent = self.now;
+        for to in self.options.others() {
+            self.emit(Output::Send { to, message, sent });
+        }
+    }
+
+    /// Puts off standing for election by this member's patience and a random time beyond it.
+    pub(crate) fn wait_for_leader(&mut self) {
+        self.stand_at = self.now + self.options.timing.patience + self.random_spread();
+    }
+
+    /// Stands again soon: if nobody leads, nobody is to be waited for, only the answers are.
+    pub(crate) fn wait_for_answers(&mut self) {
+        self.stand_at = self.now + self.options.timing.heartbeat + self.random_spread();
+    }
+
+    fn random_spread(&mut self) -> Duration {
+        self.random_time(self.options.timing.spread)
+    }
+
+    pub(crate) fn random_time(&mut self, below: Duration) -> Duration {
+        let below = u64::try_from(below.as_nanos()).unwrap_or(u64::MAX);
+        Duration::from_nanos(self.generator.below(below.max(1)))
+    }
+
+    pub(crate) fn set_leader(&mut self, leader: Option<usize>) {
+        if self.leader != leader {
+            self.leader = leader;
+            self.emit(Output::Leader(leader));
+        }
+    }
+
+    /// Follows whoever is or will be the leader of `term`.
+    pub(crate) fn follow(&mut self, term: u64) {
+        if term > self.term {
+            self.term = term;
+            self.vote = None;
+            self.set_leader(None);
+        }
+        if self.leads() {
+            self.emit(Output::Deposed);
+            self.set_leader(None);
+        }
+        self.role = Role::Follower;
+    }
+
+    pub(crate) fn store_vote(&mut self, then_reply: Option<RequestId>) {
+        let term = self.term;
+        self.waiting.push_back(then_reply.map_or(Waiting::AskForVotes(term), Waiting::Reply));
+        self.emit(Output::Store(Durable { term, vote: self.vote }));
+    }
+
+    fn stored(&mut self) {
+        match self.waiting.pop_front() {
+            Some(Waiting::Reply(request)) => {
+                // A vote that another term has overtaken is of no use to who asked for it.
+                let message = Response { term: self.term, granted: true };
+                self.emit(Output::Reply { request, message });
+            }
+            Some(Waiting::AskForVotes(term)) => {
+                if term == self.term && matches!(self.role, Role::Candidate { .. }) {
+                    self.ask_all(Request { term, kind: Kind::Vote });
+                    self.count_votes();
+                }
+            }
+            None => {}
+        }
+    }
+
+    fn run_due(&mut self) {
+        match &self.role {
+            Role::Leader { next_heartbeat, .. } => {
+                let beat = *next_heartbeat <= self.now;
+                if self.lease_end() <= self.now {
+                    tracing::warn!(term = self.term, "the lease ran out");
+                    self.follow(self.term);
+                    self.wait_for_leader();
+                } else if beat {
+                    self.send_heartbeats();
+                }
+            }
+            _ if self.stand_at <= self.now => self.ask_around(),
+            _ => {}
+        }
+    }
+}
+
+impl Machine for Elector {
+    type Input = Input;
+    type Output = Output;
+
+    fn step(&mut self, now: Now, input: Input, outputs: &mut Vec<Output>) {
+        self.now = now.instant;
+        // First, so that a member which was stopped for a while knows what it is no more.
+        self.run_due();
+        match input {
+            Input::Request { request, from, message } => self.request(request, from, message),
+            Input::Response { from, asked, sent, message } => {
+                self.response(from, asked, sent, message);
+            }
+            Input::Stored => self.stored(),
+            Input::Resign => self.resign(),
+            Input::Tick => {}
+        }
+        outputs.append(&mut self.outputs);
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        match &self.role {
+            Role::Leader { next_heartbeat, .. } => Some(self.lease_end().min(*next_heartbeat)),
+            _ => Some(self.stand_at),
+        }
+    }
+
+    fn tick() -> Input {
+        Input::Tick
+    }
+}
