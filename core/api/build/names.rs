@@ -154,6 +154,7 @@ pub fn rust_variant(field: &FieldDescriptorProto) -> String {
 fn rust_module(package: &str) -> Option<String> {
     const ROOTS: [(&str, &str); 4] = [
         ("mesos.v1", "crate::v1"),
+        ("orrery.lease.v1", "crate::lease"),
         ("orrery.link.v1", "crate::link"),
         ("orrery.registry.v1", "crate::registry"),
         ("google.protobuf", "::prost_types"),

@@ -3,6 +3,7 @@
 //! | module | what |
 //! |---|---|
 //! | [`v1`] | the public messages, with Mesos' names and numbers: `mesos.v1` and its sub-packages |
+//! | [`lease`] | how masters elect their leader among themselves |
 //! | [`link`] | the private connection between an agent and its master |
 //! | [`registry`] | what a master must still know after a restart |
 //! | [`protobuf`] | the binary encoding, with the check for required fields that prost leaves out |
@@ -24,6 +25,7 @@ pub mod json;
 pub mod protobuf;
 
 pub use generated::mesos::v1;
+pub use generated::orrery::lease::v1 as lease;
 pub use generated::orrery::link::v1 as link;
 pub use generated::orrery::registry::v1 as registry;
 
