@@ -1,0 +1,112 @@
+//! What can go wrong.
+
+use std::path::PathBuf;
+
+use crate::Position;
+
+/// A record on the disk whose checksum does not fit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Damage {
+    /// The file.
+    pub file: PathBuf,
+    /// Where in it, in bytes.
+    pub offset: u64,
+    /// The position in the log whose entry it holds, where that can still be told.
+    pub position: Option<Position>,
+}
+
+impl std::fmt::Display for Damage {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{} at byte {}", self.file.display(), self.offset)?;
+        match self.position {
+            Some(position) => write!(formatter, " (log position {position})"),
+            None => write!(formatter, " (log position unknown)"),
+        }
+    }
+}
+
+/// Why a log cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The quorum is no majority that the members can form.
+    #[error("quorum is {quorum}, expected {expected} for {members} replicas")]
+    Quorum {
+        /// What was asked for.
+        quorum: usize,
+        /// What would be right.
+        expected: usize,
+        /// How many replicas there are.
+        members: usize,
+    },
+    /// The disk refuses.
+    #[error("the replicated log in {}: {source}", .folder.display())]
+    Disk {
+        /// The folder.
+        folder: PathBuf,
+        /// What the disk says.
+        source: std::io::Error,
+    },
+    /// A file is of a version that this program does not know.
+    #[error("{}: format version {version}, expected {expected}", .file.display())]
+    Version {
+        /// The file.
+        file: PathBuf,
+        /// Its version.
+        version: u32,
+        /// What this program writes.
+        expected: u32,
+    },
+}
+
+/// Why a replica does not serve.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LogError {
+    /// Too many replicas cannot trust what they remember.
+    #[error("{0}")]
+    Damaged(String),
+    /// The disk failed; what is on it is not known any more.
+    #[error("the replicated log has ended: {0}")]
+    Disk(String),
+    /// The log was stopped.
+    #[error("the replicated log has ended")]
+    Stopped,
+}
+
+/// Why a write was not confirmed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum WriteError {
+    /// The writer was deposed before anything was sent: the entry is not in the log and never will
+    /// be.
+    #[error("the log has another writer; the entry was not written")]
+    Lost,
+    /// The writer was deposed, or time ran out, after the entry was sent.
+    #[error("the entry may or may not be in the log: {0}")]
+    Unknown(&'static str),
+}
+
+/// Why entries cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ReadError {
+    /// They are truncated.
+    #[error("position {position} is truncated: the log begins at {beginning}")]
+    Truncated {
+        /// What was asked for.
+        position: Position,
+        /// Where the log begins.
+        beginning: Position,
+    },
+    /// This replica does not know them.
+    #[error("position {position} is not known to this replica: it knows all up to {ending}")]
+    Unknown {
+        /// What was asked for.
+        position: Position,
+        /// What can be read.
+        ending: Position,
+    },
+    /// The disk has rotted.
+    #[error("the entry is damaged on disk: {0}; it is being fetched from other replicas")]
+    Damaged(Damage),
+    /// The replica has ended.
+    #[error(transparent)]
+    Ended(#[from] LogError),
+}

@@ -1,0 +1,38 @@
+//! The replicated log: entries that a majority of replicas agrees upon and keeps.
+//!
+//! Multi-Paxos as in Apache Mesos' replicated log, with one ballot for all positions. Three state
+//! machines without I/O make the decisions, [`LogMachine`] puts them together, and the driver in
+//! `driver.rs` carries out what they want over the disk port and a [`Transport`].
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | `log` | [`Log`], [`Writer`], [`Reader`]: what the rest of the program uses |
+//! | `machine` | [`LogMachine`], which owns the parts below |
+//! | `replica` | promises, accepted and agreed entries, truncation |
+//! | `coordinator` | elections, filling of holes, writing in batches |
+//! | `recovery` | how a new, emptied or damaged replica comes to vote |
+//! | `catch_up` | how a voting replica that was away learns what it missed |
+//! | `survey` | asking a quorum for all that it knows, for elections and recovery |
+//! | `storage` | segments with checksums on the disk port |
+//!
+//! What it promises: an entry whose append returned its position stays at that position and is read
+//! there by everyone, whatever minority of replicas loses its disk and however often replicas
+//! crash; at most one [`Writer`] succeeds at a time; nothing is answered that is not durable.
+//! `docs/replicated-log.md` argues why.
+
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
+
+mod error;
+mod log;
+mod messages;
+mod options;
+mod planted;
+mod types;
+
+pub use error::{Damage, LogError, ReadError, StartError, WriteError};
+pub use log::{Log, Reader, Status, Transport, Writer};
+pub use messages::{KnownEntry, Request, Response, Verdict, Voter};
+pub use options::{Membership, Options, Timing};
+pub use planted::PlantedBug;
+pub use types::{Ballot, Entry, Position, ReplicaState, Value};

@@ -1,0 +1,221 @@
+//! The log as the rest of the program sees it: [`Log`], [`Writer`] and [`Reader`].
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use orrery_runtime::{Address, Runtime};
+use tokio::sync::oneshot;
+
+use crate::driver::{self, Handle};
+use crate::machine::Input;
+use crate::{
+    Ballot, Entry, LogError, Options, Position, ReadError, ReplicaState, Request, Response,
+    StartError, Value, WriteError,
+};
+
+/// Carries requests to other replicas. What comes back is fed to [`Log::response`].
+pub trait Transport: Send + Sync + 'static {
+    /// Sends `request` to the replica at `to`, or loses it. Never waits. Requests to one replica
+    /// that arrive do so in order, as long as one connection carries them.
+    fn send(&self, to: &Address, request: Request);
+
+    /// From now on only these replicas are sent to.
+    fn members(&self, members: &std::collections::BTreeSet<Address>);
+}
+
+/// One replica of a replicated log, and the way to write and read it. Cheap to clone; the replica
+/// ends once the last clone, writer and reader are gone.
+#[derive(Clone, Debug)]
+pub struct Log {
+    handle: Handle,
+}
+
+/// What a replica knows of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Status {
+    /// What it may do.
+    pub state: ReplicaState,
+    /// The highest ballot that it has promised.
+    pub promised: Ballot,
+    /// The first position that is not truncated.
+    pub beginning: Position,
+    /// The last position up to which it knows all that is agreed upon; before `beginning` when it
+    /// knows nothing.
+    pub ending: Position,
+    /// Of the entries from `beginning` to the highest position it has heard of, how many it does
+    /// not know to be agreed upon.
+    pub missing: u64,
+}
+
+impl Log {
+    /// Opens or makes the replica in `options.folder` and begins to run it. Its peers must be able
+    /// to reach it from now on: hand what they ask to [`Log::request`].
+    ///
+    /// # Errors
+    /// [`StartError`] when the folder cannot be used. Damage that other replicas can heal is no
+    /// error; see [`Log::ready`].
+    pub async fn start(
+        runtime: &Runtime,
+        options: Options,
+        transport: Arc<dyn Transport>,
+    ) -> Result<Self, StartError> {
+        let handle = driver::start(runtime, options, transport).await?;
+        Ok(Self { handle })
+    }
+
+    /// Waits until this replica votes.
+    ///
+    /// # Errors
+    /// [`LogError::Damaged`] when too many replicas are damaged to heal it, which no waiting mends;
+    /// [`LogError::Disk`] when the replica has ended.
+    pub async fn ready(&self) -> Result<(), LogError> {
+        let (sender, receiver) = oneshot::channel();
+        self.handle.feed(Input::AwaitVoting(sender)).await?;
+        receiver.await.map_err(|_| self.handle.end())?
+    }
+
+    /// Waits until the replica has ended by itself, and says why. A daemon should then end too.
+    pub async fn ended(&self) -> LogError {
+        self.handle.ended().await
+    }
+
+    /// Elects this replica's coordinator and returns once it may write: it then has promises of a
+    /// quorum, every position before its first append is agreed upon, and the local replica knows
+    /// all of them. Tries again until that is so; drop the future to give up. A later writer,
+    /// anywhere, deposes this one.
+    ///
+    /// # Errors
+    /// As [`Log::ready`].
+    pub async fn writer(&self) -> Result<Writer, LogError> {
+        self.ready().await?;
+        let election = self.handle.elect().await?;
+        let (ballot, position, lost) = election.won().await?;
+        Ok(Writer { handle: self.handle.clone(), ballot, position, lost })
+    }
+
+    /// Reads what the local replica knows to be agreed upon.
+    pub fn reader(&self) -> Reader {
+        Reader { handle: self.handle.clone() }
+    }
+
+    /// What the replica knows of itself.
+    ///
+    /// # Errors
+    /// [`LogError::Disk`] when it has ended.
+    pub async fn status(&self) -> Result<Status, LogError> {
+        self.handle.inspect(|machine| machine.status()).await
+    }
+
+    /// Takes a request of the replica at `from`; `answer` is given at most one response, once what
+    /// it says is durable.
+    ///
+    /// # Errors
+    /// [`LogError::Disk`] when the replica has ended.
+    pub async fn request(
+        &self,
+        from: Address,
+        request: Request,
+        answer: impl FnOnce(Response) + Send + 'static,
+    ) -> Result<(), LogError> {
+        let answer = driver::Answer::new(answer);
+        self.handle.feed(Input::Request { from, request, answer }).await
+    }
+
+    /// Takes a response of the replica at `from`.
+    ///
+    /// # Errors
+    /// [`LogError::Disk`] when the replica has ended.
+    pub async fn response(&self, from: Address, response: Response) -> Result<(), LogError> {
+        self.handle.feed(Input::Response { from, response }).await
+    }
+}
+
+/// The exclusive right to write, until another writer is elected. Dropping it gives it up. Appends
+/// may be under way together (call from several tasks, or join the futures); they stand in the log
+/// in the order in which they were first polled.
+#[derive(Debug)]
+pub struct Writer {
+    handle: Handle,
+    ballot: Ballot,
+    position: Position,
+    lost: driver::LostSignal,
+}
+
+impl Writer {
+    /// The last position of the log when this writer was elected: all entries up to here can be
+    /// read, and all later ones are its own.
+    pub fn position(&self) -> Position {
+        self.position
+    }
+
+    /// Appends `data` and returns its position once a quorum has it durably.
+    ///
+    /// # Errors
+    /// [`WriteError::Lost`]: it is not in the log and never will be. [`WriteError::Unknown`]: it
+    /// may come to stand in the log or not; so it is when `within` has passed. After any error this
+    /// writer is deposed: elect a new one and read what the log holds.
+    pub async fn append(&self, data: Bytes, within: Duration) -> Result<Position, WriteError> {
+        self.write(Value::Append(data), within).await
+    }
+
+    /// Removes all entries before `to`, which is cut down to the position of this truncation.
+    /// Returns the position at which the truncation itself stands.
+    ///
+    /// # Errors
+    /// As [`Writer::append`].
+    pub async fn truncate(&self, to: Position, within: Duration) -> Result<Position, WriteError> {
+        self.write(Value::Truncate(to), within).await
+    }
+
+    /// Returns once this writer is deposed.
+    pub async fn lost(&self) {
+        self.lost.wait().await;
+    }
+
+    async fn write(&self, value: Value, within: Duration) -> Result<Position, WriteError> {
+        self.handle.write(self.ballot, value, within).await
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.handle.resign(self.ballot);
+    }
+}
+
+/// Reads the local replica. What it returns is agreed upon; what was agreed upon lately may be
+/// missing, unless this replica's own [`Writer`] wrote it.
+#[derive(Clone, Debug)]
+pub struct Reader {
+    handle: Handle,
+}
+
+impl Reader {
+    /// The first position that is not truncated.
+    ///
+    /// # Errors
+    /// [`ReadError::Ended`] when the replica has ended.
+    pub async fn beginning(&self) -> Result<Position, ReadError> {
+        Ok(self.handle.inspect(|machine| machine.status().beginning).await?)
+    }
+
+    /// The last position that can be read; before [`Reader::beginning`] when there is none.
+    ///
+    /// # Errors
+    /// [`ReadError::Ended`] when the replica has ended.
+    pub async fn ending(&self) -> Result<Position, ReadError> {
+        Ok(self.handle.inspect(|machine| machine.status().ending).await?)
+    }
+
+    /// The entries from `from` to `to`, both included, that are appended data or truncations; fewer
+    /// than asked for when they are large: go on after the last one until the list is empty.
+    ///
+    /// # Errors
+    /// [`ReadError::Truncated`] and [`ReadError::Unknown`] when a position lies outside of what can
+    /// be read, [`ReadError::Damaged`] when the disk has rotted there: the replica heals itself
+    /// then, and reading can be tried again.
+    pub async fn read(&self, from: Position, to: Position) -> Result<Vec<Entry>, ReadError> {
+        self.handle.read(from, to).await
+    }
+}
