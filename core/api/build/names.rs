@@ -152,7 +152,7 @@ pub fn rust_variant(field: &FieldDescriptorProto) -> String {
 }
 
 fn rust_module(package: &str) -> Option<String> {
-    const ROOTS: [(&str, &str); 4] = [
+    const ROOTS: [(&str, &str); 5] = [
         ("mesos.v1", "crate::v1"),
         ("orrery.lease.v1", "crate::lease"),
         ("orrery.link.v1", "crate::link"),
