@@ -1,22 +1,18 @@
 //! Every planted bug is found by the rule that it breaks, within as many seeds as a usual run has.
 #![cfg(feature = "sim")]
 
-use std::collections::BTreeSet;
-
 use orrery_agent::PlantedBug as InAgent;
 use orrery_master::PlantedBug as InMaster;
 use orrery_scenarios::checks::{Checks, Invariant};
-use orrery_scenarios::cluster::Bugs;
+use orrery_scenarios::planted::Bugs;
 use orrery_scenarios::runner::{self, Settings};
 
 const SEEDS: u64 = 300;
 
 /// Looks for bugs with one rule alone, and prints which seed finds them.
 fn assert_found(invariant: Invariant, master: &[InMaster], agent: &[InAgent]) {
-    let bugs = Bugs {
-        master: master.iter().copied().collect::<BTreeSet<_>>(),
-        agent: agent.iter().copied().collect::<BTreeSet<_>>(),
-    };
+    let master_bugs = master.iter().map(|bug| bug.bug());
+    let bugs: Bugs = master_bugs.chain(agent.iter().map(|bug| bug.bug())).collect();
     let name = format!("{master:?} {agent:?}");
     let settings = Settings { bugs, checks: Checks::only(invariant), ..Settings::default() };
     let failed = runner::first_failure(0..SEEDS, &settings)

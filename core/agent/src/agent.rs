@@ -64,7 +64,7 @@ impl Agent {
     /// An agent that is about to look for its master. `random` decides ids and waits.
     pub fn new(options: Options, mut random: Generator, now: Now) -> Self {
         let registration = Registration::new(now.instant, &options, &mut random);
-        let streams = Streams::new(options.planted.clone());
+        let streams = Streams::default();
         Self {
             options,
             random,

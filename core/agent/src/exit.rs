@@ -7,7 +7,6 @@ use orrery_runtime::ExitStatus;
 
 use crate::framework::{Executor, ExecutorKey, ExecutorState};
 use crate::launch::key_of;
-use crate::planted::is_planted;
 use crate::{Agent, Container, Output, PlantedBug};
 
 impl Agent {
@@ -22,7 +21,7 @@ impl Agent {
     /// `how` completes the sentence "Executor …"; `wait_status` is as waitpid(2) gives it.
     pub(crate) fn executor_ended(&mut self, key: &ExecutorKey, how: &str, wait_status: i32) {
         self.set_deadline(key, None);
-        let tells_twice = is_planted(&self.options.planted, PlantedBug::UpdateAfterTerminal);
+        let tells_twice = PlantedBug::UpdateAfterTerminal.is_planted();
         let Some(executor) = self.executor_mut(key) else {
             return;
         };

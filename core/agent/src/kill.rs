@@ -9,7 +9,6 @@ use orrery_api::v1::task_status::Reason;
 
 use crate::agent::Stopping;
 use crate::framework::{ExecutorKey, ExecutorState, Queued, Termination};
-use crate::planted::is_planted;
 use crate::{Agent, Output, PlantedBug, container};
 
 /// How long a stopping agent waits for the master to take its last words.
@@ -41,7 +40,7 @@ impl Agent {
 
     /// Ends a task that its executor has not got yet, and with it the rest of its group.
     fn kill_queued(&mut self, key: &ExecutorKey, task_id: &str) {
-        let bugs = is_planted(&self.options.planted, PlantedBug::KillDuringLaunchStillLaunches);
+        let bugs = PlantedBug::KillDuringLaunchStillLaunches.is_planted();
         let Some(executor) = self.executor_mut(key) else {
             return;
         };

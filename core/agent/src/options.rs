@@ -46,8 +46,6 @@ pub struct Options {
     pub max_completed_executors_per_framework: usize,
     /// How many ended tasks are remembered per executor (Mesos: 200).
     pub max_completed_tasks_per_executor: usize,
-    /// Bugs switched on by a test. Always empty in production.
-    pub planted: std::collections::BTreeSet<crate::PlantedBug>,
 }
 
 impl Options {
@@ -79,7 +77,6 @@ impl Options {
             max_completed_frameworks: 50,
             max_completed_executors_per_framework: 150,
             max_completed_tasks_per_executor: 200,
-            planted: std::collections::BTreeSet::new(),
         }
     }
 

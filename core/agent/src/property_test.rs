@@ -306,7 +306,6 @@ proptest! {
 }
 
 /// The property above is worth something only if it finds what is wrong.
-#[cfg(feature = "planted-bugs")]
 mod planted {
     use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
@@ -321,13 +320,15 @@ mod planted {
             ..Config::default()
         };
         let random = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
-        let options = Options { planted: BTreeSet::from([bug]), ..options() };
         let actions = prop::collection::vec(action(), 1..80);
         let check = |actions: Vec<Action>| {
-            run(options.clone(), &actions);
+            run(options(), &actions);
             Ok(())
         };
-        TestRunner::new_with_rng(config, random).run(&actions, check).is_err()
+        orrery_planted::plant([*bug.bug()]);
+        let found = TestRunner::new_with_rng(config, random).run(&actions, check).is_err();
+        orrery_planted::plant([]);
+        found
     }
 
     #[test]

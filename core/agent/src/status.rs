@@ -6,7 +6,6 @@ use orrery_api::v1;
 use orrery_api::v1::task_status::{Reason, Source};
 
 use crate::framework::ExecutorKey;
-use crate::planted::is_planted;
 use crate::streams::{Acknowledged, state_of};
 use crate::{Agent, PlantedBug};
 
@@ -52,7 +51,7 @@ impl Agent {
         let task = executor.and_then(|executor| executor.tasks.get_mut(&key.1));
         if let Some(task) = task {
             if task.is_terminal()
-                && !is_planted(&self.options.planted, PlantedBug::UpdateAfterTerminal)
+                && !PlantedBug::UpdateAfterTerminal.is_planted()
             {
                 tracing::info!(framework_id, task_id = key.1, "dropping a status after the last");
                 return;

@@ -13,7 +13,6 @@ use orrery_model::task_state::is_terminal;
 use orrery_runtime::Instant;
 
 use crate::PlantedBug;
-use crate::planted::is_planted;
 
 const RETRY_INTERVAL_MIN: Duration = Duration::from_secs(10);
 const RETRY_INTERVAL_MAX: Duration = Duration::from_secs(600);
@@ -51,15 +50,9 @@ pub(crate) struct Streams {
     running: bool,
     /// Updates to send now, in order; the caller drains it.
     pub(crate) outbox: Vec<link::StatusUpdate>,
-    planted: BTreeSet<PlantedBug>,
 }
 
 impl Streams {
-    /// No streams yet, and paused.
-    pub(crate) fn new(planted: BTreeSet<PlantedBug>) -> Self {
-        Self { planted, ..Self::default() }
-    }
-
     /// Queues an update; false when its uuid was queued before.
     pub(crate) fn push(&mut self, now: Instant, key: TaskKey, update: link::StatusUpdate) -> bool {
         let stream = self.streams.entry(key.clone()).or_insert_with(|| Stream {
@@ -71,7 +64,7 @@ impl Streams {
         if !stream.received.insert(update.uuid.clone()) {
             return false;
         }
-        let overtakes = is_planted(&self.planted, PlantedBug::ForwardsUpdatesOutOfOrder);
+        let overtakes = PlantedBug::ForwardsUpdatesOutOfOrder.is_planted();
         if overtakes {
             stream.queue.push_front(update);
         } else {
@@ -106,16 +99,14 @@ impl Streams {
         if stream.queue.front().is_none_or(|head| head.uuid != uuid) {
             return Acknowledged::Ignored;
         }
-        if is_planted(&self.planted, PlantedBug::ResendsAcknowledgedUpdate)
-            && stream.queue.len() == 1
-        {
+        if PlantedBug::ResendsAcknowledgedUpdate.is_planted() && stream.queue.len() == 1 {
             return Acknowledged::Advanced;
         }
         let Some(head) = stream.queue.pop_front() else {
             return Acknowledged::Ignored;
         };
         let goes_on =
-            is_planted(&self.planted, PlantedBug::UpdateAfterTerminal) && !stream.queue.is_empty();
+            PlantedBug::UpdateAfterTerminal.is_planted() && !stream.queue.is_empty();
         if is_terminal(state_of(&head)) && !goes_on {
             if !stream.queue.is_empty() {
                 tracing::warn!(

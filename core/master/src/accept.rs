@@ -6,10 +6,10 @@ use orrery_allocator::{AgentKey, FrameworkKey};
 use orrery_api::v1::offer::operation::Type as OperationType;
 use orrery_api::v1::task_status::Reason;
 use orrery_api::v1::{self, TaskState, scheduler};
+use orrery_coverage::{reachable, sometimes, unreachable};
 use orrery_model::Resources;
 
 use crate::offers::refusal;
-use crate::planted::is_planted;
 use crate::{Master, PlantedBug};
 
 /// The offers of one ACCEPT put together: what its operations may use.
@@ -35,6 +35,8 @@ impl Master {
         let checked = self.check_offers(key, &accept.offer_ids);
         match checked {
             Ok((agent, role)) => {
+                sometimes!(accept.offer_ids.len() > 1, "an ACCEPT puts several offers together");
+                sometimes!(accept.operations.is_empty(), "an ACCEPT asks for nothing");
                 let offers = self.take_offers(&accept.offer_ids);
                 self.metrics.offers_accepted += accept.offer_ids.len() as u64;
                 let whole = offers.clone();
@@ -42,7 +44,11 @@ impl Master {
                 for operation in accept.operations {
                     self.apply_operation(&mut accepted, operation);
                 }
-                if is_planted(&self.options, PlantedBug::AcceptRecoversWholeOffer) {
+                sometimes!(
+                    accepted.remaining.is_empty(),
+                    "an ACCEPT uses up all that its offers hold"
+                );
+                if PlantedBug::AcceptRecoversWholeOffer.is_planted() {
                     accepted.remaining = whole;
                 }
                 let now = self.now.instant;
@@ -51,6 +57,10 @@ impl Master {
                 }
             }
             Err(invalid) => {
+                sometimes!(
+                    self.has_agent_left(&accept),
+                    "an ACCEPT crosses the rescinding of its offers"
+                );
                 tracing::info!(message = %invalid.message, "accept with invalid offers");
                 self.discard_own_offers(key, &accept.offer_ids, refuse);
                 for operation in accept.operations {
@@ -58,6 +68,14 @@ impl Master {
                 }
             }
         }
+    }
+
+    /// Whether the agent that the tasks of an ACCEPT are for is not there (any more).
+    fn has_agent_left(&self, accept: &scheduler::call::Accept) -> bool {
+        let launch = accept.operations.iter().find_map(|operation| operation.launch.as_ref());
+        let task = launch.and_then(|launch| launch.task_infos.first());
+        let agent = |task: &v1::TaskInfo| self.agent_by_id(&task.agent_id.value);
+        task.is_some_and(|task| agent(task).is_none_or(|key| !self.agents[&key].is_active()))
     }
 
     /// All offers must exist, be the framework's own, and be of one agent and one role.
@@ -74,28 +92,34 @@ impl Master {
         let mut common: Option<(AgentKey, &str)> = None;
         for id in ids {
             if !seen.insert(&id.value) {
+                reachable!("an ACCEPT names an offer twice");
                 return Err(invalid(format!("Duplicate offer {} in offer list", id.value)));
             }
             let offer = self.offer_number(id).and_then(|number| self.offers.get(&number));
             let Some(offer) = offer.filter(|offer| offer.framework == key) else {
+                reachable!("an ACCEPT names an offer that is not open to its framework");
                 return Err(invalid(format!("Offer {} is no longer valid", id.value)));
             };
             match common {
                 None => common = Some((offer.agent, &offer.role)),
                 Some((agent, role)) if agent == offer.agent && role == offer.role => {}
                 Some((agent, _)) if agent != offer.agent => {
+                    reachable!("an ACCEPT puts offers of two agents together");
                     return Err(invalid(format!("Offer {} is of another agent", id.value)));
                 }
                 Some(_) => {
+                    reachable!("an ACCEPT puts offers of two roles together");
                     return Err(invalid(format!("Offer {} is of another role", id.value)));
                 }
             }
         }
         let Some((agent, role)) = common else {
+            reachable!("an ACCEPT names no offer");
             return Err(invalid("No offers specified".to_owned()));
         };
         let active = self.agents.get(&agent).is_some_and(crate::Agent::is_active);
-        if !active && !is_planted(&self.options, PlantedBug::DisconnectKeepsOffers) {
+        if !active && !PlantedBug::DisconnectKeepsOffers.is_planted() {
+            unreachable!("an offer is open although its agent is not connected");
             return Err(InvalidOffers {
                 reason: Reason::AgentDisconnected,
                 message: "Agent is disconnected".to_owned(),
@@ -108,7 +132,7 @@ impl Master {
         let mut resources = Resources::default();
         for id in ids {
             let Some(number) = self.offer_number(id) else { continue };
-            if is_planted(&self.options, PlantedBug::AcceptKeepsOffer) {
+            if PlantedBug::AcceptKeepsOffer.is_planted() {
                 resources += &self.offers[&number].resources;
                 continue;
             }
@@ -146,6 +170,7 @@ impl Master {
                 }
             }
             other => {
+                reachable!("an operation that is no launch is refused");
                 let message = format!("{} is not supported by this master", other.as_str_name());
                 self.tell_operation_dropped(accepted.framework, &operation, message);
             }
@@ -189,6 +214,7 @@ impl Master {
     ) {
         tracing::warn!(operation = operation_type(operation).as_str_name(), %message, "dropped");
         let Some(id) = &operation.id else { return };
+        reachable!("a dropped operation is answered because it has an id");
         let status = v1::OperationStatus {
             operation_id: Some(id.clone()),
             state: v1::OperationState::OperationDropped as i32,

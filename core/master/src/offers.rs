@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use orrery_allocator::{AgentKey, FrameworkKey, Grant};
 use orrery_api::v1::{self, scheduler};
+use orrery_coverage::{always, reachable, sometimes, unreachable};
 
-use crate::planted::is_planted;
 use crate::state::{Framework, Offer};
 use crate::timers::Timer;
 use crate::{Master, PlantedBug};
@@ -25,6 +25,11 @@ impl Master {
             let agent = self.agents.get(&grant.agent);
             let (Some(framework), Some(agent)) = (framework, agent) else { continue };
             if !framework.is_active() || !agent.is_active() {
+                unreachable!(
+                    "the allocator grants to somebody who is away",
+                    framework.id(),
+                    agent.id()
+                );
                 let now = self.now.instant;
                 self.allocator.recover(grant.framework, grant.agent, &grant.resources, None, now);
                 continue;
@@ -42,6 +47,7 @@ impl Master {
             self.add_offer(number, offer);
         }
         for (framework, offers) in events {
+            sometimes!(offers.len() > 1, "an OFFERS event holds several offers");
             self.metrics.offers_sent += offers.len() as u64;
             self.tell(
                 framework,
@@ -61,6 +67,7 @@ impl Master {
         if let Some(agent) = self.agents.get_mut(&offer.agent) {
             agent.offers.insert(number);
         }
+        always!(!self.offers.contains_key(&number), "an offer's number is new", number);
         self.offers.insert(number, offer);
         if let Some(timeout) = self.options.offer_timeout {
             self.set_timer(timeout, Timer::Offer(number));
@@ -156,13 +163,17 @@ impl Master {
 
     pub(crate) fn discard_framework_offers(&mut self, key: FrameworkKey) {
         let Some(framework) = self.frameworks.get(&key) else { return };
+        sometimes!(
+            !framework.offers.is_empty(),
+            "a framework's open offers are taken back in silence"
+        );
         for number in framework.offers.iter().copied().collect::<Vec<_>>() {
             self.discard_offer(number, None);
         }
     }
 
     pub(crate) fn rescind_agent_offers(&mut self, key: AgentKey) {
-        if is_planted(&self.options, PlantedBug::DisconnectKeepsOffers) {
+        if PlantedBug::DisconnectKeepsOffers.is_planted() {
             return;
         }
         let Some(agent) = self.agents.get(&key) else { return };
@@ -179,6 +190,7 @@ impl Master {
         let left: Vec<u64> = open
             .filter(|number| self.offers.get(number).is_some_and(|it| !roles.contains(&it.role)))
             .collect();
+        sometimes!(!left.is_empty(), "a framework leaves a role in which it has offers");
         for number in left {
             self.rescind_offer(number);
         }
@@ -186,6 +198,7 @@ impl Master {
 
     pub(crate) fn offer_timeout(&mut self, number: u64) {
         if self.offers.contains_key(&number) {
+            reachable!("an offer times out");
             tracing::info!(offer = number, "offer timed out");
             self.rescind_offer(number);
         }
@@ -197,7 +210,9 @@ impl Master {
         let refuse = refusal(decline.filters.as_ref());
         for id in &decline.offer_ids {
             let Some(number) = self.offer_number(id) else { continue };
-            if self.offers.get(&number).is_some_and(|offer| offer.framework == key) {
+            let own = self.offers.get(&number).is_some_and(|offer| offer.framework == key);
+            sometimes!(!own, "a DECLINE names an offer that is not open to its framework");
+            if own {
                 self.metrics.offers_declined += 1;
                 self.discard_offer(number, Some(refuse));
             }
@@ -211,6 +226,7 @@ pub(crate) fn refusal(filters: Option<&v1::Filters>) -> Duration {
         return DEFAULT_REFUSAL;
     };
     if seconds.is_nan() || seconds < 0.0 {
+        reachable!("a refusal is for a time that is no time");
         return DEFAULT_REFUSAL;
     }
     Duration::try_from_secs_f64(seconds).unwrap_or(LONGEST_REFUSAL).min(LONGEST_REFUSAL)

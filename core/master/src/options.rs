@@ -1,12 +1,9 @@
 //! How a master behaves: the flags that reach its decisions.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use orrery_api::v1::MasterInfo;
 use orrery_model::Quantities;
-
-use crate::PlantedBug;
 
 /// Settings of one master. The defaults are Mesos' (`reference: mesos-master --help`).
 #[derive(Clone, Debug)]
@@ -33,8 +30,6 @@ pub struct Options {
     pub max_completed_tasks_per_framework: usize,
     /// How many unreachable tasks are remembered for each framework.
     pub max_unreachable_tasks_per_framework: usize,
-    /// Bugs switched on by a test. Always empty in production.
-    pub planted: BTreeSet<PlantedBug>,
 }
 
 impl Options {
@@ -52,7 +47,6 @@ impl Options {
             max_completed_frameworks: 50,
             max_completed_tasks_per_framework: 1000,
             max_unreachable_tasks_per_framework: 1000,
-            planted: BTreeSet::new(),
         }
     }
 

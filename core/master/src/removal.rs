@@ -3,10 +3,10 @@
 use orrery_allocator::AgentKey;
 use orrery_api::v1::task_status::Reason;
 use orrery_api::v1::{self, TaskState, scheduler};
+use orrery_coverage::{reachable, sometimes};
 use orrery_model::task_state;
 use orrery_runtime::WallTime;
 
-use crate::planted::is_planted;
 use crate::state::{Pending, UnreachableAgent, remember};
 use crate::{LinkId, Master, Output, PlantedBug, RegistryOperation};
 
@@ -17,6 +17,7 @@ impl Master {
     pub(crate) fn unregister(&mut self, link: LinkId) {
         self.metrics.count("messages_unregister_slave");
         if let Some(key) = self.agent_on(link) {
+            reachable!("an agent takes its leave");
             self.metrics.count("slave_removals/reason_unregistered");
             self.start_removal(key, "the agent unregistered");
         }
@@ -38,6 +39,7 @@ impl Master {
     fn start_leaving(&mut self, key: AgentKey, why: Removal) -> Option<String> {
         let agent = self.agents.get_mut(&key)?;
         if agent.leaving {
+            reachable!("an agent is given up that is being given up already");
             return None;
         }
         agent.leaving = true;
@@ -51,7 +53,7 @@ impl Master {
     pub(crate) fn removed(&mut self, key: AgentKey, why: Removal) {
         self.metrics.count("slave_removals");
         for (framework, task_id) in self.tasks_of(key) {
-            if is_planted(&self.options, PlantedBug::ReplacedAgentForgetsTasks) {
+            if PlantedBug::ReplacedAgentForgetsTasks.is_planted() {
                 self.update_task_silently_lost(framework, &task_id);
                 continue;
             }
@@ -84,6 +86,11 @@ impl Master {
             return;
         };
         let known = task.state();
+        sometimes!(
+            task_state::is_terminal(known),
+            "an agent leaves before a task's end is acknowledged"
+        );
+        sometimes!(!task_state::is_terminal(known), "an agent leaves for good with a task");
         let state = if task_state::is_terminal(known) { known } else { TaskState::TaskLost };
         let status = v1::TaskStatus {
             message: Some(format!("Agent removed: {why}")),
@@ -109,9 +116,15 @@ impl Master {
             return;
         };
         if task_state::is_terminal(task.told_state()) {
+            reachable!("an agent becomes unreachable before a told end is acknowledged");
             self.complete_task(key, task_id);
             return;
         }
+        sometimes!(
+            task_state::is_terminal(task.state()),
+            "an agent becomes unreachable before a task's end was told"
+        );
+        reachable!("a task becomes unreachable");
         let mut status = v1::TaskStatus {
             message: Some("Agent is unreachable".to_owned()),
             agent_id: Some(task.message.agent_id.clone()),
@@ -171,6 +184,7 @@ impl Master {
     pub(crate) fn recovered_timeout(&mut self) {
         let since = self.now.wall;
         for agent_id in std::mem::take(&mut self.recovered).into_keys() {
+            reachable!("an agent does not come back to a restarted master in time");
             self.metrics.count("recovery_slave_removals");
             tracing::info!(%agent_id, "agent did not return after the master was restarted");
             self.unreachable.insert(agent_id.clone(), UnreachableAgent { since });

@@ -2,9 +2,9 @@
 
 use orrery_allocator::FrameworkKey;
 use orrery_api::v1::{self, TaskState, scheduler};
+use orrery_coverage::sometimes;
 use orrery_model::task_state;
 
-use crate::planted::is_planted;
 use crate::state::{holds_resources, remember};
 use crate::{Master, PlantedBug};
 
@@ -35,11 +35,20 @@ impl Master {
         status: &v1::TaskStatus,
         latest: TaskState,
     ) {
-        let overwrite = is_planted(&self.options, PlantedBug::TerminalStateIsOverwritten);
-        let keep = is_planted(&self.options, PlantedBug::TerminalTaskKeepsResources);
+        let overwrite = PlantedBug::TerminalStateIsOverwritten.is_planted();
+        let keep = PlantedBug::TerminalTaskKeepsResources.is_planted();
         let Some(framework) = self.frameworks.get_mut(&key) else { return };
+        let away = framework.connection.is_none();
         let Some(task) = framework.tasks.get_mut(task_id) else { return };
         let before = task.state();
+        sometimes!(
+            task_state::is_terminal(before) && latest != before,
+            "a task's state is not changed because it has ended"
+        );
+        sometimes!(
+            !task_state::is_terminal(before) && task_state::is_terminal(latest) && away,
+            "a task ends while its scheduler is away"
+        );
         // The first terminal state stands, whatever comes later.
         if !task_state::is_terminal(before) || overwrite {
             task.message.state = latest as i32;
@@ -70,6 +79,7 @@ impl Master {
             agent.tasks.remove(&task_key);
             agent.pending_kills.remove(&task_key);
         }
+        sometimes!(framework.completed_tasks.len() >= limit, "the oldest ended task is forgotten");
         remember(&mut framework.completed_tasks, limit, task.message);
     }
 

@@ -1,12 +1,12 @@
 //! What an agent daemon is started with.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use core::net::{IpAddr, SocketAddr};
 
-use orrery_agent::{Agent, PlantedBug};
+use orrery_agent::Agent;
 use orrery_api::v1;
 use orrery_model::Resources;
 use orrery_runtime::Address;
@@ -58,8 +58,6 @@ pub struct Options {
     pub version: v1::VersionInfo,
     /// The flags in force, as `/flags` shows them.
     pub flags: BTreeMap<String, String>,
-    /// Bugs switched on by a test. Always empty in production.
-    pub planted: BTreeSet<PlantedBug>,
     /// Looks at the state machine after each of its steps. Always `None` in production.
     pub observer: Option<Observer<Agent>>,
 }
@@ -104,7 +102,6 @@ impl Options {
             max_completed_tasks_per_executor: defaults.max_completed_tasks_per_executor,
             version,
             flags: BTreeMap::new(),
-            planted: BTreeSet::new(),
             observer: None,
         }
     }
@@ -130,7 +127,6 @@ impl Options {
             max_completed_frameworks: self.max_completed_frameworks,
             max_completed_executors_per_framework: self.max_completed_executors_per_framework,
             max_completed_tasks_per_executor: self.max_completed_tasks_per_executor,
-            planted: self.planted.clone(),
         }
     }
 }

@@ -158,7 +158,6 @@ fn machine_options(options: &Options, info: v1::MasterInfo) -> orrery_master::Op
         max_completed_frameworks: options.max_completed_frameworks,
         max_completed_tasks_per_framework: options.max_completed_tasks_per_framework,
         max_unreachable_tasks_per_framework: options.max_unreachable_tasks_per_framework,
-        planted: options.planted.clone(),
         ..defaults
     }
 }

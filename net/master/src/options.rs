@@ -46,8 +46,6 @@ pub struct Options {
     pub max_unreachable_tasks_per_framework: usize,
     /// The flags in force, as `/flags` shows them.
     pub flags: BTreeMap<String, String>,
-    /// Bugs switched on by a test. Always empty in production.
-    pub planted: std::collections::BTreeSet<orrery_master::PlantedBug>,
     /// Looks at the state machine after each of its steps. Always `None` in production.
     pub observer: Option<Observer<Master>>,
 }
@@ -73,7 +71,6 @@ impl Options {
             max_completed_tasks_per_framework: 1000,
             max_unreachable_tasks_per_framework: 1000,
             flags: BTreeMap::new(),
-            planted: Default::default(),
             observer: None,
         }
     }
