@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use orrery_coverage::{reachable, sometimes};
 use orrery_model::{Resources, Scalar};
 
 use crate::options::FrameworkKey;
@@ -61,7 +62,10 @@ impl Agent {
         let released = match held.contains(resources) {
             true => resources.clone(),
             // What would be missing stays out of the account.
-            false => &*held - &(&*held - resources),
+            false => {
+                reachable!("more is given back than is held");
+                &*held - &(&*held - resources)
+            }
         };
         *held -= &released;
         if held.is_empty() {
@@ -79,6 +83,7 @@ impl Agent {
     fn count_free(&mut self) {
         let allocated = self.allocated();
         self.overcommitted = !self.total.contains(&allocated);
+        sometimes!(self.overcommitted, "an agent has less than is held on it");
         self.free = &self.total - &allocated;
     }
 

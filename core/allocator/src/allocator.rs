@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use orrery_coverage::{reachable, sometimes};
 use orrery_model::{Quantities, Resources};
 use orrery_runtime::{Generator, Instant};
 
@@ -86,6 +87,7 @@ impl Allocator {
         let old = std::mem::replace(framework, changed);
         let new = framework.options.roles.clone();
         for role in old.options.roles.iter().filter(|role| !new.contains(role)) {
+            reachable!("a framework leaves a role");
             self.remove_filters(key, role);
             self.roles.unsubscribe(role, key, &self.pool);
         }
@@ -108,6 +110,7 @@ impl Allocator {
         }
         let holds = |(_, agent): &(u32, &Agent)| agent.allocations.contains_key(&key);
         let agents: Vec<u32> = self.agents.iter().filter(holds).map(|(number, _)| number).collect();
+        sometimes!(!agents.is_empty(), "a framework is removed while it holds resources");
         for number in agents {
             let held = self.allocated(key, AgentKey(number)).clone();
             self.release(key, AgentKey(number), &held);
@@ -142,6 +145,7 @@ impl Allocator {
             return;
         };
         let roles = if roles.is_empty() { framework.options.roles.clone() } else { roles.to_vec() };
+        reachable!("a framework suppresses offers");
         framework.suppressed.extend(roles);
         self.refresh(key);
     }
@@ -152,6 +156,7 @@ impl Allocator {
             return;
         };
         let roles = if roles.is_empty() { framework.options.roles.clone() } else { roles.to_vec() };
+        sometimes!(!framework.suppressed.is_empty(), "a framework revives what it had suppressed");
         framework.suppressed.retain(|role| !roles.contains(role));
         for role in &roles {
             self.remove_filters(key, role);
@@ -232,6 +237,7 @@ impl Allocator {
             return;
         };
         for (framework, resources) in &agent.allocations {
+            reachable!("an agent is removed with resources that are held");
             self.account_release(*framework, resources);
         }
         self.pool.subtract(&agent.total.quantities());
@@ -322,6 +328,8 @@ impl Allocator {
         };
         if let (true, Some(role)) = (known.is_some_and(subscribed), self.roles.find(name)) {
             self.filters.insert((framework, role, agent), refused, expiry);
+        } else {
+            reachable!("a refusal does not count because its framework has left the role");
         }
     }
 

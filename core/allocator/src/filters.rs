@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use orrery_coverage::sometimes;
 use orrery_model::Resources;
 use orrery_runtime::Instant;
 
@@ -103,6 +104,10 @@ impl Filters {
         let first = Scope { agent, framework: FrameworkKey(0), role: RoleKey::FIRST };
         let of_agent = self.by_scope.range(first..).map(|(scope, _)| *scope);
         let found: Vec<_> = of_agent.take_while(|scope| scope.agent == agent).collect();
+        sometimes!(
+            !found.is_empty(),
+            "refusals on an agent are forgotten because it changes or leaves"
+        );
         for scope in found {
             self.remove(scope);
         }

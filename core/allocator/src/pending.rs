@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use orrery_coverage::sometimes;
 use orrery_runtime::Instant;
 
 use crate::options::{AgentKey, FrameworkKey};
@@ -102,6 +103,7 @@ impl Pending {
         if !due.frameworks.is_empty() || self.periodic.is_some_and(|periodic| periodic <= now) {
             due.agents.append(&mut self.later);
         }
+        sometimes!(!self.later.is_empty(), "some agents wait for the periodic run");
         self.later.retain(|agent| !due.agents.contains(agent));
         self.settle();
         due

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use orrery_coverage::{reachable, sometimes};
 use orrery_model::Resources;
 use orrery_runtime::Instant;
 
@@ -28,12 +29,15 @@ impl Allocator {
     pub fn run(&mut self, now: Instant) -> Vec<Grant> {
         self.pending.saw(now);
         while let Some((agent, expiry)) = self.filters.pop_expired(now) {
+            reachable!("a refusal runs out");
             self.pending.expired(agent, expiry);
         }
         let Due { mut agents, frameworks } = self.pending.take_due(now);
+        sometimes!(agents.len() + frameworks.len() >= 100, "a run finds a hundred changes or more");
         agents.retain(|agent| self.with_free.contains(agent));
         // Whoever takes offers later causes a look at every agent, so nothing is forgotten here.
         if self.roles.is_idle() || (agents.is_empty() && frameworks.is_empty()) {
+            reachable!("a run finds nobody who takes offers, or nothing free");
             return Vec::new();
         }
         if std::mem::take(&mut self.pool_changed) {
@@ -46,6 +50,10 @@ impl Allocator {
             true => agents.iter().map(|agent| (*agent, true)).collect(),
             false => self.with_free.iter().map(for_all).collect(),
         };
+        sometimes!(
+            frameworks.is_empty() && agents.len() < self.with_free.len(),
+            "a run looks only at the agents that changed"
+        );
         self.generator.shuffle(&mut turns);
         let mut grants = Vec::new();
         for (agent, for_all) in turns {
@@ -92,11 +100,13 @@ impl Allocator {
                     continue;
                 };
                 if gpus_kept && !framework.options.gpu {
+                    reachable!("an agent with GPUs is kept from a framework that wants none");
                     continue;
                 }
                 let selected = (!plain).then(|| framework.usable(&free.allocatable_to(name)));
                 let offered = selected.as_ref().unwrap_or(&free);
                 if !self.takes(framework, (number, role, key), offered) {
+                    reachable!("a framework does not take what is free");
                     continue;
                 }
                 grants.push(Grant {
@@ -105,6 +115,10 @@ impl Allocator {
                     role: name.to_owned(),
                     resources: offered.allocated_to(name),
                 });
+                sometimes!(
+                    !grants[..].is_empty() && selected.is_some(),
+                    "a part of what is free is granted"
+                );
                 match selected {
                     Some(offered) => free -= &offered,
                     None => free = Resources::new(),

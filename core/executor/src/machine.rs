@@ -7,6 +7,7 @@ use orrery_api::v1;
 use orrery_api::v1::TaskState;
 use orrery_api::v1::executor::{Call, Event, event};
 use orrery_api::v1::task_status::{Reason, Source};
+use orrery_coverage::{reachable, sometimes};
 use orrery_runtime::machine::Machine;
 use orrery_runtime::{Command, ExitStatus, Generator, Instant, Now, ProcessId, Signal, Target};
 use tracing::{error, info, warn};
@@ -115,11 +116,18 @@ impl CommandExecutor {
         } else if let Some(acknowledged) = event.acknowledged {
             let task_id = &acknowledged.task_id.value;
             if !self.updates.acknowledge(task_id, &acknowledged.uuid) {
+                reachable!("an update is acknowledged that the executor does not wait for");
                 warn!(task_id, "an unknown update was acknowledged");
             }
         } else if let Some(problem) = event.error {
+            reachable!("the agent tells the executor of an error");
             error!(message = problem.message, "the agent reports an error");
         } else if event.r#type == Some(event::Type::Shutdown as i32) {
+            sometimes!(self.task.is_none(), "the executor is shut down before its task came");
+            sometimes!(
+                self.is_launching(),
+                "the executor is shut down while its command is being started"
+            );
             info!("the agent shuts us down");
             self.shut_down(now, outputs);
         }
@@ -128,7 +136,7 @@ impl CommandExecutor {
 
     fn subscribed(&mut self, now: Now, event: &event::Subscribed, outputs: &mut Vec<Output>) {
         if !self.session.subscribed(now) {
-            return;
+            return reachable!("SUBSCRIBED comes to an executor that waits for none");
         }
         let wanted = v1::framework_info::capability::Type::TaskKillingState as i32;
         let capabilities = &event.framework_info.capabilities;
@@ -140,20 +148,24 @@ impl CommandExecutor {
         let task_id = info.task_id.value.clone();
         if let Some(task) = &self.task {
             if task.id.value == task_id {
+                reachable!("a task is launched twice at its executor");
                 warn!(task_id, "the task was launched already");
             } else {
+                reachable!("a second task comes to the command executor");
                 let message = format!("the executor runs '{}' and no other task", task.id.value);
                 self.turn_away(now, &info.task_id, &message, outputs);
             }
             return;
         }
         if self.leaving || self.turned_away.contains(&task_id) {
+            reachable!("a task comes to an executor that is shutting down");
             self.turn_away(now, &info.task_id, "the executor is shutting down", outputs);
             return;
         }
         self.updates.add_task(info.clone());
         self.task = Some(Task::new(&info));
         if self.killed_early.contains(&task_id) {
+            reachable!("a task comes to its executor after its kill");
             let mut status = self.status(now, &info.task_id, TaskState::TaskKilled);
             status.reason = Some(Reason::TaskKilledDuringLaunch as i32);
             status.message = Some("the task was killed before it was launched".to_owned());
@@ -186,6 +198,7 @@ impl CommandExecutor {
         let id = task.id.clone();
         task.started(now, process);
         if task.kill.is_some() {
+            reachable!("a kill comes between the start of a command and TASK_RUNNING");
             // The kill came while the process was being started; it is already reported.
             task.complete_by = None;
             return self.terminate(now, outputs);
@@ -198,6 +211,8 @@ impl CommandExecutor {
         let Some(task) = self.task.as_ref().filter(|task| task.phase == Phase::Launching) else {
             return;
         };
+        reachable!("a command cannot be started");
+        sometimes!(task.kill.is_some(), "a command that is to be killed cannot be started");
         let killed = task.kill.is_some();
         let id = task.id.clone();
         let state = if killed { TaskState::TaskKilled } else { TaskState::TaskFailed };
@@ -209,6 +224,11 @@ impl CommandExecutor {
         self.end(status, outputs);
     }
 
+    /// Whether the task's command is being started.
+    fn is_launching(&self) -> bool {
+        self.task.as_ref().is_some_and(|task| task.phase == Phase::Launching)
+    }
+
     fn ended(&mut self, now: Now, exit: Result<ExitStatus, String>, outputs: &mut Vec<Output>) {
         // What the task left behind in its group ends with us: the agent kills our session.
         let Some(task) = self.task.as_ref().filter(|task| is_running(task)) else {
@@ -218,10 +238,17 @@ impl CommandExecutor {
         let (state, message) = match exit {
             Ok(status) => (task.outcome(status), format!("Command {status}")),
             Err(reason) => {
+                reachable!("how a command ended cannot be known");
                 let message = format!("the command's exit status is not known: {reason}");
                 (TaskState::TaskFailed, message)
             }
         };
+        let killed = task.kill.is_some();
+        sometimes!(
+            killed && state == TaskState::TaskFinished,
+            "a task finishes while it is killed"
+        );
+        sometimes!(!self.session.is_subscribed(), "a task ends while its agent is away");
         info!(task_id = id.value, state = state.as_str_name(), message);
         let mut status = self.status(now, &id, state);
         status.message = Some(message);
@@ -234,15 +261,19 @@ impl CommandExecutor {
     fn kill_asked(&mut self, now: Now, kill: &event::Kill, outputs: &mut Vec<Output>) {
         let id = &kill.task_id;
         let Some(task) = self.task.as_mut().filter(|task| task.id == *id) else {
+            sometimes!(self.task.is_some(), "a kill names a task of another executor");
             if self.task.is_none() {
                 self.killed_early.insert(id.value.clone());
             }
             warn!(task_id = id.value, "a task is killed that is not here");
             return;
         };
+        sometimes!(task.phase == Phase::Ended, "a kill comes to the executor after its task's end");
         let asked = grace_of(kill.kill_policy.as_ref());
         if task.kill.is_some() {
+            reachable!("a task is killed twice");
             if let Some(grace) = asked {
+                reachable!("a second kill changes the grace period");
                 task.change_grace(grace);
             }
             return;
@@ -256,7 +287,10 @@ impl CommandExecutor {
         self.leaving = true;
         let grace = self.settings.shutdown_grace.saturating_sub(SHUTDOWN_MARGIN);
         match &mut self.task {
-            Some(task) if task.kill.is_some() => task.hasten(now, grace),
+            Some(task) if task.kill.is_some() => {
+                reachable!("the executor is shut down while it kills its task");
+                task.hasten(now, grace);
+            }
             _ => self.kill(now, Cause::Request, grace, outputs),
         }
     }
@@ -269,6 +303,7 @@ impl CommandExecutor {
         let id = task.id.clone();
         info!(task_id = id.value, ?grace, "killing the task");
         if self.tells_killing {
+            reachable!("a framework is told TASK_KILLING");
             let mut status = self.status(now, &id, TaskState::TaskKilling);
             if cause == Cause::CompletionTime {
                 status.reason = Some(Reason::MaxCompletionTimeReached as i32);
@@ -293,6 +328,7 @@ impl CommandExecutor {
             Due::Subscribe => self.subscribe(outputs),
             Due::Heartbeat => outputs.push(Output::Send(Box::new(self.caller.heartbeat()))),
             Due::GiveUp => {
+                reachable!("the executor gives up an agent that stays away");
                 error!("the agent has been away for too long");
                 self.shut_down(now, outputs);
             }
@@ -300,11 +336,13 @@ impl CommandExecutor {
         let Some(task) = &mut self.task else { return };
         let due = |at: Option<Instant>| at.is_some_and(|at| at <= now.instant);
         if due(task.complete_by) {
+            reachable!("a task runs for longer than it may");
             let grace = task.grace();
             self.kill(now, Cause::CompletionTime, grace, outputs);
         } else if let (Some(kill), Phase::Running(process)) = (&mut task.kill, task.phase)
             && due(kill.escalate_at)
         {
+            reachable!("a task does not end at SIGTERM and is killed with SIGKILL");
             kill.escalate_at = None;
             outputs.push(Output::Signal(Target::Group(process), Signal::Kill));
         }
@@ -319,11 +357,13 @@ impl CommandExecutor {
         self.leave_by = None;
         self.session.disconnected(now, &mut self.generator);
         if self.session.is_lost() {
+            reachable!("the executor ends because its agent is gone");
             self.shut_down(now, outputs);
         }
     }
 
     fn refused(&mut self, now: Now, reason: &str, outputs: &mut Vec<Output>) {
+        reachable!("the agent refuses its executor");
         error!(reason, "the agent refuses us");
         self.exit_code = 1;
         self.session.lose();
@@ -375,6 +415,11 @@ impl CommandExecutor {
             return;
         }
         let waited = self.leave_by.is_some_and(|at| at <= now.instant);
+        sometimes!(waited, "the last acknowledgement does not come in time");
+        sometimes!(
+            !self.updates.is_empty() && self.session.is_lost(),
+            "an executor ends with updates"
+        );
         if self.updates.is_empty() || self.session.is_lost() || waited {
             self.exited = true;
             outputs.push(Output::Exit(self.exit_code));
@@ -398,7 +443,7 @@ impl Machine for CommandExecutor {
 
     fn step(&mut self, now: Now, input: Input, outputs: &mut Vec<Output>) {
         if self.exited {
-            return;
+            return reachable!("something happens to an executor that has ended");
         }
         match input {
             Input::Start => self.subscribe(outputs),

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use orrery_coverage::sometimes;
 use orrery_runtime::{Generator, Instant, Now};
 
 use crate::settings::Settings;
@@ -89,6 +90,8 @@ impl Session {
             (false, false) => FIRST_CONTACT,
             (false, true) => return self.lose(),
         };
+        sometimes!(self.met, "the executor loses an agent that may come back");
+        sometimes!(!self.met, "the executor does not reach its agent at the first try");
         self.give_up_at.get_or_insert(now.instant + patience);
         self.link = Link::Waiting(now.instant + self.backoff_max.mul_f64(generator.fraction()));
     }

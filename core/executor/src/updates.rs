@@ -2,6 +2,7 @@
 
 use orrery_api::v1;
 use orrery_api::v1::executor::{Call, call};
+use orrery_coverage::sometimes;
 
 use crate::settings::Settings;
 
@@ -87,6 +88,10 @@ impl Updates {
 
     /// The call that opens a connection; it carries everything that is not acknowledged.
     pub(crate) fn subscribe(&mut self, caller: &Caller) -> Call {
+        sometimes!(
+            !self.pending.is_empty(),
+            "an executor subscribes again with unacknowledged updates"
+        );
         for pending in &mut self.pending {
             pending.carried = true;
         }

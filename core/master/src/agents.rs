@@ -1,6 +1,7 @@
 //! How an agent leaves, for a while.
 
 use orrery_allocator::AgentKey;
+use orrery_coverage::{sometimes, unreachable};
 
 use crate::timers::Timer;
 use crate::{LinkId, Master};
@@ -15,12 +16,14 @@ impl Master {
         let Some(key) = self.links.remove(&link) else { return };
         let Some(agent) = self.agents.get_mut(&key) else { return };
         if agent.link != Some(link) {
-            return;
+            return unreachable!("a link on record is not its agent's", agent.id(), link);
         }
         agent.link = None;
         agent.departures += 1;
         let departures = agent.departures;
         tracing::info!(agent_id = agent.id(), "agent disconnected");
+        sometimes!(!agent.tasks.is_empty(), "an agent with tasks loses its link");
+        sometimes!(agent.leaving, "an agent's link breaks while it is being given up");
         self.allocator.deactivate_agent(key);
         self.rescind_agent_offers(key);
         let timeout = self.options.agent_reregister_timeout;
@@ -31,6 +34,7 @@ impl Master {
         let late = self.agents.get(&key).is_some_and(|agent| {
             agent.link.is_none() && agent.departures == departures && !agent.leaving
         });
+        sometimes!(!late, "an agent is back before its time to register again is over");
         if late {
             self.start_unreachable(key, "it did not register again in time");
         }

@@ -3,6 +3,9 @@
 use orrery_allocator::FrameworkKey;
 use orrery_api::link::{self, from_master};
 use orrery_api::v1::scheduler::{Call, call};
+use orrery_api::v1::{self, TaskState};
+use orrery_coverage::{reachable, sometimes};
+use orrery_model::task_state::is_terminal;
 
 use crate::subscribe::subscribed_roles;
 use crate::{Answer, Master, Refusal};
@@ -40,6 +43,7 @@ impl Master {
             | call::Type::AcknowledgeOperationStatus
             | call::Type::ReconcileOperations => {}
             call::Type::Subscribe | call::Type::Unknown => {
+                reachable!("a call of an unknown kind is refused");
                 return Err(Refusal::not_implemented("Unknown call"));
             }
         }
@@ -51,20 +55,28 @@ impl Master {
     fn caller(&self, stream_id: Option<&str>, call: &Call) -> Result<FrameworkKey, Refusal> {
         let id = call.framework_id.as_ref().map_or("", |id| id.value.as_str());
         let Some(key) = self.framework_by_id(id) else {
+            reachable!("a call names a framework that the master does not have");
             return Err(Refusal::bad_request("Framework cannot be found"));
         };
         let framework = &self.frameworks[&key];
         if framework.connection.is_none() {
+            reachable!("a call comes from a framework that is not subscribed");
             return Err(Refusal::forbidden("Framework is not subscribed"));
         }
         match stream_id {
-            None => Err(Refusal::bad_request(
-                "All non-subscribe calls should include the 'Mesos-Stream-Id' header",
-            )),
-            Some(given) if given != framework.stream_id => Err(Refusal::bad_request(format!(
-                "The stream ID '{given}' included in this request didn't match the stream ID \
-                 currently associated with framework ID {id}"
-            ))),
+            None => {
+                reachable!("a call comes without a stream id");
+                Err(Refusal::bad_request(
+                    "All non-subscribe calls should include the 'Mesos-Stream-Id' header",
+                ))
+            }
+            Some(given) if given != framework.stream_id => {
+                reachable!("a call comes from a scheduler that another one has replaced");
+                Err(Refusal::bad_request(format!(
+                    "The stream ID '{given}' included in this request didn't match the stream ID \
+                     currently associated with framework ID {id}"
+                )))
+            }
             Some(_) => Ok(key),
         }
     }
@@ -89,6 +101,7 @@ impl Master {
         let own = subscribed_roles(&framework.info);
         let foreign = roles.iter().find(|role| !own.contains(role));
         if let Some(role) = foreign {
+            reachable!("REVIVE or SUPPRESS names a foreign role");
             tracing::warn!(framework_id = framework.id(), %role, "foreign role in a call");
         }
         foreign.is_none()
@@ -99,18 +112,28 @@ impl Master {
         let task_id = kill.task_id.value.clone();
         let Some(framework) = self.frameworks.get(&key) else { return };
         let Some(task) = framework.tasks.get(&task_id) else {
+            let completed = |task: &v1::Task| task.task_id.value == task_id;
+            sometimes!(
+                framework.completed_tasks.iter().any(completed),
+                "a kill arrives after the end of its task was acknowledged"
+            );
             // Answered as if its state had been asked for.
             self.reconcile_task(key, &task_id, kill.agent_id.as_ref());
             return;
         };
         let agent_key = task.agent;
+        let state = task.state();
+        sometimes!(state == TaskState::TaskStaging, "a kill arrives before its task has started");
+        sometimes!(is_terminal(state), "a kill arrives after the end of its task");
         let framework_id = framework.info.id.clone();
         let Some(agent) = self.agents.get_mut(&agent_key) else { return };
         if kill.agent_id.as_ref().is_some_and(|id| id.value != agent.id()) {
+            reachable!("a kill names the wrong agent");
             tracing::warn!(%task_id, "kill with a wrong agent id ignored");
             return;
         }
         if agent.link.is_none() {
+            reachable!("a kill waits for its agent to come back");
             agent.pending_kills.insert((key, task_id), kill.kill_policy);
             return;
         }
@@ -125,7 +148,9 @@ impl Master {
     }
 
     fn shutdown(&mut self, key: FrameworkKey, shutdown: call::Shutdown) {
-        let Some(agent) = self.agent_by_id(&shutdown.agent_id.value) else { return };
+        let Some(agent) = self.agent_by_id(&shutdown.agent_id.value) else {
+            return reachable!("SHUTDOWN names an agent that is not registered");
+        };
         let framework_id = self.frameworks.get(&key).and_then(|one| one.info.id.clone());
         self.tell_agent(
             agent,
@@ -139,6 +164,7 @@ impl Master {
     fn message(&mut self, key: FrameworkKey, message: call::Message) {
         self.metrics.count("messages_framework_to_executor");
         let Some(agent) = self.agent_by_id(&message.agent_id.value) else {
+            reachable!("a message is for an agent that is not registered");
             self.metrics.count("invalid_framework_to_executor_messages");
             return;
         };
@@ -172,11 +198,13 @@ impl Master {
             ("checkpoint", known.checkpoint() != info.checkpoint()),
         ] {
             if changed {
+                reachable!("UPDATE_FRAMEWORK changes what must stay");
                 return Err(Refusal::bad_request(format!(
                     "Updating 'FrameworkInfo.{field}' is unsupported"
                 )));
             }
         }
+        reachable!("UPDATE_FRAMEWORK is obeyed");
         self.update_framework_info(key, info, &update.suppressed_roles);
         Ok(Answer::Done)
     }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use orrery_allocator::{AgentKey, FrameworkKey};
 use orrery_api::link::{self, from_master};
 use orrery_api::v1;
+use orrery_coverage::{reachable, sometimes};
 use orrery_runtime::WallTime;
 
 use crate::state::{Framework, remember};
@@ -40,6 +41,8 @@ impl Master {
         let departures = framework.departures;
         let timeout = failover_timeout(&framework.info);
         tracing::info!(framework_id = framework.id(), ?timeout, "framework disconnected");
+        sometimes!(!framework.tasks.is_empty(), "a framework with tasks loses its stream");
+        sometimes!(!framework.offers.is_empty(), "a framework with open offers loses its stream");
         self.discard_framework_offers(key);
         self.allocator.deactivate_framework(key);
         self.set_timer(timeout, Timer::Failover(key, departures));
@@ -49,7 +52,9 @@ impl Master {
         let expired = self.frameworks.get(&key).is_some_and(|framework| {
             framework.connection.is_none() && framework.departures == departures
         });
+        sometimes!(!expired, "a framework is back before its failover timeout is over");
         if expired {
+            reachable!("a framework does not come back within its failover timeout");
             tracing::info!(framework = key.0, "framework did not come back in time");
             self.remove_framework(key);
         }
@@ -93,6 +98,7 @@ impl Master {
         if tasks.is_empty() && executors.is_empty() {
             return;
         }
+        sometimes!(agent.link.is_none(), "a framework ends while an agent with its work is away");
         for task_id in tasks {
             self.end_task_of_removed_framework(key, &task_id);
         }

@@ -3,6 +3,7 @@
 use orrery_api::link::{self, from_master};
 use orrery_api::v1::task_status::Reason;
 use orrery_api::v1::{self, TaskState};
+use orrery_coverage::{always, reachable, sometimes};
 use orrery_model::{Resources, validate};
 
 use crate::Master;
@@ -34,6 +35,7 @@ impl Master {
         let charge = match checked {
             Ok(charge) => charge,
             Err(message) => {
+                reachable!("a task is refused");
                 let (key, reason) = (accepted.framework, Reason::TaskInvalid);
                 self.tell_end_of_unlaunched(key, &task, TaskState::TaskError, reason, message);
                 return;
@@ -63,6 +65,7 @@ impl Master {
         let charges = match checked {
             Ok(charges) => charges,
             Err(message) => {
+                reachable!("a task group is refused");
                 let (key, reason) = (accepted.framework, Reason::TaskGroupInvalid);
                 for task in &group.task_group.tasks {
                     let message = message.clone();
@@ -71,6 +74,7 @@ impl Master {
                 return;
             }
         };
+        reachable!("a task group is launched");
         let executor_info = group.executor;
         let mut task_group = group.task_group;
         for (task, charge) in task_group.tasks.iter_mut().zip(charges) {
@@ -120,10 +124,13 @@ impl Master {
         let unreachable =
             framework.unreachable_tasks.iter().any(|known| known.task_id.value == *task_id);
         if framework.tasks.contains_key(task_id) || unreachable {
+            sometimes!(unreachable, "a task is refused because an unreachable one has its id");
+            sometimes!(!unreachable, "a task is refused because another one has its id");
             return Err(format!("Task has duplicate ID: {task_id}"));
         }
         let agent_id = self.agents.get(&accepted.agent).map_or("", |agent| agent.id());
         if task.agent_id.value != agent_id {
+            reachable!("a task is for another agent than its offers");
             return Err(format!(
                 "Task uses invalid agent {} while agent {agent_id} is expected",
                 task.agent_id.value
@@ -141,6 +148,7 @@ impl Master {
         if task.limits.is_empty() || enforced {
             return Ok(());
         }
+        reachable!("a task asks for limits that its agent does not enforce");
         Err("Agent is not capable of handling task resource limits".to_owned())
     }
 
@@ -155,6 +163,7 @@ impl Master {
             self.frameworks.get(&accepted.framework).map_or("", |framework| framework.id());
         let named = executor.framework_id.as_ref().map(|id| id.value.as_str());
         if named.is_some_and(|id| id != framework_id) {
+            reachable!("an executor names another framework than its own");
             return Err(format!(
                 "ExecutorInfo has an invalid FrameworkID (Actual: {} vs Expected: {framework_id})",
                 named.unwrap_or_default()
@@ -165,12 +174,18 @@ impl Master {
         let running = self.agents.get(&accepted.agent).and_then(|agent| agent.executors.get(&key));
         match running {
             None => Ok(Some((executor.clone(), resources))),
-            Some(running) if same_executor(running, executor, &resources) => Ok(None),
-            Some(_) => Err(format!(
-                "ExecutorInfo is not compatible with existing ExecutorInfo with same ExecutorID \
-                 '{}'",
-                key.1
-            )),
+            Some(running) if same_executor(running, executor, &resources) => {
+                reachable!("a task joins an executor that the agent has already");
+                Ok(None)
+            }
+            Some(_) => {
+                reachable!("an executor's id is taken by another one");
+                Err(format!(
+                    "ExecutorInfo is not compatible with existing ExecutorInfo with same \
+                     ExecutorID '{}'",
+                    key.1
+                ))
+            }
         }
     }
 
@@ -214,6 +229,7 @@ impl Master {
         let task_id = info.task_id.value.clone();
         let (framework_id, agent_id) = (framework.id(), agent.id());
         tracing::debug!(%task_id, framework_id, agent_id, "launching");
+        always!(!framework.tasks.contains_key(&task_id), "a task is booked once", task_id);
         framework.tasks.insert(
             task_id.clone(),
             Task { message, agent: accepted.agent, resources: charge.task },
@@ -242,6 +258,7 @@ fn check_fits(remaining: &Resources, charge: &Charge) -> Result<(), String> {
     if remaining.contains(&total) {
         return Ok(());
     }
+    reachable!("a task asks for more than its offers hold");
     Err(format!(
         "Total resources {total} required by task and its executor is more than available \
          {remaining}"
@@ -254,6 +271,7 @@ fn allocated(messages: &[v1::Resource], role: &str) -> Result<Resources, String>
     for resource in messages {
         let named = resource.allocation_info.as_ref().and_then(|info| info.role.as_deref());
         if named.is_some_and(|named| named != role) {
+            reachable!("a task's resource is for another role than its offers");
             return Err(format!(
                 "Resource '{}' is allocated to role '{}' but the offer to role '{role}'",
                 resource.name,

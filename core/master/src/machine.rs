@@ -1,6 +1,7 @@
 //! The one entrance: every input is taken here and sent to the part that knows about it.
 
 use orrery_api::link::from_agent::Body as FromAgent;
+use orrery_coverage::{reachable, unreachable};
 use orrery_runtime::machine::Machine;
 use orrery_runtime::{Instant, Now};
 
@@ -27,6 +28,7 @@ impl Machine for Master {
                 match (request, answer) {
                     (Some(request), answer) => self.emit(Output::Reply { request, answer }),
                     (None, Answer::Refused(refusal)) => {
+                        reachable!("a call is dropped because its stream ended on the way");
                         // The stream ended while the call was on its way here.
                         tracing::info!(text = %refusal.text, "dropped a call");
                     }
@@ -36,6 +38,7 @@ impl Machine for Master {
             Input::Teardown { request, framework_id } => {
                 let answer = match self.framework_by_id(&framework_id) {
                     Some(key) => {
+                        reachable!("an operator tears a framework down");
                         self.remove_framework(key);
                         Answer::Done
                     }
@@ -84,7 +87,8 @@ impl Master {
             Some(Pending::Readmit(registration)) => self.readmitted(ticket, *registration),
             Some(Pending::Unreachable(agent, since)) => self.became_unreachable(agent, since),
             Some(Pending::Remove(agent, removal)) => self.removed(agent, removal),
-            Some(Pending::Nothing) | None => {}
+            Some(Pending::Nothing) => {}
+            None => unreachable!("the registry stored what nobody waits for", ticket),
         }
     }
 

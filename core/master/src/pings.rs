@@ -2,6 +2,7 @@
 
 use orrery_allocator::AgentKey;
 use orrery_api::link::{self, from_master};
+use orrery_coverage::{reachable, sometimes};
 
 use crate::timers::Timer;
 use crate::{LinkId, Master};
@@ -11,12 +12,17 @@ impl Master {
     pub(crate) fn ping(&mut self, key: AgentKey) {
         let Some(agent) = self.agents.get_mut(&key) else { return };
         if agent.leaving {
-            return;
+            return reachable!("a ping is due for an agent that is being given up");
         }
+        sometimes!(
+            agent.ping_outstanding && agent.link.is_some(),
+            "a connected agent does not answer a ping"
+        );
         if agent.ping_outstanding || agent.link.is_none() {
             agent.missed_pings += 1;
         }
         if agent.missed_pings >= self.options.max_agent_ping_timeouts {
+            sometimes!(agent.link.is_some(), "a connected agent is given up for its silence");
             self.start_unreachable(key, "it does not answer pings");
             return;
         }
@@ -28,6 +34,7 @@ impl Master {
     pub(crate) fn pong(&mut self, link: LinkId) {
         let Some(key) = self.agent_on(link) else { return };
         if let Some(agent) = self.agents.get_mut(&key) {
+            sometimes!(agent.missed_pings > 0, "an agent answers again after it has missed pings");
             agent.ping_outstanding = false;
             agent.missed_pings = 0;
         }

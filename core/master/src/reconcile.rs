@@ -3,6 +3,7 @@
 use orrery_allocator::FrameworkKey;
 use orrery_api::v1::task_status::Reason;
 use orrery_api::v1::{self, TaskState, scheduler};
+use orrery_coverage::{reachable, sometimes};
 
 use crate::Master;
 
@@ -46,6 +47,7 @@ impl Master {
     fn known_task_status(&self, task_id: &str, task: &crate::Task) -> v1::TaskStatus {
         // What the framework is being told counts, not what the agent knows beyond that: its
         // updates are still to come and must come in order.
+        sometimes!(task.told_state() != task.state(), "RECONCILE is answered with an older state");
         let state = task.told_state() as i32;
         let task = &task.message;
         let last = task.statuses.last();
@@ -73,24 +75,37 @@ impl Master {
     ) -> Option<v1::TaskStatus> {
         let mut since = None;
         let (state, message) = match agent_id.map(|id| id.value.as_str()) {
-            Some(id) if self.recovered.contains_key(id) || self.is_registering(id) => return None,
-            None if !self.recovered.is_empty() => return None,
+            Some(id) if self.recovered.contains_key(id) || self.is_registering(id) => {
+                reachable!("RECONCILE is not answered because the agent may come back");
+                return None;
+            }
+            None if !self.recovered.is_empty() => {
+                reachable!("RECONCILE is not answered because agents may come back");
+                return None;
+            }
             Some(id) if self.agent_keys.contains_key(id) => {
+                reachable!("RECONCILE asks for a task that its agent does not have");
                 (TaskState::TaskGone, "Reconciliation: Task is unknown to the agent")
             }
             Some(id) if self.unreachable.contains_key(id) => {
+                reachable!("RECONCILE asks for a task on an unreachable agent");
                 since = self.unreachable.get(id).map(|agent| agent.since);
                 (TaskState::TaskUnreachable, "Reconciliation: Task is unreachable")
             }
             Some(id) if self.gone.contains_key(id) => {
+                reachable!("RECONCILE asks for a task on an agent that is gone");
                 (TaskState::TaskGoneByOperator, "Reconciliation: Task is gone")
             }
             _ => match self.unreachable_task(key, task_id) {
                 Some(since_of_agent) => {
+                    reachable!("RECONCILE asks for an unreachable task without its agent");
                     since = Some(since_of_agent);
                     (TaskState::TaskUnreachable, "Reconciliation: Task is unreachable")
                 }
-                None => (TaskState::TaskUnknown, "Reconciliation: Task is unknown"),
+                None => {
+                    reachable!("RECONCILE asks for a task that nobody knows");
+                    (TaskState::TaskUnknown, "Reconciliation: Task is unknown")
+                }
             },
         };
         Some(v1::TaskStatus {

@@ -1,12 +1,15 @@
 //! How an agent comes, and comes back.
 
 use std::collections::{BTreeSet, VecDeque};
+use std::time::Duration;
 
 use orrery_allocator::{AgentKey, FrameworkKey};
 use orrery_api::link::{self, from_master};
 use orrery_api::v1::task_status::Reason;
 use orrery_api::v1::{self, TaskState};
+use orrery_coverage::{reachable, sometimes};
 use orrery_model::Resources;
+use orrery_model::task_state::is_terminal;
 
 use crate::state::{Agent, Executor, Framework, Pending, Task, holds_resources};
 use crate::subscribe::allocator_options;
@@ -34,6 +37,7 @@ impl Master {
         let registration = match self.check_registration(link, register) {
             Ok(registration) => registration,
             Err(message) => {
+                reachable!("an agent is refused");
                 tracing::warn!(%message, "agent refused");
                 self.refuse_agent(link, message);
                 return;
@@ -54,6 +58,7 @@ impl Master {
         mut register: link::Register,
     ) -> Result<Registration, String> {
         let Some(mut info) = register.agent_info.take() else {
+            reachable!("a registration lacks the agent's description");
             return Err("Register.agent_info is missing".to_owned());
         };
         if info.id.as_ref().is_some_and(|id| id.value.is_empty()) {
@@ -62,6 +67,7 @@ impl Master {
         if let Some(id) = &info.id {
             orrery_model::validate::id(&id.value).map_err(|invalid| invalid.to_string())?;
             if self.gone.contains_key(&id.value) {
+                reachable!("an agent that is gone asks to register");
                 return Err("Agent has been marked gone".to_owned());
             }
         }
@@ -83,6 +89,7 @@ impl Master {
             |pending| matches!(pending, Pending::Admit(other) if other.register.pid == pid),
         );
         if let Some(ticket) = waiting {
+            reachable!("a new agent asks again while its admission is being stored");
             self.keep_waiting(ticket, &registration);
             return;
         }
@@ -93,6 +100,7 @@ impl Master {
             .map(|(key, _)| *key)
             .collect();
         for key in replaced {
+            reachable!("a new agent registers at the address of another one");
             self.metrics.count("slave_removals/reason_registered");
             self.start_removal(key, "a new agent registered at the same address");
         }
@@ -113,11 +121,13 @@ impl Master {
             other.id() == id
         });
         if let Some(ticket) = waiting {
+            reachable!("an agent asks again while its return is being stored");
             self.keep_waiting(ticket, &registration);
             return;
         }
         if let Some(key) = self.agent_by_id(&id) {
             if self.agents[&key].leaving {
+                reachable!("an agent registers again while it is being given up");
                 // It is being given up; once that is stored it can come back.
                 self.close_link_of(&registration);
             } else {
@@ -126,12 +136,19 @@ impl Master {
             return;
         }
         match self.recovered.get(&id) {
-            Some(known) if *known == registration.info => self.add_agent(registration, true),
+            Some(known) if *known == registration.info => {
+                reachable!("an agent comes back to a restarted master");
+                self.add_agent(registration, true);
+            }
             Some(_) => {
+                reachable!("an agent comes back to a restarted master with another description");
                 let operation = RegistryOperation::Update(Box::new(registration.info.clone()));
                 self.readmit(operation, registration);
             }
             None => {
+                let unreachable = self.unreachable.contains_key(&id);
+                sometimes!(unreachable, "an agent comes back that was unreachable");
+                sometimes!(!unreachable, "an agent comes back that the registry does not have");
                 let info = Box::new(registration.info.clone());
                 self.readmit(RegistryOperation::MarkReachable(info), registration);
             }
@@ -163,6 +180,7 @@ impl Master {
             return;
         };
         if waiting.register != again.register || waiting.total != again.total {
+            reachable!("an agent changes while its registration is being stored");
             self.close_link_of(again);
             return;
         }
@@ -176,6 +194,7 @@ impl Master {
     /// A link broke while the agent on it waited for the registry.
     pub(crate) fn registering_link_closed(&mut self, link: LinkId) {
         let Some(ticket) = self.registering.remove(&link) else { return };
+        reachable!("an agent's link breaks while its registration is being stored");
         if let Some(Pending::Admit(registration) | Pending::Readmit(registration)) =
             self.pending.get_mut(&ticket)
         {
@@ -244,6 +263,15 @@ impl Master {
         if returned {
             self.metrics.count("slave_reregistrations");
         }
+        let since_start = self.now.instant.since(self.started.instant);
+        sometimes!(
+            returned && self.agents.len() >= 1_000 && since_start <= Duration::from_secs(60),
+            "a thousand agents are back within a minute of the master's start"
+        );
+        sometimes!(
+            was_unreachable && !register.tasks.is_empty(),
+            "an agent that was unreachable comes back with tasks"
+        );
         let ended = self.adopt_frameworks(&register);
         let used = self.adopt_work(key, &register, was_unreachable);
         self.allocator.add_agent(key, &id, total, &used);
@@ -253,6 +281,7 @@ impl Master {
         self.set_timer(self.options.agent_ping_timeout, Timer::Ping(key));
         if link.is_none() {
             self.allocator.deactivate_agent(key);
+            reachable!("an agent is let in after its link broke");
             self.set_timer(self.options.agent_reregister_timeout, Timer::Reregister(key, 0));
         }
     }
@@ -275,6 +304,7 @@ impl Master {
         agent.info.clone_from(&info);
         agent.total = total.clone();
         if let Some(old) = old.filter(|old| Some(*old) != link) {
+            reachable!("an agent's new link comes before the end of its old one");
             self.links.remove(&old);
             self.emit(Output::CloseLink { link: old });
         }
@@ -282,6 +312,7 @@ impl Master {
             self.links.insert(link, key);
         }
         if changed {
+            reachable!("a registered agent comes back with another description");
             self.store(RegistryOperation::Update(Box::new(info)), Pending::Nothing);
             self.allocator.update_agent(key, total);
         }
@@ -303,8 +334,10 @@ impl Master {
         for info in &register.frameworks {
             let Some(id) = &info.id else { continue };
             if self.is_completed(&id.value) {
+                reachable!("an agent comes back with work of a framework that is over");
                 ended.push(id.clone());
             } else if !self.framework_keys.contains_key(&id.value) {
+                reachable!("a framework becomes known through an agent");
                 let key = FrameworkKey(self.next_key());
                 let framework =
                     Framework { recovered: true, ..Framework::new(info.clone(), self.now.wall) };
@@ -359,7 +392,8 @@ impl Master {
     ) -> Option<Resources> {
         let framework = self.frameworks.get_mut(&framework_key)?;
         let task_id = message.task_id.value.clone();
-        if framework.tasks.contains_key(&task_id) {
+        if let Some(task) = framework.tasks.get(&task_id) {
+            sometimes!(task.agent != key, "an agent brings a task whose id another one has");
             return None;
         }
         let resources = Resources::from_messages(&message.resources).ok()?;
@@ -370,6 +404,7 @@ impl Master {
         self.agents.get_mut(&key)?.tasks.insert((framework_key, task_id.clone()));
         // A framework may have been told that the agent is unreachable by this master or, when it
         // asked for the task, by one that never had it on record.
+        sometimes!(is_terminal(state), "an agent brings a task whose end was not acknowledged");
         if was_unreachable && holds_resources(state) {
             // Not the state that the agent knows: its updates are still to come, in order.
             self.tell_task_returned(framework_key, &task_id, told, message);
@@ -404,6 +439,7 @@ impl Master {
                 unreachable.into_iter().partition(|task| task.agent_id.value == agent.id());
             framework.unreachable_tasks = others;
             for message in ours {
+                reachable!("an agent that was unreachable comes back without a task");
                 missing.push(link::TaskReference {
                     framework_id: framework.info.id.clone(),
                     task_id: Some(message.task_id.clone()),
@@ -439,11 +475,13 @@ impl Master {
                 continue;
             }
             if holds_resources(task.state()) {
+                reachable!("an agent comes back without a task that it should run");
                 missing.push(link::TaskReference {
                     framework_id: framework.info.id.clone(),
                     task_id: Some(task.message.task_id.clone()),
                 });
             } else {
+                reachable!("an agent comes back without a task that has ended");
                 over.push((*framework_key, task_id.clone()));
             }
         }
@@ -451,6 +489,7 @@ impl Master {
         for (framework, task_id) in over {
             self.complete_task(framework, &task_id);
         }
+        sometimes!(!gone_executors.is_empty(), "an agent comes back without an executor");
         for (framework, executor_id) in gone_executors {
             self.remove_executor(framework, key, &executor_id);
         }
@@ -504,6 +543,7 @@ impl Master {
     fn send_pending_kills(&mut self, key: AgentKey) {
         let Some(agent) = self.agents.get_mut(&key) else { return };
         for ((framework, task_id), kill_policy) in std::mem::take(&mut agent.pending_kills) {
+            reachable!("a kill that waited goes to the agent that is back");
             let framework_id = self.frameworks.get(&framework).and_then(|one| one.info.id.clone());
             self.tell_agent(
                 key,

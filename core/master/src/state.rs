@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use orrery_allocator::{AgentKey, Allocator, FrameworkKey};
 use orrery_api::v1;
+use orrery_coverage::reachable;
 use orrery_model::Resources;
 use orrery_runtime::{Generator, Now, WallTime};
 
@@ -251,6 +252,7 @@ impl Master {
         let mut timers = Timers::default();
         let recovered = registry.admitted;
         if !recovered.is_empty() {
+            reachable!("a master starts with agents in its registry");
             timers.set(now.instant + options.agent_reregister_timeout, Timer::RecoveredAgents);
         }
         let unreachable = registry

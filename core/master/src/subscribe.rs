@@ -3,6 +3,7 @@
 use orrery_allocator::{FrameworkKey, FrameworkOptions};
 use orrery_api::v1::framework_info::capability::Type as Capability;
 use orrery_api::v1::{self, scheduler};
+use orrery_coverage::{reachable, sometimes};
 use orrery_model::validate;
 
 use crate::state::Framework;
@@ -20,10 +21,12 @@ impl Master {
         let mut info = subscribe.framework_info;
         // An empty id is how some clients say that they have none.
         if info.id.as_ref().is_some_and(|id| id.value.is_empty()) {
+            reachable!("a framework subscribes with an empty id");
             info.id = None;
         }
         let suppressed = subscribe.suppressed_roles;
         if let Err(message) = self.check_subscription(&info, &suppressed) {
+            reachable!("a subscription is refused");
             tracing::info!(name = %info.name, %message, "subscription refused");
             self.refuse_subscription(connection, message);
             return;
@@ -48,11 +51,13 @@ impl Master {
         validate::suppressed_roles(info, suppressed).map_err(|invalid| invalid.to_string())?;
         let Some(id) = &info.id else { return Ok(()) };
         if self.is_completed(&id.value) {
+            reachable!("a framework that was removed subscribes again");
             return Err("Framework has been removed".to_owned());
         }
         let Some(known) = self.framework_by_id(&id.value) else { return Ok(()) };
         let known = &self.frameworks[&known].info;
         if known.principal != info.principal {
+            reachable!("a framework comes back with another principal");
             return Err(format!(
                 "Changing framework's principal from {:?} to {:?} is not allowed",
                 known.principal.as_deref().unwrap_or("<NONE>"),
@@ -79,6 +84,7 @@ impl Master {
             self.next_framework += 1;
             info.id = Some(v1::FrameworkId { value });
         }
+        sometimes!(info.id.is_some(), "a framework comes back to a master that does not know it");
         let key = FrameworkKey(self.next_key());
         let framework = Framework::new(info, self.now.wall);
         self.framework_keys.insert(framework.id().to_owned(), key);
@@ -103,6 +109,7 @@ impl Master {
     ) {
         let Some(framework) = self.frameworks.get(&key) else { return };
         if let Some(old) = framework.connection {
+            reachable!("a second scheduler takes over from one that is still connected");
             self.connections.remove(&old);
             self.emit_event(old, error_event("Framework failed over".to_owned()));
             self.emit(Output::CloseConnection { connection: old });
@@ -112,6 +119,7 @@ impl Master {
         let now = self.now.wall;
         if let Some(framework) = self.frameworks.get_mut(&key) {
             if framework.recovered {
+                reachable!("a framework comes back to a master that knows it through agents");
                 framework.recovered = false;
                 framework.registered = now;
             }
@@ -139,6 +147,7 @@ impl Master {
         let options = allocator_options(&framework.info, suppressed);
         self.allocator.update_framework(key, options);
         if changed {
+            reachable!("a framework changes its description");
             self.rescind_offers_in_left_roles(key);
             self.tell_agents_of_framework(key);
         }
@@ -195,6 +204,8 @@ impl Master {
         let connection = self.frameworks.get(&key).and_then(|framework| framework.connection);
         if let Some(connection) = connection {
             self.emit_event(connection, event);
+        } else {
+            reachable!("an event is dropped because its framework is away");
         }
     }
 }

@@ -3,6 +3,7 @@
 use orrery_allocator::{AgentKey, FrameworkKey};
 use orrery_api::link::{self, from_master};
 use orrery_api::v1::{self, TaskState, scheduler};
+use orrery_coverage::{reachable, sometimes};
 use orrery_model::task_state;
 
 use crate::{LinkId, Master};
@@ -16,7 +17,9 @@ impl Master {
 
     pub(crate) fn status_update(&mut self, link: LinkId, update: link::StatusUpdate) {
         self.metrics.count("messages_status_update");
-        let Some(agent) = self.agent_on(link) else { return };
+        let Some(agent) = self.agent_on(link) else {
+            return reachable!("an update comes from an agent that is being given up");
+        };
         let (Some(framework_id), Some(mut status)) = (update.framework_id, update.status) else {
             self.metrics.count("invalid_status_updates");
             return;
@@ -44,6 +47,7 @@ impl Master {
             self.update_task(framework, &task_id, &status, latest);
             self.metrics.count("valid_status_updates");
         } else {
+            reachable!("an update is passed on although its task is over");
             // The framework may still owe an acknowledgement to an update that was repeated, so it
             // is passed on; the record of a task that is over stays as it is.
             self.metrics.count("invalid_status_updates");
@@ -55,6 +59,7 @@ impl Master {
     fn shutdown_unknown_framework(&mut self, agent: AgentKey, framework_id: v1::FrameworkId) {
         tracing::info!(framework_id = %framework_id.value, "status update of an unknown framework");
         if self.is_completed(&framework_id.value) {
+            reachable!("an update comes of a framework that is over");
             let shutdown = link::ShutdownFramework { framework_id: Some(framework_id) };
             self.tell_agent(agent, from_master::Body::ShutdownFramework(shutdown));
         }
@@ -69,6 +74,7 @@ impl Master {
         self.metrics.count("messages_status_update_acknowledgement");
         let agent_key = self.agent_by_id(&acknowledge.agent_id.value);
         let Some(agent_key) = agent_key.filter(|key| self.agents[key].is_active()) else {
+            reachable!("an acknowledgement is dropped because its agent is away");
             // The agent repeats the update once it is back, and is acknowledged then.
             self.metrics.count("invalid_status_update_acknowledgements");
             return;
@@ -84,6 +90,7 @@ impl Master {
                     && task.message.status_update_state.is_some_and(is_terminal)
             });
         let framework_id = self.frameworks.get(&key).and_then(|one| one.info.id.clone());
+        sometimes!(!ended && self.is_older(key, &acknowledge), "an old update is acknowledged");
         self.metrics.count("valid_status_update_acknowledgements");
         self.tell_agent(
             agent_key,
@@ -98,6 +105,14 @@ impl Master {
         }
     }
 
+    /// Whether a later update than the acknowledged one is under way.
+    fn is_older(&self, key: FrameworkKey, acknowledge: &scheduler::call::Acknowledge) -> bool {
+        let tasks = self.frameworks.get(&key).map(|framework| &framework.tasks);
+        let task = tasks.and_then(|tasks| tasks.get(&acknowledge.task_id.value));
+        task.and_then(|task| task.message.status_update_uuid.as_ref())
+            .is_some_and(|uuid| *uuid != acknowledge.uuid)
+    }
+
     pub(crate) fn executor_exited(&mut self, link: LinkId, exited: link::ExecutorExited) {
         self.metrics.count("messages_exited_executor");
         let Some(agent) = self.agent_on(link) else { return };
@@ -105,7 +120,9 @@ impl Master {
         else {
             return;
         };
-        let Some(framework) = self.framework_by_id(&framework_id.value) else { return };
+        let Some(framework) = self.framework_by_id(&framework_id.value) else {
+            return reachable!("an executor of a framework that is over exits");
+        };
         self.remove_executor(framework, agent, &executor_id.value);
         let agent_id = self.agents.get(&agent).and_then(|agent| agent.info.id.clone());
         self.tell(
@@ -131,6 +148,7 @@ impl Master {
         let (Some(agent_id), Some(framework_id), Some(executor_id)) =
             (agent_id, message.framework_id, message.executor_id)
         else {
+            reachable!("an executor's message comes from an agent that is being given up");
             self.metrics.count("invalid_executor_to_framework_messages");
             return;
         };
@@ -157,6 +175,8 @@ impl Master {
     pub(crate) fn tell_agent(&mut self, key: AgentKey, body: from_master::Body) {
         if let Some(link) = self.agents.get(&key).and_then(|agent| agent.link) {
             self.emit(crate::Output::ToAgent { link, body: Box::new(body) });
+        } else {
+            reachable!("a message is dropped because its agent is away");
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use orrery_coverage::sometimes;
 use orrery_runtime::Generator;
 
 /// The most that a first retry waits.
@@ -24,6 +25,10 @@ impl Backoff {
     pub fn next(&mut self, generator: &mut Generator) -> Duration {
         let longest = self.ceiling();
         self.retries = self.retries.saturating_add(1);
+        sometimes!(
+            longest == LONGEST_DELAY,
+            "a framework waits for the longest time between two tries"
+        );
         let nanoseconds = u64::try_from(longest.as_nanos()).unwrap_or(u64::MAX);
         Duration::from_nanos(generator.below(nanoseconds.saturating_add(1)))
     }
@@ -38,6 +43,11 @@ impl Backoff {
     /// Starts again from the shortest delay: the last try succeeded.
     pub fn reset(&mut self) {
         self.retries = 0;
+    }
+
+    /// Whether the longest delay is reached.
+    pub(crate) fn is_longest(&self) -> bool {
+        self.ceiling() == LONGEST_DELAY
     }
 
     fn ceiling(&self) -> Duration {

@@ -2,6 +2,7 @@
 
 use orrery_api::v1::TaskState;
 use orrery_api::v1::scheduler::{self, Call, call, event};
+use orrery_coverage::{reachable, sometimes};
 use orrery_runtime::machine::Machine;
 use orrery_runtime::{Generator, Instant, Now};
 
@@ -164,6 +165,7 @@ impl<F: Framework> SchedulerMachine<F> {
             (event::Type::Subscribed, Some(body)) => return self.subscribed(now, body, outputs),
             (event::Type::Error, _) => {}
             (kind, _) if !self.session.is_subscribed() => {
+                reachable!("an event comes before SUBSCRIBED");
                 tracing::warn!(?kind, "ignored an event that came before SUBSCRIBED");
                 return;
             }
@@ -198,12 +200,14 @@ impl<F: Framework> SchedulerMachine<F> {
         let asked = self.session.reconciliation.answered(&status.task_id);
         let settles_nothing =
             matches!(status.state(), TaskState::TaskUnreachable | TaskState::TaskUnknown);
+        sometimes!(settles_nothing, "a framework is told that a task is unreachable or unknown");
         if settles_nothing && self.session.tasks.is_live(&status.task_id) {
             self.session.reconciliation.keep_asking(now.instant, &status.task_id);
         }
         match self.session.tasks.update(&status, asked) {
-            Verdict::Ignore => {}
+            Verdict::Ignore => reachable!("a framework is spared what it knows already"),
             Verdict::AcknowledgeOnly => {
+                reachable!("an update comes again because its acknowledgement was lost");
                 if let Some(call) = self.session.calls().acknowledge(&status) {
                     self.session.send(call, outputs);
                 }
@@ -219,9 +223,11 @@ impl<F: Framework> SchedulerMachine<F> {
     }
 
     fn error(&mut self, now: Now, text: String, outputs: &mut Vec<Output>) {
+        reachable!("the master sends a framework an error");
         tracing::warn!(error = %text, "the master refuses the framework");
         self.deliver(now, Event::Error(text.clone()), outputs);
         if FINAL_ERRORS.contains(&text.as_str()) && self.session.ending.is_none() {
+            reachable!("a framework can never subscribe again");
             self.session.ending = Some(Ending::Refused(text));
         }
     }
@@ -229,6 +235,7 @@ impl<F: Framework> SchedulerMachine<F> {
     fn disconnected(&mut self, now: Now, reason: String, outputs: &mut Vec<Output>) {
         tracing::info!(%reason, "disconnected from the master");
         if self.session.lost(now.instant) {
+            sometimes!(self.session.teardown, "the connection is lost before TEARDOWN was said");
             self.deliver(now, Event::Disconnected { reason }, outputs);
         }
     }
@@ -249,9 +256,11 @@ impl<F: Framework> SchedulerMachine<F> {
                 self.session.connect(now.instant, outputs);
             }
             Link::Connecting { give_up_at, .. } if due(give_up_at) => {
+                reachable!("the master does not answer SUBSCRIBE in time");
                 self.drop_connection(now, "the master did not answer SUBSCRIBE in time", outputs);
             }
             Link::Subscribed { dead_at, .. } if due(dead_at) => {
+                reachable!("the master sends no heartbeat for too long");
                 self.drop_connection(now, "the master sent no heartbeat for too long", outputs);
             }
             _ => {}
@@ -288,12 +297,17 @@ impl<F: Framework> Machine for SchedulerMachine<F> {
         }
         match input {
             Input::Event { connection, event } => {
+                sometimes!(
+                    !self.session.is_current(connection),
+                    "an event comes on a connection that was given up"
+                );
                 if self.session.is_current(connection) {
                     self.receive(now, *event, outputs);
                 }
             }
             Input::Refused { connection, call, status, text } => {
                 if self.session.is_current(connection) {
+                    reachable!("the master refuses a call of a framework");
                     tracing::warn!(?call, status, %text, "the master refused a call");
                     self.deliver(now, Event::CallRefused { call, status, text }, outputs);
                 }

@@ -11,6 +11,7 @@
 use std::collections::BTreeSet;
 
 use orrery_api::v1;
+use orrery_coverage::{reachable, sometimes};
 use orrery_runtime::Instant;
 
 use crate::backoff::Backoff;
@@ -55,6 +56,7 @@ impl Reconciliation {
 
     /// What was heard about a task settles nothing: it is asked for again.
     pub(crate) fn keep_asking(&mut self, now: Instant, task_id: &v1::TaskId) {
+        reachable!("an answer settles nothing and the task is asked for again");
         self.unanswered.insert(task_id.value.clone());
         if self.due.is_none() {
             self.due = Some(now + self.backoff.next_fixed());
@@ -85,6 +87,7 @@ impl Reconciliation {
             self.due = None;
             return Vec::new();
         }
+        sometimes!(self.backoff.is_longest(), "a task is asked for with the longest pause");
         self.due = Some(now + self.backoff.next_fixed());
         self.unanswered.iter().map(|id| v1::TaskId { value: id.clone() }).collect()
     }

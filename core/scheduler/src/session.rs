@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use orrery_api::v1;
 use orrery_api::v1::scheduler::{Call, OfferConstraints, call};
+use orrery_coverage::{reachable, sometimes};
 use orrery_runtime::{Generator, Instant};
 
 use crate::backoff::Backoff;
@@ -105,6 +106,7 @@ impl Session {
     /// Sends a call if there is a subscription to send it under.
     pub(crate) fn send(&self, call: Call, outputs: &mut Vec<Output>) -> bool {
         let Link::Subscribed { connection, .. } = self.link else {
+            reachable!("a call is not sent because the framework is disconnected");
             return false;
         };
         outputs.push(Output::Send { connection, call: Box::new(call) });
@@ -141,6 +143,7 @@ impl Session {
         let took_over = self.framework_id().is_some();
         self.subscription.framework_info.id = Some(body.framework_id.clone());
         for kill in self.tasks.kills() {
+            reachable!("a kill is said again after the framework was disconnected");
             self.send(self.calls().kill(kill.clone()), outputs);
         }
         if took_over {
@@ -155,6 +158,7 @@ impl Session {
     /// Asks for the tasks whose turn it is.
     pub(crate) fn reconcile_due(&mut self, now: Instant, outputs: &mut Vec<Output>) {
         for tasks in self.reconciliation.due_tasks(now).chunks(TASKS_PER_CALL) {
+            reachable!("a framework asks for its tasks by name");
             let tasks = tasks.iter().map(|task_id| call::reconcile::Task {
                 task_id: task_id.clone(),
                 agent_id: self.tasks.agent_of(task_id).cloned(),
@@ -166,6 +170,7 @@ impl Session {
     /// Leaves the current connection behind and plans the next. Returns whether it was subscribed.
     pub(crate) fn lost(&mut self, now: Instant) -> bool {
         let subscribed = self.is_subscribed();
+        sometimes!(!subscribed, "the connection to a master is lost before SUBSCRIBED");
         let delay = self.backoff.next(&mut self.generator);
         self.link = Link::Disconnected { retry_at: now + delay };
         self.reconciliation.clear();

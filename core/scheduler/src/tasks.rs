@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, VecDeque};
 use bytes::Bytes;
 use orrery_api::v1;
 use orrery_api::v1::scheduler::call;
+use orrery_coverage::{reachable, sometimes};
 use orrery_model::task_state;
 
 use crate::calls::update_uuid;
@@ -82,11 +83,16 @@ impl TaskBook {
         if let Some(uuid) = uuid {
             if record.seen.contains(uuid) {
                 let pending = record.awaiting.contains(uuid);
+                sometimes!(
+                    pending,
+                    "an update comes again before the framework has acknowledged it"
+                );
                 return if pending { Verdict::Ignore } else { Verdict::AcknowledgeOnly };
             }
             remember(&mut record.seen, uuid.clone());
         }
         if uuid.is_none() && is_reconciliation(status) && record.contradicts_end(status.state) {
+            reachable!("the master answers for a task whose end the framework knows");
             // The master answers a question, or a kill, that was on its way when the end came. It
             // has no record of an ended task and says so with a state that means as much.
             return Verdict::Ignore;
@@ -96,7 +102,10 @@ impl TaskBook {
             // A terminal state is told once, however often the agent and the master tell it. The
             // session reconciles by itself, so most answers to that repeat what is known.
             match uuid {
-                Some(_) if record.ending.is_some() => return Verdict::AcknowledgeOnly,
+                Some(_) if record.ending.is_some() => {
+                    reachable!("the end of a task is told twice");
+                    return Verdict::AcknowledgeOnly;
+                }
                 None if record.ending.is_some() || is_reconciliation(status) => {
                     return Verdict::Ignore;
                 }
@@ -117,6 +126,7 @@ impl TaskBook {
             return;
         };
         if !terminal {
+            sometimes!(record.ending.is_some(), "TASK_LOST is taken back");
             // TASK_LOST may be taken back when the agent returns.
             record.ending = None;
             return;
