@@ -38,6 +38,7 @@ mod planted;
 mod reconcile;
 mod registration;
 mod registry;
+mod registry_messages;
 mod removal;
 mod state;
 mod subscribe;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use orrery_api::{registry as message, v1};
+use orrery_api::v1;
 use orrery_runtime::WallTime;
 
 /// One change of the registry.
@@ -26,6 +26,22 @@ pub enum RegistryOperation {
         /// Which agent.
         agent_id: String,
     },
+    /// An operator declared an agent gone: it may never come back.
+    MarkGone {
+        /// Which agent.
+        agent_id: String,
+        /// Since when.
+        since: WallTime,
+    },
+    /// Agents that were unreachable or gone for so long that they are forgotten.
+    Prune {
+        /// Ids of unreachable agents.
+        unreachable: Vec<String>,
+        /// Ids of agents that are gone.
+        gone: Vec<String>,
+    },
+    /// A master begins to lead.
+    Lead(Box<v1::MasterInfo>),
 }
 
 /// The registry's content. Applying operations is a pure function, so that every copy of the
@@ -38,6 +54,8 @@ pub struct Registry {
     pub unreachable: BTreeMap<String, WallTime>,
     /// Agents that an operator declared gone, with the time since when.
     pub gone: BTreeMap<String, WallTime>,
+    /// The master that led last, or leads.
+    pub leader: Option<v1::MasterInfo>,
 }
 
 impl Registry {
@@ -61,58 +79,16 @@ impl Registry {
                 self.admitted.remove(agent_id);
                 self.unreachable.remove(agent_id);
             }
-        }
-    }
-
-    /// The form in which it is stored.
-    pub fn to_message(&self) -> message::Registry {
-        message::Registry {
-            admitted: self
-                .admitted
-                .values()
-                .map(|info| message::AdmittedAgent { agent_info: Some(info.clone()) })
-                .collect(),
-            unreachable: self
-                .unreachable
-                .iter()
-                .map(|(id, since)| message::UnreachableAgent {
-                    agent_id: Some(v1::AgentId { value: id.clone() }),
-                    since_nanoseconds: since.as_nanoseconds(),
-                })
-                .collect(),
-            gone: self
-                .gone
-                .iter()
-                .map(|(id, since)| message::GoneAgent {
-                    agent_id: Some(v1::AgentId { value: id.clone() }),
-                    since_nanoseconds: since.as_nanoseconds(),
-                })
-                .collect(),
-        }
-    }
-
-    /// Reads the stored form. Entries without an id, which nothing writes, are left out.
-    pub fn from_message(stored: message::Registry) -> Self {
-        let id = |id: Option<v1::AgentId>| id.map(|id| id.value);
-        Self {
-            admitted: stored
-                .admitted
-                .into_iter()
-                .filter_map(|entry| entry.agent_info)
-                .filter_map(|info| Some((info.id.clone()?.value, info)))
-                .collect(),
-            unreachable: stored
-                .unreachable
-                .into_iter()
-                .filter_map(|entry| Some((id(entry.agent_id)?, entry.since_nanoseconds)))
-                .map(|(id, since)| (id, WallTime::from_nanoseconds(since)))
-                .collect(),
-            gone: stored
-                .gone
-                .into_iter()
-                .filter_map(|entry| Some((id(entry.agent_id)?, entry.since_nanoseconds)))
-                .map(|(id, since)| (id, WallTime::from_nanoseconds(since)))
-                .collect(),
+            RegistryOperation::MarkGone { agent_id, since } => {
+                self.admitted.remove(agent_id);
+                self.unreachable.remove(agent_id);
+                self.gone.entry(agent_id.clone()).or_insert(*since);
+            }
+            RegistryOperation::Prune { unreachable, gone } => {
+                unreachable.iter().for_each(|id| drop(self.unreachable.remove(id)));
+                gone.iter().for_each(|id| drop(self.gone.remove(id)));
+            }
+            RegistryOperation::Lead(info) => self.leader = Some(v1::MasterInfo::clone(info)),
         }
     }
 }
