@@ -44,9 +44,21 @@ impl FromStr for Masters {
             }
             addresses.push(address);
         }
+        Ok(addresses.into())
+    }
+}
+
+impl From<Address> for Masters {
+    fn from(address: Address) -> Self {
+        Self::One(address)
+    }
+}
+
+impl From<Vec<Address>> for Masters {
+    fn from(addresses: Vec<Address>) -> Self {
         match <[Address; 1]>::try_from(addresses) {
-            Ok([address]) => Ok(Self::One(address)),
-            Err(addresses) => Ok(Self::Peers(addresses)),
+            Ok([address]) => Self::One(address),
+            Err(addresses) => Self::Peers(addresses),
         }
     }
 }

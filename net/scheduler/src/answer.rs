@@ -1,5 +1,7 @@
 //! Reading the answers to pipelined calls.
 
+use orrery_coverage::sometimes;
+
 /// Longest answer to a call that is read, headers and body together, in bytes. A master answers
 /// calls with nothing or with a line of text.
 pub(crate) const LONGEST: usize = 1 << 20;
@@ -52,7 +54,11 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Option<(Answer, usize)>, AnswerError
 }
 
 fn incomplete<T>(bytes: &[u8]) -> Result<Option<T>, AnswerError> {
-    if bytes.len() > LONGEST { Err(AnswerError::TooLong) } else { Ok(None) }
+    if bytes.len() > LONGEST {
+        return Err(AnswerError::TooLong);
+    }
+    sometimes!(!bytes.is_empty(), "the answer to a call comes in pieces");
+    Ok(None)
 }
 
 type Body = (Vec<u8>, usize);

@@ -3,9 +3,10 @@
 use std::ops::ControlFlow;
 use std::time::Duration;
 
+use orrery_detector::Detector;
+use orrery_runtime::Runtime;
 use orrery_runtime::machine::Feeder;
 use orrery_runtime::tasks::AbortOnDrop;
-use orrery_runtime::{Address, Runtime};
 use orrery_scheduler::{Framework, Output, SchedulerMachine};
 use tokio::sync::oneshot;
 
@@ -28,7 +29,7 @@ pub(crate) struct Carrier<F: Framework> {
     runtime: Runtime,
     options: Options,
     feeder: Feeder<SchedulerMachine<F>>,
-    attempts: usize,
+    detector: Detector,
     current: Option<Current>,
 }
 
@@ -38,7 +39,8 @@ impl<F: Framework> Carrier<F> {
         options: Options,
         feeder: Feeder<SchedulerMachine<F>>,
     ) -> Self {
-        Self { runtime, options, feeder, attempts: 0, current: None }
+        let detector = Detector::new(runtime.clone(), options.masters.clone());
+        Self { runtime, options, feeder, detector, current: None }
     }
 
     pub(crate) fn carry(&mut self, output: Output) -> ControlFlow<()> {
@@ -80,7 +82,7 @@ impl<F: Framework> Carrier<F> {
             runtime: self.runtime.clone(),
             feeder: self.feeder.clone(),
             connection: number,
-            master: self.next_master(),
+            detector: self.detector.clone(),
             media_type: self.options.encoding.media_type(),
             authorization: self.options.authorization(),
             calls: receiver,
@@ -93,13 +95,5 @@ impl<F: Framework> Carrier<F> {
             let _ = ended.send(());
         });
         self.current = Some(Current { number, calls, done, task: task.abort_on_drop() });
-    }
-
-    /// The masters in turn. Without any there is nobody to connect to, which the network says.
-    fn next_master(&mut self) -> Address {
-        let masters = &self.options.masters;
-        let index = self.attempts.checked_rem(masters.len()).unwrap_or_default();
-        self.attempts = self.attempts.wrapping_add(1);
-        masters.get(index).cloned().unwrap_or_else(|| Address::new("", 0))
     }
 }

@@ -6,6 +6,8 @@ use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderName, Request, Response, StatusCode};
 use orrery_api::v1::scheduler::{Call, Event, call};
+use orrery_coverage::{reachable, sometimes};
+use orrery_detector::Detector;
 use orrery_http::recordio::{Decoder, RecordError};
 use orrery_http::{
     BodyError, Client, ClientError, MediaType, ResponseBody, client, media, wire_log,
@@ -67,7 +69,7 @@ pub(crate) struct Attempt<F: Framework> {
     pub(crate) runtime: Runtime,
     pub(crate) feeder: Feeder<SchedulerMachine<F>>,
     pub(crate) connection: u64,
-    pub(crate) master: Address,
+    pub(crate) detector: Detector,
     pub(crate) media_type: MediaType,
     pub(crate) authorization: Option<String>,
     pub(crate) calls: CallReceiver,
@@ -81,6 +83,7 @@ impl<F: Framework> Attempt<F> {
         let Self { feeder, connection, .. } = &self;
         let (feeder, connection) = (feeder.clone(), *connection);
         if let Err(broken) = self.subscribe_and_carry(subscribe).await {
+            reachable!("a framework's connection to its master ends");
             let reason = broken.to_string();
             // Nobody wants to know once the session is over.
             let _ = feeder.feed(Input::Disconnected { connection, reason }).await;
@@ -88,13 +91,13 @@ impl<F: Framework> Attempt<F> {
     }
 
     async fn subscribe_and_carry(mut self, subscribe: Call) -> Result<(), Broken> {
-        let response = self.subscribe(&subscribe).await?;
+        let (master, response) = self.subscribe(&subscribe).await?;
         let stream_id = response.headers().get(STREAM_ID).and_then(|id| id.to_str().ok());
         let stream_id = stream_id.ok_or(Broken::NoStreamId)?.to_owned();
         let (sender, refusals) = mpsc::channel(REFUSALS);
         let pipeline = Pipeline {
             runtime: self.runtime,
-            master: self.master,
+            master,
             media_type: self.media_type,
             stream_id: stream_id.clone(),
             authorization: self.authorization,
@@ -117,24 +120,33 @@ impl<F: Framework> Attempt<F> {
     }
 
     /// Finds the leading master and opens the stream.
-    async fn subscribe(&mut self, call: &Call) -> Result<Response<ResponseBody>, Broken> {
+    async fn subscribe(
+        &mut self,
+        call: &Call,
+    ) -> Result<(Address, Response<ResponseBody>), Broken> {
         let client = Client::new(self.runtime.clone());
+        let mut master = self.detector.leader().await;
         for _ in 0..=REDIRECTS {
             let request = self.request(call)?;
             wire_log::sent("scheduler", call);
-            let response = client.stream(&self.master, request).await?;
+            let response = client.stream(&master, request).await?;
             let (parts, body) = response.into_parts();
             if let Some(leader) = client::redirect_target(&parts) {
-                tracing::debug!(from = %self.master, to = %leader, "redirected");
-                self.master = leader;
+                reachable!("a framework is sent to the leading master");
+                tracing::debug!(from = %master, to = %leader, "redirected");
+                master = leader;
                 continue;
             }
             match parts.status {
-                StatusCode::OK => return Ok(Response::from_parts(parts, body)),
-                StatusCode::SERVICE_UNAVAILABLE => return Err(Broken::NotReady),
+                StatusCode::OK => return Ok((master, Response::from_parts(parts, body))),
+                StatusCode::SERVICE_UNAVAILABLE => {
+                    reachable!("a framework finds a master that is not ready");
+                    return Err(Broken::NotReady);
+                }
                 status => return Err(self.refused(status.as_u16(), body).await),
             }
         }
+        reachable!("masters send a framework to and fro");
         Err(Broken::Redirects)
     }
 
@@ -150,6 +162,7 @@ impl<F: Framework> Attempt<F> {
     }
 
     async fn refused(&self, status: u16, body: ResponseBody) -> Broken {
+        reachable!("a subscription is refused with a status");
         let text = self.runtime.timeout(TEXT_TIME, body.collect(TEXT_BYTES)).await;
         let text = text.and_then(Result::ok).unwrap_or_default();
         let refused = Input::Refused {
@@ -196,8 +209,14 @@ impl<F: Framework> Events<F> {
         loop {
             match body.next().await {
                 Some(Ok(bytes)) => decoder.push(&bytes),
-                Some(Err(error)) => return error.into(),
-                None => return Broken::Ended,
+                Some(Err(error)) => {
+                    reachable!("an event stream breaks");
+                    return error.into();
+                }
+                None => {
+                    sometimes!(!decoder.is_at_boundary(), "an event stream ends inside a record");
+                    return Broken::Ended;
+                }
             }
             if let Err(broken) = self.pass_on(&mut decoder).await {
                 return broken;
@@ -213,6 +232,7 @@ impl<F: Framework> Events<F> {
             let connection = self.connection;
             let input = Input::Event { connection, event: Box::new(event) };
             if self.feeder.feed(input).await.is_err() {
+                reachable!("an event comes when its framework has ended");
                 // The session is over; the last calls are still on their way beside this.
                 std::future::pending::<()>().await;
             }

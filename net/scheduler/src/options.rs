@@ -6,8 +6,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use orrery_api::v1;
 use orrery_api::v1::scheduler::OfferConstraints;
+use orrery_detector::Masters;
 use orrery_http::MediaType;
-use orrery_runtime::Address;
 
 /// How messages are written on the wire.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -31,9 +31,8 @@ impl Encoding {
 /// How to run a framework.
 #[derive(Clone)]
 pub struct Options {
-    /// The masters, in any order: attempts to subscribe go through them in turn, and one that does
-    /// not lead names the one that does. Must not be empty.
-    pub masters: Vec<Address>,
+    /// Where the masters are. One that does not lead names the one that does.
+    pub masters: Masters,
     /// How messages are written.
     pub encoding: Encoding,
     /// Who the framework is. With an `id`, it takes over from an earlier process.
@@ -60,9 +59,9 @@ impl std::fmt::Debug for Options {
 
 impl Options {
     /// Options with everything else left at its default.
-    pub fn new(masters: Vec<Address>, framework_info: v1::FrameworkInfo) -> Self {
+    pub fn new(masters: impl Into<Masters>, framework_info: v1::FrameworkInfo) -> Self {
         Self {
-            masters,
+            masters: masters.into(),
             encoding: Encoding::default(),
             framework_info,
             suppressed_roles: BTreeSet::new(),

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
 use orrery_api::v1::scheduler::{Call, call};
+use orrery_coverage::{reachable, sometimes};
 use orrery_http::{MediaType, media, wire_log};
 use orrery_runtime::{Address, ByteStream, Connection, Runtime};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
@@ -84,7 +85,10 @@ impl Pipeline {
     async fn connect(&self) -> Result<Connection, PipelineError> {
         let connecting = self.runtime.network.connect(&self.master);
         match self.runtime.timeout(CONNECT_TIME, connecting).await {
-            Some(connection) => connection.map_err(PipelineError::Connect),
+            Some(connection) => connection.map_err(|error| {
+                reachable!("a framework cannot connect for its calls");
+                PipelineError::Connect(error)
+            }),
             None => Err(PipelineError::Connect(io::ErrorKind::TimedOut.into())),
         }
     }
@@ -108,6 +112,7 @@ impl Pipeline {
             biased;
             end = &mut reading => end,
             written = &mut writing => {
+                sometimes!(written.is_err(), "a framework's calls cannot be written");
                 // An answer that came before the break says more than the break.
                 if let Err(error) = written {
                     return Err(error.into());
@@ -172,6 +177,7 @@ async fn write_calls(
         }
         stream.write_all(&encoder.buffer).await?;
         stream.flush().await?;
+        sometimes!(encoder.buffer.len() > 64 << 10, "calls of more than 64 KiB are sent at once");
         encoder.buffer.clear();
     }
     Ok(())
@@ -188,8 +194,14 @@ async fn read_answers(
             biased;
             call = sent.recv() => call,
             read = reader.fill() => match read? {
-                0 => return Ok(End::Idle),
-                _ => return Err(PipelineError::Closed),
+                0 => {
+                    reachable!("the master closes an idle connection for calls");
+                    return Ok(End::Idle);
+                }
+                _ => {
+                    reachable!("the master answers a call that was not made");
+                    return Err(PipelineError::Closed);
+                }
             },
         };
         let Some(call) = call else {
@@ -198,8 +210,12 @@ async fn read_answers(
         let answer = reader.next().await?;
         match answer.status {
             200..=299 => {}
-            status @ (307 | 503) => return Err(PipelineError::NotLeading(status)),
+            status @ (307 | 503) => {
+                reachable!("a call goes to a master that does not lead (any more)");
+                return Err(PipelineError::NotLeading(status));
+            }
             status => {
+                reachable!("a call is refused with a status");
                 // The session is over when nobody listens; the answer is then of no use.
                 let _ = refusals.send(Refusal { call, status, text: answer.text }).await;
             }
@@ -226,6 +242,7 @@ impl Reader {
                 }
             }
             if self.fill().await? == 0 {
+                reachable!("the connection for calls closes with calls unanswered");
                 return Err(PipelineError::Closed);
             }
         }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use orrery_api::v1::scheduler::Call;
+use orrery_coverage::reachable;
 use tokio::sync::{Notify, mpsc};
 
 /// How many calls may wait before no more events are read. The queue itself takes all calls, since
@@ -72,6 +73,7 @@ impl Gauge {
     pub(crate) async fn low(&self) {
         // A wake-up left over from before only leads to one more look.
         while self.level.waiting.load(Ordering::Relaxed) >= HIGH_WATER {
+            reachable!("events wait because a framework's calls pile up");
             self.level.sunk.notified().await;
         }
     }

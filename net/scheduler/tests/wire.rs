@@ -3,6 +3,8 @@
 
 mod common;
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use common::*;
 use orrery_api::v1::scheduler::call::Type;
 use orrery_http::MediaType;
@@ -93,12 +95,20 @@ async fn a_redirect_leads_to_the_leader() {
 }
 
 #[tokio::test]
-async fn masters_are_tried_in_turn_until_one_is_ready() {
+async fn masters_are_asked_until_one_is_ready() {
     let runtime = runtime();
-    let mut starting = Master::start(&runtime, |_| Reply::Status(503, "recovering")).await;
     let mut ready = Master::start(&runtime, stream_or_accept).await;
-    let mut options = options(&starting.address);
-    options.masters.push(ready.address.clone());
+    let leader = ready.address.clone();
+    let asked = AtomicBool::new(false);
+    let mut starting = Master::start(&runtime, move |_| {
+        if !asked.swap(true, Ordering::Relaxed) {
+            Reply::Status(503, "recovering")
+        } else {
+            Reply::Redirect(leader.clone())
+        }
+    })
+    .await;
+    let options = options(&starting.address);
     let framework = Closure(|context: &mut Context<'_>, event| {
         assert!(!matches!(event, Event::CallRefused { .. }), "503 is no refusal");
         if let Event::Update(_) = event {
@@ -106,6 +116,7 @@ async fn masters_are_tried_in_turn_until_one_is_ready() {
         }
     });
     run(runtime, options, framework).await;
+    starting.expect(Type::Subscribe).await;
     starting.expect(Type::Subscribe).await;
     ready.expect(Type::Subscribe).await;
 }
