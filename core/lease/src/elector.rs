@@ -6,7 +6,6 @@ use std::time::Duration;
 use orrery_runtime::machine::Machine;
 use orrery_runtime::{Generator, Instant, Now};
 
-use crate::planted::is_planted;
 use crate::{Kind, Options, PlantedBug, Request, Response};
 
 /// What a member must still know after it was restarted.
@@ -146,7 +145,7 @@ impl Elector {
             outputs: Vec::new(),
             options,
         };
-        if is_planted(&elector.options, PlantedBug::VotesAfterRestart) {
+        if PlantedBug::VotesAfterRestart.is_planted() {
             elector.loyal_until = now.instant;
         }
         elector.wait_for_leader();

@@ -1,9 +1,6 @@
 //! How a member behaves.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
-
-use crate::PlantedBug;
 
 /// The times of an election. All members must have the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +30,7 @@ impl Default for Timing {
 }
 
 /// Settings of one member.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Options {
     /// This member's number, from 0.
     pub me: usize,
@@ -41,14 +38,12 @@ pub struct Options {
     pub members: usize,
     /// The times.
     pub timing: Timing,
-    /// Bugs switched on by a test. Always empty in production.
-    pub planted: BTreeSet<PlantedBug>,
 }
 
 impl Options {
     /// Member `me` of `members` with the usual times.
     pub fn new(me: usize, members: usize) -> Self {
-        Self { me, members, timing: Timing::default(), planted: BTreeSet::new() }
+        Self { me, members, timing: Timing::default() }
     }
 
     /// How many members are more than half of all.

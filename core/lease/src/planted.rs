@@ -1,10 +1,6 @@
 //! Bugs that a test can switch on, to prove that the simulator would find them.
 
-use crate::Options;
-
-/// One known way to be wrong.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum PlantedBug {
+orrery_planted::bugs! {
     /// A vote is answered before it is durable, so a restarted member can vote twice in a term.
     VoteIsNotDurable,
     /// A member votes although it hears a leader.
@@ -13,16 +9,4 @@ pub enum PlantedBug {
     LeaseFromAnswer,
     /// A member that was restarted votes at once, although it may have promised not to.
     VotesAfterRestart,
-}
-
-/// True when a test has switched `bug` on.
-#[cfg(feature = "planted-bugs")]
-pub(crate) fn is_planted(options: &Options, bug: PlantedBug) -> bool {
-    options.planted.contains(&bug)
-}
-
-/// Never true outside tests.
-#[cfg(not(feature = "planted-bugs"))]
-pub(crate) const fn is_planted(_options: &Options, _bug: PlantedBug) -> bool {
-    false
 }

@@ -38,13 +38,12 @@ struct World {
     members: Vec<Member>,
     cut: BTreeSet<(usize, usize)>,
     calm: bool,
-    bugs: BTreeSet<crate::PlantedBug>,
     elected: BTreeMap<u64, usize>,
     changes: usize,
 }
 
 impl World {
-    fn new(seed: u64, members: usize, bugs: BTreeSet<crate::PlantedBug>) -> Self {
+    fn new(seed: u64, members: usize) -> Self {
         let mut random = Generator::from_number(seed);
         let member = |random: &mut Generator| Member {
             elector: None,
@@ -63,7 +62,6 @@ impl World {
             members: all,
             cut: BTreeSet::new(),
             calm: false,
-            bugs,
             elected: BTreeMap::new(),
             changes: 0,
         };
@@ -79,8 +77,7 @@ impl World {
     }
 
     fn start(&mut self, number: usize) {
-        let options =
-            Options { planted: self.bugs.clone(), ..Options::new(number, self.members.len()) };
+        let options = Options::new(number, self.members.len());
         let generator = Generator::from_number(self.random.next_u64());
         let now = self.clock(number);
         let member = &mut self.members[number];
@@ -254,8 +251,8 @@ impl World {
     }
 }
 
-fn run(seed: u64, members: usize, bugs: BTreeSet<crate::PlantedBug>) -> World {
-    let mut world = World::new(seed, members, bugs);
+fn run(seed: u64, members: usize) -> World {
+    let mut world = World::new(seed, members);
     for _ in 0..40 {
         let pause = world.random.below(900);
         world.run_for(Duration::from_millis(pause));
@@ -271,7 +268,7 @@ proptest! {
 
     #[test]
     fn one_leads_at_a_time_and_one_always_leads_in_the_end(seed: u64, members in 1_usize..6) {
-        let world = run(seed, members, BTreeSet::new());
+        let world = run(seed, members);
         let leaders = world.members.iter().filter(|one| one.elector.as_ref().unwrap().leads());
         prop_assert_eq!(leaders.count(), 1);
     }
@@ -280,7 +277,7 @@ proptest! {
 #[test]
 fn a_dead_leader_is_replaced_within_a_second() {
     for seed in 0..50 {
-        let mut world = World::new(seed, 3, BTreeSet::new());
+        let mut world = World::new(seed, 3);
         world.calm = true;
         world.run_for(Duration::from_secs(3));
         let leads = |one: &Member| one.elector.as_ref().is_some_and(Elector::leads);
@@ -293,7 +290,7 @@ fn a_dead_leader_is_replaced_within_a_second() {
 
 #[test]
 fn a_leader_that_resigns_is_replaced_at_once() {
-    let mut world = World::new(7, 3, BTreeSet::new());
+    let mut world = World::new(7, 3);
     world.calm = true;
     world.run_for(Duration::from_secs(3));
     let leads = |one: &Member| one.elector.as_ref().is_some_and(Elector::leads);
@@ -306,7 +303,7 @@ fn a_leader_that_resigns_is_replaced_at_once() {
 
 #[test]
 fn an_undisturbed_leader_stays() {
-    let mut world = World::new(11, 5, BTreeSet::new());
+    let mut world = World::new(11, 5);
     world.calm = true;
     world.run_for(Duration::from_secs(60));
     assert_eq!(world.changes, 1);
@@ -320,10 +317,9 @@ fn planted_bugs_are_found() {
     };
     std::panic::set_hook(Box::new(|_| {}));
     for bug in [VoteIsNotDurable, VotesDespiteLeader, LeaseFromAnswer, VotesAfterRestart] {
-        let found = (0..3_000).find(|seed| {
-            let bugs = BTreeSet::from([bug]);
-            std::panic::catch_unwind(|| drop(run(*seed, 3, bugs))).is_err()
-        });
+        orrery_planted::plant([*bug.bug()]);
+        let found =
+            (0..3_000).find(|seed| std::panic::catch_unwind(|| drop(run(*seed, 3))).is_err());
         println!("{bug:?}: seed {found:?}");
         assert!(found.is_some(), "{bug:?} is not found");
     }

@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use orrery_runtime::Instant;
 
 use crate::elector::Role;
-use crate::planted::is_planted;
 use crate::{Elector, Kind, Output, PlantedBug, Request, RequestId, Response};
 
 impl Elector {
@@ -37,7 +36,7 @@ impl Elector {
                 if self.gives_vote(from, message.term) {
                     self.loyal_until = self.now + self.options.timing.patience;
                     self.wait_for_leader();
-                    if !is_planted(&self.options, PlantedBug::VoteIsNotDurable) {
+                    if !PlantedBug::VoteIsNotDurable.is_planted() {
                         return self.store_vote(Some(request));
                     }
                     true
@@ -55,7 +54,7 @@ impl Elector {
     /// Whether this member has promised somebody not to vote for another.
     fn is_loyal(&self) -> bool {
         let loyal = self.leads() || self.now < self.loyal_until;
-        loyal && !is_planted(&self.options, PlantedBug::VotesDespiteLeader)
+        loyal && !PlantedBug::VotesDespiteLeader.is_planted()
     }
 
     fn gives_vote(&mut self, candidate: usize, term: u64) -> bool {
@@ -103,7 +102,7 @@ impl Elector {
                 self.count_votes();
             }
             (Kind::Heartbeat, Role::Leader { accepted, .. }) if asked.term == self.term => {
-                let late = is_planted(&self.options, PlantedBug::LeaseFromAnswer);
+                let late = PlantedBug::LeaseFromAnswer.is_planted();
                 let since = if late { self.now } else { sent };
                 let known = accepted.entry(from).or_insert(since);
                 *known = since.max(*known);
