@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use orrery_api::link::{from_agent, from_master};
 use orrery_api::v1;
 use orrery_api::v1::executor;
+use orrery_coverage::reachable;
 use orrery_runtime::machine::Machine;
 use orrery_runtime::{Generator, Instant, Now};
 
@@ -111,15 +112,17 @@ impl Agent {
 
     fn master_message(&mut self, link: crate::LinkNumber, body: from_master::Body) {
         if !self.registration.is_current(link) {
-            return;
+            return reachable!("a message comes on a link that the agent has given up");
         }
         match body {
             from_master::Body::Registered(registered) => self.registered(registered),
             from_master::Body::Ping(ping) => self.ping(ping),
             from_master::Body::Shutdown(shutdown) => {
+                reachable!("the master orders the agent to end");
                 self.stop(Stopping::Forced(format!("the master ordered it: {}", shutdown.message)));
             }
             _ if !self.registration.is_registered() => {
+                reachable!("a message comes before the agent is registered");
                 tracing::warn!("ignoring a message of a master that has not registered this agent");
             }
             from_master::Body::RunTask(run) => self.run_task(*run),
@@ -157,6 +160,8 @@ impl Agent {
     pub(crate) fn send_to_master(&mut self, body: from_agent::Body) {
         if self.registration.is_registered() {
             self.emit(Output::ToMaster(Box::new(body)));
+        } else {
+            reachable!("the agent has something to say and no master");
         }
     }
 

@@ -5,6 +5,7 @@ use orrery_api::link::{self, from_agent};
 use orrery_api::v1;
 use orrery_api::v1::executor::{Call, Event, call, event};
 use orrery_api::v1::task_status::{Reason, Source};
+use orrery_coverage::{reachable, sometimes};
 
 use crate::framework::{ExecutorKey, ExecutorState};
 use crate::kill::{kill_event, shutdown_event};
@@ -82,6 +83,7 @@ impl Agent {
         let is_running = executor.state == ExecutorState::Running;
         let old = executor.connection.replace(connection);
         if let Some(old) = old {
+            reachable!("an executor subscribes again while its old stream is open");
             self.connections.remove(&old);
             self.emit(Output::CloseConnection { connection: old });
         }
@@ -90,12 +92,14 @@ impl Agent {
         let subscribed = self.subscribed_event(&key);
         self.send_to_executor(&key, subscribed);
         if !is_running {
+            reachable!("an executor subscribes that is to end");
             self.send_to_executor(&key, shutdown_event());
         }
         let subscribe = call.subscribe.unwrap_or_default();
         if is_first {
             self.set_deadline(&key, None);
         } else {
+            reachable!("an executor subscribes again");
             self.drop_lost_launches(&key, &subscribe);
         }
         for update in subscribe.unacknowledged_updates {
@@ -142,6 +146,7 @@ impl Agent {
         });
         let lost: Vec<String> = lost.map(|(id, _)| id.clone()).collect();
         for id in lost {
+            reachable!("a launch is lost with the executor's stream");
             let message = "the executor's connection broke before the task was delivered";
             let reason = Reason::AgentRestarted;
             self.report(&key.framework, Some(&key.executor), &id, state, reason, message);
@@ -155,6 +160,7 @@ impl Agent {
         let live = executor.tasks.values().filter(|task| !task.is_terminal());
         let kills: Vec<event::Kill> = live.filter_map(|task| task.kill.clone()).collect();
         for kill in kills {
+            reachable!("a kill is said again to an executor that is back");
             self.send_to_executor(key, kill_event(kill));
         }
     }
@@ -169,6 +175,7 @@ impl Agent {
         };
         let is_new = self.executor(&key).is_some_and(|it| it.state == ExecutorState::Registering);
         if is_new {
+            reachable!("an executor calls before it has subscribed");
             return self.reply(request, FORBIDDEN, "Executor is not subscribed");
         }
         if let Some(update) = call.update {
@@ -213,12 +220,15 @@ impl Agent {
         let is_live = task.is_some_and(|task| task.info.is_none());
         // The acknowledgement of an ended task's last update may have been lost.
         if !is_live && !executor.completed.iter().any(|task| task.task_id == task_id) {
+            reachable!("an executor reports on a task that it does not have");
             self.counters.invalid_status_updates += 1;
             return Err("Task cannot be found");
         }
         let uuid = status.uuid.clone().unwrap_or_default();
         self.fill_in(key, &mut status);
         self.counters.valid_status_updates += 1;
+        sometimes!(!is_live, "an executor repeats the update of a task that is over");
+        sometimes!(is_live && self.is_repeated(key, &status), "an executor repeats an update");
         if is_live && !self.is_repeated(key, &status) {
             self.record(&key.framework, Some(&key.executor), status);
         }
@@ -268,6 +278,10 @@ impl Agent {
         if let Some(executor) = self.executor_mut(&key)
             && executor.connection == Some(connection)
         {
+            sometimes!(
+                executor.state == ExecutorState::Running,
+                "a running executor loses its agent"
+            );
             executor.connection = None;
         }
     }
@@ -286,6 +300,7 @@ impl Agent {
         if self.send_to_executor(&key, event) {
             self.counters.valid_framework_messages += 1;
         } else {
+            reachable!("a message is for an executor that is not connected");
             self.counters.invalid_framework_messages += 1;
         }
     }

@@ -3,6 +3,7 @@
 use orrery_api::link::{self, from_agent};
 use orrery_api::v1;
 use orrery_api::v1::task_status::Reason;
+use orrery_coverage::{reachable, sometimes};
 use orrery_runtime::ExitStatus;
 
 use crate::framework::{Executor, ExecutorKey, ExecutorState};
@@ -13,7 +14,7 @@ impl Agent {
     pub(crate) fn container_exited(&mut self, container: &Container, status: ExitStatus) {
         let key = key_of(container);
         if self.executor(&key).is_none_or(|executor| executor.container != *container) {
-            return;
+            return reachable!("a container ends whose executor is known no more");
         }
         self.executor_ended(&key, &status.to_string(), status.as_wait_status());
     }
@@ -53,6 +54,7 @@ impl Agent {
             Some(termination) => (termination.reason, termination.message),
             None => (Reason::ExecutorTerminated, format!("Executor {how}")),
         };
+        sometimes!(!tasks.is_empty(), "an executor ends before its tasks");
         for id in tasks {
             let state = v1::TaskState::TaskFailed;
             self.report(&key.framework, Some(&key.executor), &id, state, reason, &message);

@@ -6,6 +6,7 @@ use orrery_api::link::{self, from_agent};
 use orrery_api::v1::TaskState::TaskKilled;
 use orrery_api::v1::executor::{Event, event};
 use orrery_api::v1::task_status::Reason;
+use orrery_coverage::{reachable, sometimes};
 
 use crate::agent::Stopping;
 use crate::framework::{ExecutorKey, ExecutorState, Queued, Termination};
@@ -21,6 +22,7 @@ impl Agent {
         let framework = self.frameworks.get(&framework_id).filter(|it| !it.terminating);
         let executor = framework.and_then(|it| it.executor_of(&task_id.value));
         let Some(key) = executor.map(|executor| executor.key()) else {
+            reachable!("a kill names a task that the agent does not have");
             tracing::warn!(framework_id, task_id = task_id.value, "no such task to kill");
             return;
         };
@@ -31,9 +33,12 @@ impl Agent {
             return;
         };
         if task.info.is_some() && !task.is_terminal() {
+            reachable!("a kill comes before its task was delivered to the executor");
             return self.kill_queued(&key, &task_id.value);
         }
         let kill = event::Kill { task_id, kill_policy: kill.kill_policy };
+        sometimes!(task.is_terminal(), "a kill comes to the agent after its task's end");
+        sometimes!(task.kill.is_some(), "a kill comes to the agent twice");
         task.kill = Some(kill.clone());
         self.send_to_executor(&key, kill_event(kill));
     }
@@ -48,7 +53,10 @@ impl Agent {
         let unqueued = unqueued.unwrap_or_else(|| Queued::Task(task_id.to_owned()));
         let message = match unqueued {
             Queued::Task(_) => "Task killed before delivery to the executor",
-            Queued::Group(_) => "A task of the group was killed before delivery to the executor",
+            Queued::Group(_) => {
+                reachable!("a group ends because one of its tasks is killed early");
+                "A task of the group was killed before delivery to the executor"
+            }
         };
         for id in unqueued.task_ids() {
             let reason = Reason::TaskKilledDuringLaunch;
@@ -67,7 +75,10 @@ impl Agent {
         }
         match executor.state {
             // It could not be told to end before it subscribes.
-            ExecutorState::Registering => self.destroy(key, None),
+            ExecutorState::Registering => {
+                reachable!("an executor is not needed any more before it has subscribed");
+                self.destroy(key, None);
+            }
             ExecutorState::Running => self.begin_shutdown(key),
             ExecutorState::Terminating | ExecutorState::Terminated => {}
         }
@@ -141,13 +152,17 @@ impl Agent {
         };
         match executor.state {
             ExecutorState::Registering => {
+                reachable!("an executor does not subscribe in time");
                 let timeout = self.options.executor_registration_timeout;
                 let timeout = orrery_model::duration::format(timeout);
                 let message = format!("Executor did not register within {timeout}");
                 let reason = Reason::ExecutorRegistrationTimeout;
                 self.destroy(key, Some(Termination { reason, message }));
             }
-            ExecutorState::Terminating => self.destroy(key, None),
+            ExecutorState::Terminating => {
+                reachable!("an executor does not end in time when it is shut down");
+                self.destroy(key, None);
+            }
             ExecutorState::Running | ExecutorState::Terminated => {}
         }
     }
@@ -203,6 +218,7 @@ impl Agent {
         }
         let until = *self.leave.until.get_or_insert(self.now.instant + LEAVE_PATIENCE);
         let late = self.now.instant >= until;
+        sometimes!(late, "the master does not take a stopping agent's last words in time");
         if !self.leave.said && (late || self.streams.is_empty()) {
             self.leave.said = true;
             self.send_to_master(from_agent::Body::Unregister(link::Unregister {}));

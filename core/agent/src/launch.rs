@@ -4,6 +4,7 @@ use orrery_api::link;
 use orrery_api::v1;
 use orrery_api::v1::executor::{Event, event};
 use orrery_api::v1::task_status::Reason;
+use orrery_coverage::{reachable, sometimes};
 use orrery_model::validate;
 use orrery_runtime::ProcessId;
 
@@ -65,14 +66,17 @@ impl Agent {
                 || self.streams.contains(&(framework_id.clone(), id.clone()))
         };
         if order.tasks.iter().any(is_known) {
+            reachable!("a task is launched at its agent for the second time");
             tracing::warn!(framework_id, "ignoring a launch of a task that was launched before");
             return;
         }
         if self.stopping.is_some() || framework.is_some_and(|framework| framework.terminating) {
+            reachable!("a launch comes to an agent or a framework that is ending");
             tracing::warn!(framework_id, "ignoring a launch while shutting down");
             return;
         }
         if let Some(refusal) = self.refusal(&framework_id, &order) {
+            reachable!("an agent refuses a launch");
             let executor_id = &order.executor.executor_id.value;
             for task in &order.tasks {
                 let Refusal { state, reason, message } = &refusal;
@@ -95,6 +99,7 @@ impl Agent {
             return Some(Refusal { state: TaskError, reason, message: invalid.to_string() });
         }
         if let Some(message) = container::unsupported(&order.executor) {
+            reachable!("a task asks for a container that this version cannot give");
             let reason = Reason::ContainerLaunchFailed;
             return Some(Refusal { state: TaskFailed, reason, message });
         }
@@ -102,6 +107,7 @@ impl Agent {
         let executor = self.executor(&key)?;
         let ending =
             matches!(executor.state, ExecutorState::Terminating | ExecutorState::Terminated);
+        sometimes!(ending, "a task comes to an executor that is ending");
         (ending || executor.generated).then(|| Refusal {
             state: dropped_state(&order.framework),
             reason: Reason::ExecutorTerminated,
@@ -135,6 +141,7 @@ impl Agent {
         if is_new {
             self.start_executor(&key);
         } else {
+            reachable!("a task goes to an executor that runs already");
             self.deliver(&key);
         }
     }
@@ -206,11 +213,13 @@ impl Agent {
         let key = key_of(container);
         let executor = self.executor_mut(&key).filter(|it| it.container == *container);
         let Some(executor) = executor else {
+            reachable!("a container starts whose executor is known no more");
             let container = container.clone();
             return self.emit(Output::Destroy { container, process });
         };
         executor.process = Some(process);
         if executor.destroy_when_launched {
+            reachable!("a container is ended as soon as it has started");
             let container = container.clone();
             self.emit(Output::Destroy { container, process });
         }
@@ -224,6 +233,7 @@ impl Agent {
             reason: Reason::ContainerLaunchFailed,
             message: format!("Failed to launch container: {message}"),
         });
+        reachable!("a container cannot be started");
         self.counters.container_launch_errors += 1;
         self.executor_ended(&key, "never ran", -1);
     }

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use orrery_api::link::{self, from_agent};
 use orrery_api::v1;
+use orrery_coverage::{reachable, sometimes};
 use orrery_runtime::{Generator, Instant};
 
 use crate::agent::Stopping;
@@ -94,6 +95,8 @@ impl Registration {
         let absent = self.state == State::Connecting;
         let attempts = if absent { self.attempts.min(1) } else { self.attempts };
         // Beyond 2^16 the cap holds for any factor that a human would set.
+        sometimes!(absent, "a master is not there");
+        sometimes!(self.attempts > 3, "a master does not answer several registrations");
         let bound = factor.saturating_mul(1 << attempts.min(16)).min(BACKOFF_MAX);
         let wait = bound.mul_f64(random.fraction());
         if !absent {
@@ -115,9 +118,18 @@ impl Agent {
                 self.registration.enter(State::Connecting, self.now.instant + ANSWER_TIMEOUT);
                 self.emit(Output::Connect { link });
             }
-            State::Connecting => self.reconnect("no connection in time"),
-            State::Registering => self.reconnect("no answer to the registration in time"),
-            State::Registered => self.reconnect("no ping in time"),
+            State::Connecting => {
+                reachable!("an agent's link does not open in time");
+                self.reconnect("no connection in time");
+            }
+            State::Registering => {
+                reachable!("a registration gets no answer in time");
+                self.reconnect("no answer to the registration in time");
+            }
+            State::Registered => {
+                reachable!("a registered agent hears no ping for too long");
+                self.reconnect("no ping in time");
+            }
         }
     }
 
@@ -145,12 +157,17 @@ impl Agent {
     /// Executors and tasks live on; updates wait for the next registration.
     fn disconnected(&mut self, why: &str) {
         tracing::info!(agent_id = self.agent_id, why, "disconnected from the master");
+        sometimes!(
+            !self.streams.is_empty(),
+            "an agent loses its master with unacknowledged updates"
+        );
         self.streams.pause();
         self.registration.back_off(self.now.instant, &self.options, &mut self.random);
     }
 
     pub(crate) fn ping(&mut self, ping: link::Ping) {
         if !ping.connected && self.registration.is_registered() {
+            reachable!("a master takes a registered agent for disconnected");
             return self.reconnect("the master holds this agent for disconnected");
         }
         if self.registration.is_registered() {
@@ -183,6 +200,7 @@ impl Agent {
     pub(crate) fn registered(&mut self, registered: link::Registered) {
         let agent_id = registered.agent_id.map(|id| id.value).unwrap_or_default();
         if let Err(invalid) = orrery_model::validate::id(&agent_id) {
+            reachable!("a master gives an unusable agent id");
             let error = format!("the master gave an unusable agent id: {invalid}");
             return self.stop(Stopping::Forced(error));
         }
@@ -190,6 +208,7 @@ impl Agent {
             self.agent_id.clone_from(&agent_id);
             self.emit(Output::Admitted { agent_id });
         } else if self.agent_id != agent_id {
+            reachable!("a master takes an agent for another one");
             let error = format!("the master took agent {} for {agent_id}", self.agent_id);
             return self.stop(Stopping::Forced(error));
         }
@@ -215,10 +234,12 @@ impl Agent {
             let framework = self.frameworks.get(&framework_id.value);
             let known = framework.is_some_and(|it| it.executor_of(&task_id.value).is_some());
             let key = (framework_id.value, task_id.value);
+            sometimes!(known, "a task that the master misses has come meanwhile");
             // An open stream reports, or has reported, the task's end already.
             if known || self.streams.contains(&key) {
                 continue;
             }
+            reachable!("the agent answers for a task whose launch was lost");
             let state = framework.map_or(v1::TaskState::TaskDropped, |it| it.dropped_state());
             let (framework_id, task_id) = key;
             let reason = v1::task_status::Reason::Reconciliation;

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use orrery_api::link::{self, from_agent};
 use orrery_api::v1;
 use orrery_api::v1::task_status::{Reason, Source};
+use orrery_coverage::{reachable, sometimes};
 
 use crate::framework::ExecutorKey;
 use crate::streams::{Acknowledged, state_of};
@@ -50,9 +51,8 @@ impl Agent {
             framework.zip(executor_id).and_then(|(framework, id)| framework.executors.get_mut(id));
         let task = executor.and_then(|executor| executor.tasks.get_mut(&key.1));
         if let Some(task) = task {
-            if task.is_terminal()
-                && !PlantedBug::UpdateAfterTerminal.is_planted()
-            {
+            if task.is_terminal() && !PlantedBug::UpdateAfterTerminal.is_planted() {
+                reachable!("a state comes after a task's last one");
                 tracing::info!(framework_id, task_id = key.1, "dropping a status after the last");
                 return;
             }
@@ -60,7 +60,7 @@ impl Agent {
             self.counters.count_terminal(task.state());
         }
         if terminating {
-            return;
+            return reachable!("an update is not sent because its framework ends");
         }
         let update = link::StatusUpdate {
             framework_id: Some(v1::FrameworkId { value: framework_id.to_owned() }),
@@ -70,6 +70,9 @@ impl Agent {
             latest_state: status.state,
             status: Some(status),
         };
+        let ended = orrery_model::task_state::is_terminal(state_of(&update));
+        let registered = self.registration.is_registered();
+        sometimes!(ended && !registered, "a task ends while its agent has no master");
         self.streams.push(self.now.instant, key, update);
     }
 
@@ -98,6 +101,7 @@ impl Agent {
         match self.streams.acknowledge(self.now.instant, &key, &acknowledgement.uuid) {
             Acknowledged::Advanced => {}
             Acknowledged::Ignored => {
+                reachable!("an acknowledgement is of no update in flight");
                 tracing::info!(
                     framework_id = key.0,
                     task_id = key.1,

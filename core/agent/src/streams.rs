@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use orrery_api::{link, v1};
+use orrery_coverage::{reachable, sometimes};
 use orrery_model::task_state::is_terminal;
 use orrery_runtime::Instant;
 
@@ -62,6 +63,7 @@ impl Streams {
             retry_at: None,
         });
         if !stream.received.insert(update.uuid.clone()) {
+            reachable!("an executor sends an update twice");
             return false;
         }
         let overtakes = PlantedBug::ForwardsUpdatesOutOfOrder.is_planted();
@@ -97,6 +99,7 @@ impl Streams {
             return Acknowledged::Ignored;
         };
         if stream.queue.front().is_none_or(|head| head.uuid != uuid) {
+            reachable!("an acknowledgement comes for an update that is not the first in its queue");
             return Acknowledged::Ignored;
         }
         if PlantedBug::ResendsAcknowledgedUpdate.is_planted() && stream.queue.len() == 1 {
@@ -105,10 +108,10 @@ impl Streams {
         let Some(head) = stream.queue.pop_front() else {
             return Acknowledged::Ignored;
         };
-        let goes_on =
-            PlantedBug::UpdateAfterTerminal.is_planted() && !stream.queue.is_empty();
+        let goes_on = PlantedBug::UpdateAfterTerminal.is_planted() && !stream.queue.is_empty();
         if is_terminal(state_of(&head)) && !goes_on {
             if !stream.queue.is_empty() {
+                reachable!("updates wait behind a terminal one");
                 tracing::warn!(
                     framework_id = key.0,
                     task_id = key.1,
@@ -136,6 +139,7 @@ impl Streams {
     pub(crate) fn resume(&mut self, now: Instant) {
         self.running = true;
         let keys: Vec<_> = self.streams.keys().cloned().collect();
+        sometimes!(!keys.is_empty(), "updates go out at once because the agent has a master again");
         for key in keys {
             self.send_head(now, &key, RETRY_INTERVAL_MIN);
         }
@@ -152,7 +156,12 @@ impl Streams {
             if at > now {
                 return;
             }
+            reachable!("an update is sent again because no acknowledgement came");
             let interval = self.streams.get(&key).map_or(RETRY_INTERVAL_MIN, |s| s.interval);
+            sometimes!(
+                interval == RETRY_INTERVAL_MAX,
+                "an update is sent again after the longest pause"
+            );
             self.retries.remove(&(at, key.clone()));
             self.send_head(now, &key, (interval * 2).min(RETRY_INTERVAL_MAX));
         }
@@ -192,7 +201,7 @@ impl Streams {
             return;
         };
         if !self.running {
-            return;
+            return reachable!("an update waits because the agent has no master");
         }
         self.outbox.push(head.clone());
         stream.interval = interval;

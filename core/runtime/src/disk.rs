@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 
+use orrery_coverage::sometimes;
+
 use crate::{BoxFuture, WallTime};
 
 /// How to open a file.
@@ -225,6 +227,16 @@ pub async fn create_durable_directories(disk: &dyn Disk, path: &Path) -> io::Res
 /// # Errors
 /// Any of the steps; the old content then still stands.
 pub async fn replace_file(disk: &dyn Disk, path: &Path, content: Bytes) -> io::Result<()> {
+    let replaced = replace(disk, path, content).await;
+    if let Err(error) = &replaced {
+        let is_full = error.kind() == io::ErrorKind::StorageFull;
+        sometimes!(is_full, "a file is not replaced because the disk is full");
+        sometimes!(!is_full, "a file is not replaced because the disk fails");
+    }
+    replaced
+}
+
+async fn replace(disk: &dyn Disk, path: &Path, content: Bytes) -> io::Result<()> {
     let mut temporary = path.as_os_str().to_owned();
     temporary.push(".new");
     let temporary = PathBuf::from(temporary);

@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use orrery_coverage::sometimes;
 use tokio::sync::mpsc;
 
 use crate::{Instant, Now, Runtime};
@@ -62,6 +63,7 @@ impl<M: Machine> Feeder<M> {
     /// # Errors
     /// [`Stopped`] when the driver has ended.
     pub async fn feed(&self, input: M::Input) -> Result<(), Stopped> {
+        sometimes!(self.sender.capacity() == 0, "an input waits because a machine's queue is full");
         self.sender.send(Message::Input(input)).await.map_err(|_| Stopped)
     }
 

@@ -4,6 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use orrery_agent::{Container, Input, Launch, agent_directory, short_path};
+use orrery_coverage::{reachable, sometimes};
 use orrery_runtime::{ExitStatus, ProcessId, Runtime, Signal, Target};
 
 use crate::daemon::Shared;
@@ -20,6 +21,7 @@ impl Shared {
                 disk.symbolic_link(&directory, &latest).await
             };
             if let Err(error) = result.await {
+                reachable!("an agent cannot make its folder");
                 tracing::warn!(agent_id, %error, "cannot make the agent's directory");
             }
         });
@@ -35,6 +37,8 @@ impl Shared {
             let process = match start(&runtime, launch).await {
                 Ok(process) => process,
                 Err(error) => {
+                    let is_full = error.kind() == io::ErrorKind::StorageFull;
+                    sometimes!(is_full, "a sandbox cannot be made because the disk is full");
                     let message = error.to_string();
                     // A stopping agent needs no inputs any more, here and below.
                     let _ = feeder.feed(Input::ContainerLaunchFailed { container, message }).await;
@@ -77,6 +81,7 @@ async fn start(runtime: &Runtime, launch: Launch) -> io::Result<ProcessId> {
 /// Waits for the end of a container's first process, then kills what that one left behind.
 async fn wait(runtime: &Runtime, container: Container, process: ProcessId) -> Input {
     let status = runtime.processes.wait(process).await.unwrap_or_else(|error| {
+        reachable!("how an executor ended cannot be known");
         // It was started here and is waited for once, so its end is all that can be concluded.
         let container_id = &container.container_id;
         tracing::error!(container_id, %process, %error, "cannot wait for a process");

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use orrery_agent::{Agent, ConnectionNumber, Input, Output, RequestNumber};
 use orrery_api::v1::executor::{Event, event};
+use orrery_coverage::reachable;
 use orrery_http::{Body, MediaType, StreamSender, media, recordio, wire_log};
 use orrery_runtime::Runtime;
 use orrery_runtime::machine::Feeder;
@@ -107,6 +108,7 @@ impl Shared {
                 let Some(shared) = shared.upgrade() else {
                     return;
                 };
+                reachable!("an executor hears a heartbeat");
                 shared.send_event(connection, &heartbeat());
             }
             if let Some(shared) = shared.upgrade() {
@@ -163,6 +165,7 @@ impl Shared {
         let sent = subscriber.sender.try_send(record);
         drop(subscribers);
         if let Err(error) = sent {
+            reachable!("an executor's stream is given up");
             tracing::warn!(connection, %error, "executor stream given up");
             self.close_stream(connection);
         }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use orrery_agent::{Input, LinkNumber};
 use orrery_api::link::{self, from_agent};
+use orrery_coverage::{reachable, sometimes};
 use orrery_link::LinkSender;
 use orrery_runtime::tasks::AbortOnDrop;
 
@@ -33,6 +34,7 @@ impl Link {
                     receiver
                 }
                 Err(error) => {
+                    reachable!("an agent gets no link to its master");
                     tracing::warn!(%error, "no link to the master");
                     return shared.feed_later(Input::LinkDown { link: number });
                 }
@@ -71,6 +73,8 @@ impl Link {
 
 impl Shared {
     fn link_opened(&self, number: LinkNumber, sender: LinkSender<link::FromAgent>) {
+        let current = lock(&self.link).as_ref().is_some_and(|link| link.number == number);
+        sometimes!(!current, "a link opens that the agent has given up");
         // The machine may have given this connection up meanwhile.
         if let Some(link) = lock(&self.link).as_mut().filter(|link| link.number == number) {
             link.sender = Some(sender);
@@ -92,6 +96,7 @@ impl Shared {
         if let Err(error) = sender.try_send(message) {
             let number = link.number;
             drop(open);
+            reachable!("an agent gives up the link to its master");
             tracing::warn!(link = number, %error, "link to the master given up");
             self.close_link(number);
             self.feed_later(Input::LinkDown { link: number });

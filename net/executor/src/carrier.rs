@@ -3,6 +3,7 @@
 use std::io;
 use std::ops::ControlFlow;
 
+use orrery_coverage::reachable;
 use orrery_executor::{CommandExecutor, Input, Output, Settings};
 use orrery_http::Client;
 use orrery_runtime::machine::Feeder;
@@ -69,6 +70,7 @@ impl Carrier {
     fn send(&mut self, call: orrery_api::v1::executor::Call) {
         let Some(open) = &self.connection else { return };
         if let Err(mpsc::error::TrySendError::Full(_)) = open.calls.try_send(call) {
+            reachable!("an executor has more calls waiting than it may have");
             // Nothing is lost by starting afresh: SUBSCRIBE carries what is not acknowledged.
             self.connection = None;
             let feeder = self.feeder.clone();
@@ -87,6 +89,7 @@ impl Carrier {
             let process = match runtime.processes.launch(command).await {
                 Ok(process) => process,
                 Err(error) => {
+                    reachable!("the system does not start a task's command");
                     let _ = feeder.feed(Input::LaunchFailed(error.to_string())).await;
                     return;
                 }
@@ -103,7 +106,9 @@ impl Carrier {
         match self.runtime.processes.signal(target, signal) {
             Ok(()) => {}
             // It has ended by itself meanwhile.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                reachable!("a task ends just before it is sent a signal");
+            }
             Err(error) if signal == Signal::Terminate => {
                 warn!(%error, ?target, "SIGTERM cannot be sent");
             }

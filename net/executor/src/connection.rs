@@ -8,6 +8,7 @@ use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use http::{Request, Response, StatusCode};
 use orrery_api::protobuf;
 use orrery_api::v1::executor::{Call, Event};
+use orrery_coverage::reachable;
 use orrery_executor::{CommandExecutor, Input, Settings};
 use orrery_http::recordio::Decoder;
 use orrery_http::{Client, MediaType, ResponseBody, limits, wire_log};
@@ -95,8 +96,14 @@ impl Connection {
         let answer = self.client.stream(&self.endpoint.agent, request);
         let answer = match self.runtime.timeout(ANSWER, answer).await {
             Some(Ok(answer)) => answer,
-            Some(Err(error)) => return Err(End::Disconnected(error.to_string())),
-            None => return Err(End::Disconnected("SUBSCRIBE got no answer".to_owned())),
+            Some(Err(error)) => {
+                reachable!("an executor cannot send SUBSCRIBE");
+                return Err(End::Disconnected(error.to_string()));
+            }
+            None => {
+                reachable!("an executor's SUBSCRIBE gets no answer in time");
+                return Err(End::Disconnected("SUBSCRIBE got no answer".to_owned()));
+            }
         };
         let status = answer.status();
         if status == StatusCode::OK {
@@ -104,6 +111,7 @@ impl Connection {
         }
         let reason = format!("SUBSCRIBE got {status}: {}", self.reason(answer).await);
         if status.is_client_error() {
+            reachable!("an executor's SUBSCRIBE is refused");
             return Err(End::Refused(reason));
         }
         Err(End::Disconnected(reason))
@@ -114,8 +122,14 @@ impl Connection {
         loop {
             let piece = match stream.next().await {
                 Some(Ok(piece)) => piece,
-                Some(Err(error)) => return End::Disconnected(error.to_string()),
-                None => return End::Disconnected("the agent ended the stream".to_owned()),
+                Some(Err(error)) => {
+                    reachable!("an executor's event stream breaks");
+                    return End::Disconnected(error.to_string());
+                }
+                None => {
+                    reachable!("an agent ends an executor's event stream");
+                    return End::Disconnected("the agent ended the stream".to_owned());
+                }
             };
             decoder.push(&piece);
             loop {
@@ -160,10 +174,12 @@ impl Connection {
         let answer = match self.runtime.timeout(ANSWER, answer).await {
             Some(Ok(answer)) => answer,
             Some(Err(error)) => {
+                reachable!("an executor's call fails and is sent again");
                 warn!(%error, "a call failed");
                 return false;
             }
             None => {
+                reachable!("an executor's call gets no answer in time");
                 warn!("a call got no answer");
                 return false;
             }
@@ -172,6 +188,7 @@ impl Connection {
         // Read to its end, an answer leaves its connection open for the next call.
         let reason = self.reason(answer).await;
         if !status.is_success() {
+            reachable!("the agent refuses an executor's call");
             warn!(%status, reason, "the agent refuses a call");
         }
         !status.is_server_error()

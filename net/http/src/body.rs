@@ -11,6 +11,7 @@ use http::StatusCode;
 use http_body::{Frame, SizeHint};
 use http_body_util::BodyExt;
 use http_body_util::combinators::UnsyncBoxBody;
+use orrery_coverage::reachable;
 use tokio::sync::mpsc;
 
 use crate::Response;
@@ -40,8 +41,14 @@ impl BodyError {
     /// What a peer is told whose request body this was: 413 or 400.
     pub fn response(&self) -> Response {
         let status = match self {
-            Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::Broken(_) => StatusCode::BAD_REQUEST,
+            Self::TooLarge { .. } => {
+                reachable!("a request's body is too large");
+                StatusCode::PAYLOAD_TOO_LARGE
+            }
+            Self::Broken(_) => {
+                reachable!("a request's body breaks off");
+                StatusCode::BAD_REQUEST
+            }
         };
         crate::respond::text(status, self.to_string())
     }
@@ -205,6 +212,7 @@ impl StreamSender {
     /// gone.
     pub fn try_send(&self, piece: Bytes) -> Result<(), SendError> {
         if self.pieces.is_closed() {
+            reachable!("something is sent on a stream whose reader is gone");
             return Err(SendError::Closed);
         }
         if piece.is_empty() {
@@ -238,10 +246,12 @@ impl StreamSender {
             let total = waiting.checked_add(length)?;
             (waiting == 0 || total <= self.capacity).then_some(total)
         };
-        self.waiting
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, grown)
-            .map(|_| ())
-            .map_err(|_| SendError::Full)
+        self.waiting.fetch_update(Ordering::AcqRel, Ordering::Acquire, grown).map(|_| ()).map_err(
+            |_| {
+                reachable!("a stream is full because its peer reads too slowly");
+                SendError::Full
+            },
+        )
     }
 }
 

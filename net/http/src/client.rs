@@ -13,6 +13,7 @@ use http::uri::{PathAndQuery, Uri};
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::client::conn::http1;
+use orrery_coverage::{reachable, sometimes};
 use orrery_runtime::{Address, Runtime};
 
 use crate::adapter::Io;
@@ -106,6 +107,7 @@ impl Client {
         let mut request = prepare(to, request)?;
         while let Some(mut lease) = self.pool.take(to) {
             if !lease.is_usable(&self.runtime).await {
+                reachable!("a kept connection turns out to be dead before it is used");
                 continue;
             }
             let spare = is_repeatable(request.method()).then(|| request.clone());
@@ -115,9 +117,16 @@ impl Client {
                     // What comes back was not begun to be written; else `spare` may go out again,
                     // once, on a connection that was not kept.
                     let unsent = error.take_message();
+                    sometimes!(
+                        unsent.is_some(),
+                        "a request is sent again because nothing of it was written"
+                    );
                     match unsent.or(spare) {
                         Some(again) => request = again,
-                        None => return Err(failed(to, error.into_error())),
+                        None => {
+                            reachable!("a request on a kept connection fails and is not repeated");
+                            return Err(failed(to, error.into_error()));
+                        }
                     }
                     break;
                 }
@@ -167,9 +176,11 @@ impl Client {
         let connection = match self.runtime.timeout(self.connect_time, connecting).await {
             Some(Ok(connection)) => connection,
             Some(Err(source)) => {
+                reachable!("a client cannot connect");
                 return Err(ClientError::Connect { address: to.clone(), source });
             }
             None => {
+                reachable!("a client waits for a connection in vain");
                 let limit = self.connect_time;
                 return Err(ClientError::ConnectTimeout { address: to.clone(), limit });
             }
@@ -190,6 +201,7 @@ impl Client {
 }
 
 fn failed(to: &Address, source: hyper::Error) -> ClientError {
+    reachable!("a client's connection ends before the answer");
     ClientError::Request { address: to.clone(), source }
 }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
+use orrery_coverage::{reachable, sometimes};
 use orrery_runtime::{Clock, Connection, Runtime};
 
 use crate::adapter::{Executor, Io, Timer};
@@ -28,6 +29,7 @@ pub(crate) async fn run(runtime: Runtime, connection: Connection, service: Arc<d
     let version = match recognise(&runtime, &mut io).await {
         Ok(version) => version,
         Err(error) => {
+            reachable!("a connection ends before its first request");
             tracing::debug!(peer = %peer.address, %error, "connection ended before a request");
             return;
         }
@@ -40,6 +42,7 @@ pub(crate) async fn run(runtime: Runtime, connection: Connection, service: Arc<d
         () = closed => Ok(()),
     };
     if let Err(error) = result {
+        reachable!("a connection to a server breaks");
         // Peers come and go and send nonsense: that is their business, not the operator's.
         tracing::debug!(peer = %peer.address, %error, "connection ended");
     }
@@ -52,6 +55,10 @@ async fn recognise(runtime: &Runtime, io: &mut Io) -> io::Result<Version> {
     let rest = async {
         loop {
             let ahead = io.ahead();
+            sometimes!(
+                !ahead.is_empty() && ahead.len() < PREFACE.len() && PREFACE.starts_with(ahead),
+                "the beginning of an HTTP/2 connection comes in pieces"
+            );
             if ahead.starts_with(PREFACE) {
                 return Ok(Version::Http2);
             }
@@ -65,7 +72,10 @@ async fn recognise(runtime: &Runtime, io: &mut Io) -> io::Result<Version> {
     };
     match runtime.timeout(limits::HEADERS_TIME, rest).await {
         Some(version) => version,
-        None => Err(io::ErrorKind::TimedOut.into()),
+        None => {
+            reachable!("a connection does not say in time which HTTP it speaks");
+            Err(io::ErrorKind::TimedOut.into())
+        }
     }
 }
 

@@ -16,6 +16,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use hyper::rt::{ReadBufCursor, Write};
+use orrery_coverage::reachable;
 use orrery_runtime::{BoxFuture, Clock, Instant};
 
 use crate::adapter::Io;
@@ -95,6 +96,7 @@ impl State {
         };
         let alarm = self.alarm.get_or_insert_with(|| self.clock.sleep_until(deadline));
         std::task::ready!(alarm.as_mut().poll(context));
+        reachable!("a request's headers take too long");
         let message = "the request's headers took too long";
         Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, message)))
     }
@@ -109,6 +111,7 @@ impl State {
         let end = self.clock.now() + limits::LINGER;
         let linger = self.linger.get_or_insert_with(|| self.clock.sleep_until(end));
         if linger.as_mut().poll(context).is_ready() {
+            reachable!("a closed connection is read until the time for that is over");
             return Poll::Ready(Ok(()));
         }
         loop {
@@ -212,6 +215,7 @@ impl http_body::Body for AttachedBody {
             && self.body.is_stream()
             && self.in_flight.0.lock().poll_gone(context).is_ready()
         {
+            reachable!("the reader of a stream hangs up");
             let error = io::Error::new(io::ErrorKind::ConnectionAborted, "the peer hung up");
             return Poll::Ready(Some(Err(BodyError::broken(error))));
         }

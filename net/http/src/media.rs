@@ -8,6 +8,7 @@ use http::{HeaderMap, StatusCode};
 use orrery_api::json::JsonMessage;
 use orrery_api::protobuf::Checked;
 use orrery_api::{json, protobuf};
+use orrery_coverage::reachable;
 
 use crate::{Response, respond};
 
@@ -77,6 +78,7 @@ pub enum MediaError {
 impl MediaError {
     /// The answer: the status and the text.
     pub fn response(&self) -> Response {
+        reachable!("no media type can be agreed on with a client");
         let status = match self {
             Self::Missing { .. } => StatusCode::BAD_REQUEST,
             Self::Unsupported { .. } => StatusCode::UNSUPPORTED_MEDIA_TYPE,

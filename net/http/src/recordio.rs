@@ -3,6 +3,8 @@
 
 use bytes::{Buf, Bytes, BytesMut};
 
+use orrery_coverage::{reachable, sometimes};
+
 /// Most digits of a length: as many as the largest 64-bit number has.
 const DIGITS_MAX: usize = 20;
 
@@ -61,6 +63,8 @@ pub struct Decoder {
     max_record: usize,
     buffer: BytesMut,
     state: State,
+    /// In how many pieces the present record has come so far, its length included.
+    pieces: u32,
 }
 
 #[derive(Debug)]
@@ -76,12 +80,14 @@ enum State {
 impl Decoder {
     /// A decoder that takes records of up to `max_record` bytes.
     pub fn new(max_record: usize) -> Self {
-        Self { max_record, buffer: BytesMut::new(), state: State::Length { digits: 0 } }
+        let state = State::Length { digits: 0 };
+        Self { max_record, buffer: BytesMut::new(), state, pieces: 0 }
     }
 
     /// Adds bytes as they came. After an error they are ignored.
     pub fn push(&mut self, bytes: &[u8]) {
         if !matches!(self.state, State::Failed(_)) {
+            self.pieces = self.pieces.saturating_add(1);
             self.buffer.extend_from_slice(bytes);
         }
     }
@@ -100,6 +106,12 @@ impl Decoder {
                     if self.buffer.len() < length {
                         return Ok(None);
                     }
+                    sometimes!(self.pieces >= 3, "a record comes in three pieces or more");
+                    sometimes!(
+                        self.buffer.len() > length,
+                        "a piece holds the end of one record and more"
+                    );
+                    self.pieces = u32::from(self.buffer.len() > length);
                     self.state = State::Length { digits: 0 };
                     return Ok(Some(self.buffer.split_to(length).freeze()));
                 }
@@ -123,10 +135,12 @@ impl Decoder {
         let fresh = self.buffer.get(known..).unwrap_or_default();
         let digits = known + fresh.iter().take_while(|byte| byte.is_ascii_digit()).count();
         if digits > DIGITS_MAX {
+            reachable!("a record's length has more digits than any number");
             return Err(RecordError::TooLong { seen: self.seen(DIGITS_MAX) });
         }
         match self.buffer.get(digits) {
             None => {
+                sometimes!(digits > 0, "a piece ends inside the length of a record");
                 self.state = State::Length { digits };
                 Ok(None)
             }
@@ -140,7 +154,10 @@ impl Decoder {
                 self.buffer.reserve(missing.min(RESERVED_MAX));
                 Ok(Some(State::Record { length }))
             }
-            Some(_) => Err(RecordError::NotANumber { seen: self.seen(digits + 1) }),
+            Some(_) => {
+                reachable!("a record's length is no number");
+                Err(RecordError::NotANumber { seen: self.seen(digits + 1) })
+            }
         }
     }
 
@@ -152,7 +169,10 @@ impl Decoder {
         });
         match number {
             Some(length) if length <= self.max_record => Ok(length),
-            _ => Err(RecordError::TooLarge { seen, max_record: self.max_record }),
+            _ => {
+                reachable!("a record is larger than its reader allows");
+                Err(RecordError::TooLarge { seen, max_record: self.max_record })
+            }
         }
     }
 

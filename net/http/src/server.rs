@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use orrery_coverage::{reachable, sometimes};
 use orrery_runtime::tasks::AbortOnDrop;
 use orrery_runtime::{Connection, Listener, Runtime};
 use tokio::sync::mpsc;
@@ -30,12 +31,14 @@ pub async fn serve_up_to(
     let mut connections = Connections::new(runtime.clone(), service);
     loop {
         let open = connections.tasks.len();
+        sometimes!(open >= connections_max, "a server has as many connections as it takes");
         tokio::select! {
             biased;
             ended = connections.ended.recv() => connections.remove(ended),
             accepted = listener.accept(), if open < connections_max => match accepted {
                 Ok(connection) => connections.add(connection),
                 Err(error) => {
+                    reachable!("a server cannot accept a connection");
                     tracing::warn!(%error, address = %listener.local_address(), "accept failed");
                     runtime.sleep(ACCEPT_PAUSE).await;
                 }

@@ -9,6 +9,7 @@ use http::StatusCode;
 use hyper::body::Incoming;
 use hyper::client::conn::http2::{self, SendRequest};
 use orrery_api::link;
+use orrery_coverage::{reachable, sometimes};
 use orrery_http::adapter::{Executor, Io, Timer};
 use orrery_http::body::BoxError;
 use orrery_http::client::redirect_target;
@@ -81,7 +82,10 @@ pub async fn connect(
 ) -> Result<(LinkSender<link::FromAgent>, LinkReceiver<link::FromMaster>), LinkError> {
     match runtime.timeout(CONNECT_TIME, open(runtime, to)).await {
         Some(result) => result,
-        None => Err(LinkError::Timeout { address: to.clone(), limit: CONNECT_TIME }),
+        None => {
+            reachable!("a link does not open in time");
+            Err(LinkError::Timeout { address: to.clone(), limit: CONNECT_TIME })
+        }
     }
 }
 
@@ -96,14 +100,20 @@ async fn open(
     };
     let connection = match runtime.network.connect(to).await {
         Ok(connection) => connection,
-        Err(source) => return Err(LinkError::Connect { address, source }),
+        Err(source) => {
+            reachable!("an agent cannot connect to its master");
+            return Err(LinkError::Connect { address, source });
+        }
     };
     // The connection ends with the ends of the link: `half` holds the closer.
     let (closer, closed) = closer(runtime.clone());
     let (half, outgoing) = half_link(closer, connection.local);
     let sender = match handshake(runtime, Io::until(connection.stream, closed)).await {
         Ok(sender) => sender,
-        Err(source) => return Err(LinkError::Handshake { address, source }),
+        Err(source) => {
+            reachable!("a link breaks before HTTP/2 is agreed on");
+            return Err(LinkError::Handshake { address, source });
+        }
     };
     let mut client = AgentLinkClient::with_origin(Channel(sender), origin)
         .max_decoding_message_size(MESSAGE_MAX)
@@ -120,6 +130,9 @@ async fn open(
 
 fn refused(address: Address, status: &Status) -> LinkError {
     let refusal = status.source().and_then(|source| source.downcast_ref::<Refusal>());
+    let leader = refusal.and_then(|refusal| refusal.leader.as_ref());
+    sometimes!(leader.is_some(), "a master sends an agent to the leading one");
+    sometimes!(refusal.is_none(), "a link breaks before the master has taken it");
     match refusal {
         Some(refusal) => {
             let (reason, leader) = (refusal.to_string(), refusal.leader.clone());

@@ -11,6 +11,7 @@ use core::net::SocketAddr;
 use futures_util::Stream;
 use futures_util::task::AtomicWaker;
 use orrery_api::link;
+use orrery_coverage::{reachable, sometimes};
 use orrery_http::{Closer, wire_log};
 use prost::Message;
 use tokio::sync::{mpsc, oneshot};
@@ -129,6 +130,7 @@ impl<M: LinkMessage> LinkSender<M> {
     /// over.
     pub fn try_send(&self, mut message: M) -> Result<(), SendError> {
         if self.ends.0.is_closed() {
+            reachable!("something is sent on a link that is closed");
             return Err(SendError::Closed);
         }
         *message.version() = PROTOCOL_VERSION;
@@ -136,7 +138,10 @@ impl<M: LinkMessage> LinkSender<M> {
             wire_log::sent_debug(&self.ends.0.agent, content);
         }
         self.queue.try_send(Box::new(message)).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => SendError::Full,
+            mpsc::error::TrySendError::Full(_) => {
+                reachable!("a link is full because its peer does not read");
+                SendError::Full
+            }
             mpsc::error::TrySendError::Closed(_) => SendError::Closed,
         })
     }
@@ -195,6 +200,7 @@ impl<M: LinkMessage> LinkReceiver<M> {
                     }
                     return Poll::Ready(Some(message));
                 }
+                reachable!("a message on a link is of an unknown version of the protocol");
                 tracing::error!(
                     from = M::FROM,
                     version,
@@ -204,10 +210,14 @@ impl<M: LinkMessage> LinkReceiver<M> {
                 Poll::Ready(None)
             }
             Some(Err(status)) => {
+                reachable!("a link breaks");
                 tracing::info!(from = M::FROM, reason = status.message(), "link broke");
                 Poll::Ready(None)
             }
-            None => Poll::Ready(None),
+            None => {
+                reachable!("a link is closed by its peer");
+                Poll::Ready(None)
+            }
         }
     }
 }
@@ -230,6 +240,7 @@ impl<M: LinkMessage> Stream for Outgoing<M> {
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<M>> {
         self.shared.outgoing.register(context.waker());
         if self.shared.is_closed() {
+            sometimes!(!self.queue.is_empty(), "a link is closed before all was sent");
             // What was queued before still comes out, then the end.
             self.queue.close();
         }
@@ -238,6 +249,7 @@ impl<M: LinkMessage> Stream for Outgoing<M> {
         };
         let length = message.encoded_len();
         if length > MESSAGE_MAX {
+            reachable!("a message is too large for a link");
             tracing::error!(
                 from = M::FROM,
                 length,

@@ -7,6 +7,7 @@ use futures_util::StreamExt;
 use futures_util::stream::Map;
 use http::{StatusCode, Version};
 use orrery_api::link;
+use orrery_coverage::reachable;
 use orrery_http::{Body, Closer, Peer, respond};
 use orrery_runtime::BoxFuture;
 use tonic::{Request, Response, Status, Streaming};
@@ -59,6 +60,7 @@ impl LinkService {
     /// Answers a request.
     pub fn call(&self, request: orrery_http::Request) -> BoxFuture<'static, orrery_http::Response> {
         if request.version() != Version::HTTP_2 {
+            reachable!("a link is asked for over HTTP/1.1");
             let text = "the agent link needs HTTP/2 (prior knowledge)";
             let response = respond::text(StatusCode::HTTP_VERSION_NOT_SUPPORTED, text);
             return Box::pin(std::future::ready(response));

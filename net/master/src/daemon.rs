@@ -9,6 +9,8 @@ use core::net::SocketAddr;
 
 use orrery_api::link;
 use orrery_api::v1::scheduler::Event;
+use orrery_coverage::{reachable, sometimes};
+use orrery_http::body::SendError;
 use orrery_http::{MediaType, StreamSender, media, recordio, wire_log};
 use orrery_link::{Acceptor, LinkReceiver, LinkSender};
 use orrery_master::{
@@ -177,6 +179,11 @@ impl Shared {
         }
         let record = recordio::encode(&media::encode(subscriber.media_type, event));
         if let Err(error) = subscriber.sender.try_send(record) {
+            reachable!("a subscriber is given up");
+            sometimes!(
+                error == SendError::Full,
+                "a subscriber is given up because it reads too slowly"
+            );
             tracing::warn!(connection = connection.0, %error, "event stream given up");
             drop(subscribers);
             let shared = Arc::clone(self);
@@ -191,6 +198,7 @@ impl Shared {
         let Some(sender) = links.get(&link) else { return };
         let message = link::FromMaster { body: Some(body), ..Default::default() };
         if let Err(error) = sender.try_send(message) {
+            reachable!("an agent's link is given up");
             tracing::warn!(link = link.0, %error, "link given up");
             sender.close();
             links.remove(&link);

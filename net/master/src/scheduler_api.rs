@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use http::{HeaderValue, Method, StatusCode};
 use orrery_api::v1::scheduler::{Call, call};
+use orrery_coverage::reachable;
 use orrery_http::{MediaType, Request, Response, limits, media, respond, wire_log};
 use orrery_master::{Answer, Input, validate_call};
 
@@ -47,6 +48,7 @@ async fn answer(shared: Arc<Shared>, request: Request) -> Result<Response, Respo
             let media_type =
                 media::accept(&parts.headers, &MEDIA_TYPES).map_err(|error| error.response())?;
             if stream_id.is_some() {
+                reachable!("SUBSCRIBE comes with a stream id");
                 let text = "Subscribe calls should not include the 'Mesos-Stream-Id' header";
                 return Err(respond::text(StatusCode::BAD_REQUEST, text));
             }
@@ -73,6 +75,7 @@ async fn pass_on(
     let answer_is_known = subscribed && is_always_accepted(kind);
     let call = Box::new(call);
     if answer_is_known {
+        reachable!("a call on an open stream is answered before the master has taken it");
         let call = Input::Call { request: None, stream_id, call };
         return shared.feeder.feed(call).await.ok().map(|()| Answer::Accepted);
     }

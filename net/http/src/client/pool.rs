@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::client::conn::http1::SendRequest;
+use orrery_coverage::{reachable, sometimes};
 use orrery_runtime::tasks::AbortOnDrop;
 use orrery_runtime::{Address, Clock, Instant, Runtime};
 
@@ -80,7 +81,7 @@ impl Pool {
 
     fn put(&self, lease: Lease) {
         if lease.sender.is_closed() {
-            return;
+            return reachable!("a connection closes before it can be kept");
         }
         let mut kept = self.lock();
         self.drop_old(&mut kept);
@@ -90,6 +91,7 @@ impl Pool {
         }
         let connections = kept.entry(lease.address.clone()).or_default();
         if connections.len() < KEPT_PER_ADDRESS {
+            sometimes!(!connections.is_empty(), "several connections to one address are kept");
             connections.push(Kept { lease, since: self.clock.now() });
         }
     }
