@@ -12,9 +12,11 @@
 //! | [`Network`] | byte streams: connect and listen |
 //! | [`Disk`] | files, renames, links, listing, syncing |
 //! | [`Processes`] | launching, signalling and waiting for operating-system processes |
+//! | [`Coordination`] | sessions, nodes that live as long as they, watches |
 //!
-//! [`Runtime`] bundles one of each. [`machine`] holds the shape of a state machine and the driver
-//! that every daemon shares.
+//! [`Runtime`] bundles one of each but the last, which is itself built on the others: its client is
+//! the same everywhere, and only the service at the other end of its streams is real or simulated.
+//! [`machine`] holds the shape of a state machine and the driver that every daemon shares.
 
 #![forbid(unsafe_code)]
 
@@ -25,6 +27,7 @@ use std::sync::Arc;
 pub mod clock;
 #[cfg(feature = "contract")]
 pub mod contract;
+pub mod coordination;
 pub mod disk;
 pub mod machine;
 pub mod network;
@@ -33,6 +36,7 @@ pub mod random;
 pub mod tasks;
 
 pub use clock::{Clock, Instant, Now, WallTime};
+pub use coordination::Coordination;
 pub use disk::{DirectoryEntry, Disk, File, FileKind, Metadata, OpenOptions};
 pub use network::{Address, ByteStream, Connection, Listener, Network};
 pub use processes::{Command, ExitStatus, ProcessId, Processes, Signal, Target};

@@ -1,0 +1,215 @@
+//! Election and discovery of the leading master through ZooKeeper, with Mesos' own nodes: existing
+//! tools find our leader, and we find theirs.
+//!
+//! - [`Contender`]: a master that wants to lead. It is told when it does and when no more.
+//! - [`Detector`]: who leads. Agents, schedulers and masters that do not lead use it.
+//! - [`Membership`] and [`Members`]: the same for a group in which nobody leads, as the replicas of
+//!   the log are one.
+//!
+//! Decisions are made by two machines without I/O, [`ContenderMachine`] and [`ObserverMachine`]; the
+//! rest feeds them from a session of the coordination port.
+//!
+//! # What to rely on
+//!
+//! A leader is told that it leads no more before the service gives its session up, as far as a
+//! client can know (`orrery-zookeeper` says how far). Whoever must be alone in doing something
+//! needs the log's ballots as well: between two steps of a process any time can pass.
+//!
+//! When the connection to ZooKeeper is lost, nothing is told at first. After the session's time-out
+//! a leader is told that it leads no more, and a detector that nobody does, whether a server can be
+//! reached or not.
+
+#![forbid(unsafe_code)]
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use orrery_api::json;
+use orrery_api::v1::MasterInfo;
+use orrery_runtime::Runtime;
+use orrery_runtime::coordination::{Coordination, SessionOptions};
+use prost::Message;
+
+mod contender;
+mod driver;
+mod group;
+mod member;
+mod observer;
+mod planted;
+mod url;
+
+pub use contender::{ContenderEvent, ContenderMachine, Loss};
+pub use group::{JSON_LABEL, Kind, LOG_REPLICAS, Member, PROTOBUF_LABEL};
+pub use member::{ElectionError, Input, Output};
+pub use observer::{ObserverMachine, Sight};
+pub use planted::PlantedBug;
+pub use url::{Url, UrlError};
+
+use driver::Running;
+
+/// Where and how to meet.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// `--zk`, or `--master` of an agent.
+    pub url: Url,
+    /// `--zk_session_timeout`: how long a leader that falls silent is waited for. The service may
+    /// choose another value, by default between 4 s and 40 s.
+    pub session_timeout: Duration,
+    /// Bugs switched on by a test. Always empty in production.
+    pub planted: BTreeSet<PlantedBug>,
+}
+
+impl Options {
+    /// Mesos' session time-out, which is ten seconds.
+    pub const fn new(url: Url) -> Self {
+        Self { url, session_timeout: Duration::from_secs(10), planted: BTreeSet::new() }
+    }
+
+    fn session(&self) -> SessionOptions {
+        SessionOptions {
+            servers: self.url.servers.clone(),
+            timeout: self.session_timeout,
+            credentials: self.url.credentials.clone(),
+        }
+    }
+}
+
+/// A master's candidacy. Dropping it withdraws.
+#[derive(Debug)]
+pub struct Contender(Running<ContenderEvent>);
+
+impl Contender {
+    /// Contends for `master` to lead.
+    pub fn start(
+        runtime: &Runtime,
+        coordination: &Arc<dyn Coordination>,
+        options: &Options,
+        master: &MasterInfo,
+    ) -> Self {
+        let data = Bytes::from(json::encode(master));
+        let planted = options.planted.clone();
+        let machine = ContenderMachine::new(Kind::Masters, &options.url, data, planted);
+        Self(Running::start(runtime, coordination, options.session(), machine))
+    }
+
+    /// What becomes of it next; `None` after [`ContenderEvent::Failed`]. Safe to cancel.
+    pub async fn next(&mut self) -> Option<ContenderEvent> {
+        self.0.next().await
+    }
+
+    /// Ends the candidacy and waits until ZooKeeper knows, so that the next master leads at once.
+    /// Takes no longer than the session's time-out. Stop acting as the leader before.
+    pub async fn withdraw(self) {
+        self.0.stop().await;
+    }
+}
+
+/// Finds the leading master. Dropping it ends its session.
+#[derive(Debug)]
+pub struct Detector(Running<Sight>);
+
+impl Detector {
+    /// Begins to look.
+    pub fn start(
+        runtime: &Runtime,
+        coordination: &Arc<dyn Coordination>,
+        options: &Options,
+    ) -> Self {
+        let machine = ObserverMachine::new(Kind::Masters, &options.url, options.planted.clone());
+        Self(Running::start(runtime, coordination, options.session(), machine))
+    }
+
+    /// Who leads, each time that changes; the same master again when it was elected again. A leader
+    /// whose node cannot be read counts as none, and the log says why. Safe to cancel.
+    ///
+    /// # Errors
+    /// Why it cannot be found out; from then on this waits for ever.
+    pub async fn next(&mut self) -> Result<Option<MasterInfo>, ElectionError> {
+        match self.0.next().await {
+            Some(Ok(members)) => Ok(members.first().and_then(master_info)),
+            Some(Err(error)) => Err(error),
+            None => std::future::pending().await,
+        }
+    }
+}
+
+/// What a member of the masters' group says of itself.
+fn master_info(member: &Member) -> Option<MasterInfo> {
+    let name = &member.name;
+    if name.starts_with(JSON_LABEL) {
+        let read = json::decode(&member.data);
+        read.inspect_err(|error| tracing::error!(%name, %error, "the leader's node is unreadable"))
+            .ok()
+    } else {
+        let read = MasterInfo::decode(member.data.clone());
+        read.inspect_err(|error| tracing::error!(%name, %error, "the leader's node is unreadable"))
+            .ok()
+    }
+}
+
+/// A place in a group in which nobody leads. Dropping it leaves the group.
+#[derive(Debug)]
+pub struct Membership(Running<ContenderEvent>);
+
+impl Membership {
+    /// Joins the group `name` below the masters' own node, with `data` for the others to read.
+    pub fn start(
+        runtime: &Runtime,
+        coordination: &Arc<dyn Coordination>,
+        options: &Options,
+        name: &str,
+        data: Bytes,
+    ) -> Self {
+        let url = options.url.below(name);
+        let planted = options.planted.clone();
+        let machine = ContenderMachine::new(Kind::Replicas, &url, data, planted);
+        Self(Running::start(runtime, coordination, options.session(), machine))
+    }
+
+    /// Waits until the place is lost for good; losing a session is not that. Safe to cancel.
+    pub async fn failed(&mut self) -> ElectionError {
+        loop {
+            match self.0.next().await {
+                Some(ContenderEvent::Failed(error)) => return error,
+                Some(_) => {}
+                None => std::future::pending().await,
+            }
+        }
+    }
+
+    /// Leaves the group and waits until ZooKeeper knows.
+    pub async fn leave(self) {
+        self.0.stop().await;
+    }
+}
+
+/// Who is in a group. Dropping it ends its session.
+#[derive(Debug)]
+pub struct Members(Running<Sight>);
+
+impl Members {
+    /// Watches the group `name` below the masters' own node.
+    pub fn start(
+        runtime: &Runtime,
+        coordination: &Arc<dyn Coordination>,
+        options: &Options,
+        name: &str,
+    ) -> Self {
+        let url = options.url.below(name);
+        let machine = ObserverMachine::new(Kind::Replicas, &url, options.planted.clone());
+        Self(Running::start(runtime, coordination, options.session(), machine))
+    }
+
+    /// Who is there, by number, each time that changes. Safe to cancel.
+    ///
+    /// # Errors
+    /// Why it cannot be found out; from then on this waits for ever.
+    pub async fn next(&mut self) -> Result<Vec<Member>, ElectionError> {
+        match self.0.next().await {
+            Some(sight) => sight,
+            None => std::future::pending().await,
+        }
+    }
+}

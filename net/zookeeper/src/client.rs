@@ -1,0 +1,162 @@
+//! Runs sessions on the ports.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::ops::ControlFlow;
+
+use bytes::Bytes;
+use orrery_runtime::coordination::{Coordination, Session, SessionEnd, SessionOptions};
+use orrery_runtime::machine::{Driver, Feeder};
+use orrery_runtime::tasks::AbortOnDrop;
+use orrery_runtime::{Address, Runtime};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::sync::mpsc;
+
+use crate::jute::Frames;
+use crate::planted::PlantedBug;
+use crate::session::{Attempt, Input, MOST_REQUESTS, Output, SessionMachine};
+
+/// Inputs that may wait for a session.
+const QUEUE: usize = 64;
+
+/// A client of ZooKeeper ensembles on the ports of one process. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct ZooKeeper {
+    runtime: Runtime,
+    planted: BTreeSet<PlantedBug>,
+}
+
+impl ZooKeeper {
+    /// On the ports of `runtime`.
+    pub const fn new(runtime: Runtime) -> Self {
+        Self { runtime, planted: BTreeSet::new() }
+    }
+
+    /// With bugs that a test wants to be found.
+    #[must_use]
+    pub fn planted(self, planted: BTreeSet<PlantedBug>) -> Self {
+        Self { planted, ..self }
+    }
+}
+
+impl Coordination for ZooKeeper {
+    fn open(&self, options: SessionOptions) -> Session {
+        let (session, end) = Session::new();
+        let random = self.runtime.random.generator();
+        let machine = SessionMachine::new(options, random, self.planted.clone());
+        let (driver, feeder) = Driver::new(machine, QUEUE);
+        let run = run(self.runtime.clone(), driver, feeder, end);
+        self.runtime.spawn("zookeeper session", run);
+        session
+    }
+}
+
+/// A connection that is made or used; dropping it ends it.
+struct Link {
+    frames: mpsc::Sender<Bytes>,
+    _task: AbortOnDrop,
+}
+
+async fn run(
+    runtime: Runtime,
+    driver: Driver<SessionMachine>,
+    feeder: Feeder<SessionMachine>,
+    end: SessionEnd,
+) {
+    let SessionEnd { requests, happenings } = end;
+    let _requests =
+        runtime.spawn("zookeeper requests", feed(requests, feeder.clone())).abort_on_drop();
+    let mut link: Option<Link> = None;
+    let ports = runtime.clone();
+    let carry = |output| {
+        match output {
+            Output::Connect(attempt, server) => {
+                // Room for every request that may wait, and for what the session sends by itself.
+                let (frames, outgoing) = mpsc::channel(MOST_REQUESTS + QUEUE);
+                let talk = talk(ports.clone(), server, attempt, feeder.clone(), outgoing);
+                let task = ports.spawn("zookeeper connection", talk).abort_on_drop();
+                link = Some(Link { frames, _task: task });
+            }
+            Output::Send(frame) => {
+                // When nobody takes it any more, the connection has broken and says so itself.
+                let _ = link.as_ref().map(|link| link.frames.try_send(frame));
+            }
+            Output::Disconnect => link = None,
+            Output::Tell(happening) => {
+                tracing::debug!(?happening, "ZooKeeper");
+                // The owner may be gone and only its session not yet closed.
+                let _ = happenings.send(happening);
+            }
+            Output::Over => return ControlFlow::Break(()),
+        }
+        ControlFlow::Continue(())
+    };
+    driver.run(runtime, carry).await;
+}
+
+async fn feed(
+    mut requests: mpsc::Receiver<(u64, orrery_runtime::coordination::Request)>,
+    feeder: Feeder<SessionMachine>,
+) {
+    while let Some((token, request)) = requests.recv().await {
+        if feeder.feed(Input::Request(token, request)).await.is_err() {
+            return;
+        }
+    }
+    let _ = feeder.feed(Input::Close).await;
+}
+
+/// Connects, carries frames both ways, and says when that is over.
+async fn talk(
+    runtime: Runtime,
+    server: Address,
+    attempt: Attempt,
+    feeder: Feeder<SessionMachine>,
+    outgoing: mpsc::Receiver<Bytes>,
+) {
+    let talked = async {
+        let connection = runtime.network.connect(&server).await?;
+        if feeder.feed(Input::Opened(attempt)).await.is_err() {
+            return Ok(());
+        }
+        let (reader, writer) = tokio::io::split(connection.stream);
+        tokio::select! {
+            biased;
+            received = receive(reader, attempt, &feeder) => received,
+            sent = send(writer, outgoing) => sent,
+        }
+    };
+    if let Err(error) = talked.await {
+        tracing::info!(%server, %error, "no connection to a ZooKeeper server");
+    }
+    let _ = feeder.feed(Input::Broken(attempt)).await;
+}
+
+async fn receive(
+    mut reader: impl AsyncRead + Unpin,
+    attempt: Attempt,
+    feeder: &Feeder<SessionMachine>,
+) -> io::Result<()> {
+    let mut frames = Frames::default();
+    loop {
+        while let Some(frame) = frames.next_frame().map_err(io::Error::other)? {
+            if feeder.feed(Input::Frame(attempt, frame)).await.is_err() {
+                return Ok(());
+            }
+        }
+        if reader.read_buf(frames.buffer()).await? == 0 {
+            return Ok(());
+        }
+    }
+}
+
+async fn send(
+    mut writer: impl AsyncWrite + Unpin,
+    mut outgoing: mpsc::Receiver<Bytes>,
+) -> io::Result<()> {
+    while let Some(frame) = outgoing.recv().await {
+        writer.write_all(&frame).await?;
+        writer.flush().await?;
+    }
+    Ok(())
+}
