@@ -12,7 +12,7 @@ use tracing::info;
 use crate::daemon::{self, Stop};
 use crate::failure::Failure;
 use crate::invocation::Invocation;
-use crate::{host, logging, master};
+use crate::{host, logging, master, masters};
 
 /// Runs an agent until a signal stops it; its tasks are killed then.
 pub fn run(invocation: &Invocation) -> Result<ExitCode, Failure> {
@@ -45,16 +45,15 @@ pub fn options(flags: &Flags) -> Result<Options, FlagError> {
         .get::<PathBuf>("work_dir")
         .map(master::absolute)
         .ok_or_else(|| FlagError::required("work_dir", "a folder for sandboxes"))?;
-    let master =
-        flags.get("master").ok_or_else(|| FlagError::required("master", "a master's address"))?;
+    let masters = masters::master(flags)?;
     let resources = host::resources(flags, &work_dir)?;
     let program = executor_program()?;
     let ip = host::ip(flags);
-    let mut options = Options::new(ip, flags.value("port"), master, work_dir, resources, program);
+    let mut options = Options::new(ip, flags.value("port"), masters, work_dir, resources, program);
     options.advertise_ip = flags.get("advertise_ip");
     if options.advertise_ip.is_none() && ip.is_unspecified() {
         // Listening on all addresses, we tell others the one that leads here from the master.
-        options.advertise_ip = host::ip_towards(&options.master);
+        options.advertise_ip = host::ip_towards_masters(&options.masters);
     }
     options.advertise_port = flags.get("advertise_port");
     options.hostname = host::hostname(flags);

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use orrery_flags::{FlagError, Flags, tables};
+use orrery_flags::{Flags, tables};
 use orrery_net_scheduler::{Encoding, run as run_framework};
 use orrery_scheduler::Ending;
 use orrery_scheduler::execute::{Containerizer, Execute, Options};
@@ -12,6 +12,7 @@ use crate::failure::Failure;
 use crate::host;
 use crate::invocation::{Invocation, say};
 use crate::logging;
+use crate::masters;
 
 /// Runs one task and waits for its end; fails unless the task finished.
 pub fn run(invocation: &Invocation) -> Result<ExitCode, Failure> {
@@ -40,10 +41,9 @@ fn scheduler_options(
     flags: &Flags,
     options: &Options,
 ) -> Result<orrery_net_scheduler::Options, Failure> {
-    let master =
-        flags.get("master").ok_or_else(|| FlagError::required("master", "a master's address"))?;
+    let masters = masters::master(flags)?;
     let framework_info = options.framework_info().map_err(Failure::because)?;
-    let mut scheduler = orrery_net_scheduler::Options::new(vec![master], framework_info);
+    let mut scheduler = orrery_net_scheduler::Options::new(masters, framework_info);
     if flags.get::<String>("content_type").as_deref() == Some("json") {
         scheduler.encoding = Encoding::Json;
     }

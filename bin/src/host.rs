@@ -6,6 +6,7 @@ use std::path::Path;
 
 use core::net::{IpAddr, Ipv4Addr};
 
+use orrery_detector::Masters;
 use orrery_flags::{FlagError, Flags};
 use orrery_model::Resources;
 use orrery_model::resources::parse_messages;
@@ -31,6 +32,14 @@ pub fn ip_towards(peer: &Address) -> Option<IpAddr> {
     socket.connect((peer.host.as_str(), peer.port)).ok()?;
     let address = socket.local_addr().ok()?.ip();
     (!address.is_unspecified()).then_some(address)
+}
+
+/// The address of ours that leads to a master.
+pub fn ip_towards_masters(masters: &Masters) -> Option<IpAddr> {
+    match masters {
+        Masters::One(master) => ip_towards(master),
+        Masters::Peers(peers) => peers.iter().find_map(ip_towards),
+    }
 }
 
 /// The address of ours that the default route uses. The peer is one that documents may name but

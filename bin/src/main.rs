@@ -18,6 +18,7 @@ mod invocation;
 mod local;
 mod logging;
 mod master;
+mod masters;
 #[cfg(feature = "sim")]
 mod sim;
 

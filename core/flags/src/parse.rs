@@ -177,7 +177,6 @@ fn load(
         value: text.clone(),
         expected: spec.expected(),
     };
-    refuse_zookeeper(given, &text)?;
     if !spec.choices.is_empty() && !spec.choices.contains(&text.as_str()) {
         return Err(invalid());
     }
@@ -194,7 +193,7 @@ fn load(
         warnings.push(format!("'{}' is an old name: use --{new}", given.spelling));
     }
     let mut loaded = loaded(&given.name, value, true);
-    if spec.kind == Kind::Master {
+    if matches!(spec.kind, Kind::Master | Kind::Masters) {
         loaded.shown = given.value.clone().unwrap_or_default();
     }
     Ok(loaded)
@@ -265,15 +264,6 @@ fn check_support(
         }
         Support::DefaultOnly(reason) => Err(unsupported(given, reason)),
     }
-}
-
-fn refuse_zookeeper(given: &Given, text: &str) -> Result<(), FlagError> {
-    if given.spec.kind != Kind::Master || !text.trim().starts_with("zk://") {
-        return Ok(());
-    }
-    let reason = "finding the leading master through ZooKeeper comes with master election: \
-                  give the master's HOST:PORT";
-    Err(unsupported(given, reason))
 }
 
 /// Shows the value as it was given, not what a file named by it holds: that may be a secret.

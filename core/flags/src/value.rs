@@ -48,6 +48,7 @@ impl Value {
     pub fn read(kind: Kind, text: &str) -> Option<Self> {
         match kind {
             Kind::Text | Kind::Path => Some(Self::Text(text.to_owned())),
+            Kind::Masters => Some(Self::Text(text.trim().to_owned())),
             Kind::Boolean => read_boolean(text).map(Self::Boolean),
             Kind::Integer => text.parse().ok().map(Self::Integer),
             Kind::Count => text.parse().ok().filter(|&count| count >= 0).map(Self::Integer),

@@ -17,7 +17,7 @@ const SPECS: &[FlagSpec] = &[
     flag("size", Kind::Bytes, "A size.").default("2048MB"),
     flag("limit", Kind::Percent, "A percentage."),
     flag("ip", Kind::Ip, "An address."),
-    flag("master", Kind::Master, "A master."),
+    flag("master", Kind::Masters, "A master."),
     flag("rate", Kind::Rate, "A rate."),
     flag("env", Kind::Json, "A JSON text."),
     flag("registry", Kind::Text, "A choice.").default("in_memory").one_of(&["in_memory", "log"]),
@@ -195,14 +195,8 @@ fn files_are_read_raw_except_for_paths() {
 #[test]
 fn a_master_from_a_file_shows_the_path_only() {
     let flags = load(&["--master=file:///etc/master"], &[]).expect("valid");
-    assert_eq!(flags.get::<Address>("master"), Some(Address::new("10.0.0.1", 5050)));
+    assert_eq!(flags.get::<String>("master").as_deref(), Some("10.0.0.1:5050"));
     assert_eq!(flags.effective()["master"], "file:///etc/master");
-}
-
-#[test]
-fn zookeeper_is_refused_with_what_to_do() {
-    let line = line(&["--master=zk://10.0.0.1:2181/mesos"], &[]);
-    assert!(line.contains("comes with master election"), "{line}");
 }
 
 #[test]

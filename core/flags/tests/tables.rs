@@ -73,14 +73,3 @@ fn the_agents_defaults_are_those_of_mesos() {
         assert_eq!(shown.get(name).map(String::as_str), Some(value), "{name}");
     }
 }
-
-#[test]
-fn election_is_refused_with_what_to_do_instead() {
-    let args = ["--zk=zk://10.0.0.1:2181/mesos".to_owned()];
-    let error = parse("test", &tables::master(), &args, &[], &read_file).expect_err("refused");
-    assert_eq!(
-        error.to_string(),
-        "'--zk' has the value 'zk://10.0.0.1:2181/mesos', which is not supported: \
-         master election comes later: run a single master without it"
-    );
-}

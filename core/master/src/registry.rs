@@ -1,6 +1,6 @@
 //! What must survive the master: which agents were admitted, are unreachable or gone.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use orrery_api::v1;
 use orrery_runtime::WallTime;
@@ -36,9 +36,9 @@ pub enum RegistryOperation {
     /// Agents that were unreachable or gone for so long that they are forgotten.
     Prune {
         /// Ids of unreachable agents.
-        unreachable: Vec<String>,
+        unreachable: BTreeSet<String>,
         /// Ids of agents that are gone.
-        gone: Vec<String>,
+        gone: BTreeSet<String>,
     },
     /// A master begins to lead.
     Lead(Box<v1::MasterInfo>),
@@ -85,8 +85,8 @@ impl Registry {
                 self.gone.entry(agent_id.clone()).or_insert(*since);
             }
             RegistryOperation::Prune { unreachable, gone } => {
-                unreachable.iter().for_each(|id| drop(self.unreachable.remove(id)));
-                gone.iter().for_each(|id| drop(self.gone.remove(id)));
+                self.unreachable.retain(|id, _| !unreachable.contains(id));
+                self.gone.retain(|id, _| !gone.contains(id));
             }
             RegistryOperation::Lead(info) => self.leader = Some(v1::MasterInfo::clone(info)),
         }

@@ -1,6 +1,6 @@
 //! The registry and its changes in the form in which they are stored.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use orrery_api::registry::operation::Kind;
 use orrery_api::{registry as message, v1};
@@ -71,7 +71,7 @@ fn gone(id: &str, since: WallTime) -> message::GoneAgent {
 impl RegistryOperation {
     /// The form in which it is stored.
     pub fn to_message(&self) -> message::Operation {
-        let ids = |ids: &[String]| ids.iter().map(|id| agent_id(id)).collect();
+        let ids = |ids: &BTreeSet<String>| ids.iter().map(|id| agent_id(id)).collect();
         let kind = match self {
             Self::Admit(info) => Kind::Admit(v1::AgentInfo::clone(info)),
             Self::Update(info) => Kind::Update(v1::AgentInfo::clone(info)),
@@ -139,8 +139,8 @@ mod tests {
             RegistryOperation::MarkGone { agent_id: "c".to_owned(), since },
             RegistryOperation::Remove { agent_id: "d".to_owned() },
             RegistryOperation::Prune {
-                unreachable: vec!["x".to_owned()],
-                gone: vec!["y".to_owned()],
+                unreachable: BTreeSet::from(["x".to_owned()]),
+                gone: BTreeSet::from(["y".to_owned()]),
             },
         ]
     }
@@ -162,8 +162,8 @@ mod tests {
         assert_eq!(registry.unreachable.keys().collect::<Vec<_>>(), ["b"]);
         assert_eq!(registry.gone.keys().collect::<Vec<_>>(), ["c"]);
         registry.apply(&RegistryOperation::Prune {
-            unreachable: vec!["b".to_owned()],
-            gone: vec!["c".to_owned()],
+            unreachable: BTreeSet::from(["b".to_owned()]),
+            gone: BTreeSet::from(["c".to_owned()]),
         });
         assert!(registry.unreachable.is_empty() && registry.gone.is_empty());
     }

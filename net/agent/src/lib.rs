@@ -124,7 +124,7 @@ pub async fn start(runtime: Runtime, options: Options) -> Result<Running, StartE
         .await
         .map_err(|source| StartError::Listen { address, source })?;
     let address = listener.local_address();
-    tracing::info!(%address, master = %options.master, "agent started");
+    tracing::info!(%address, masters = %options.masters, "agent started");
 
     let generator = runtime.random.generator();
     let agent = Agent::new(options.machine(address), generator, runtime.now());

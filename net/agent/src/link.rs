@@ -24,8 +24,9 @@ impl Link {
     pub(crate) fn open(shared: &Arc<Shared>, number: LinkNumber) {
         let weak = Arc::downgrade(shared);
         let runtime = shared.runtime.clone();
-        let master = shared.options.master.clone();
+        let detector = shared.detector.clone();
         let task = shared.runtime.spawn("master link", async move {
+            let master = detector.leader().await;
             let opened = orrery_link::connect(&runtime, &master).await;
             let Some(shared) = weak.upgrade() else { return };
             let mut receiver = match opened {

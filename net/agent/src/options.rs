@@ -8,8 +8,8 @@ use core::net::{IpAddr, SocketAddr};
 
 use orrery_agent::Agent;
 use orrery_api::v1;
+use orrery_detector::Masters;
 use orrery_model::Resources;
-use orrery_runtime::Address;
 use orrery_runtime::machine::Observer;
 
 /// Settings of an agent daemon. [`Options::new`] fills in Mesos' defaults.
@@ -33,8 +33,8 @@ pub struct Options {
     pub attributes: Vec<v1::Attribute>,
     /// Region and zone, where configured.
     pub domain: Option<v1::DomainInfo>,
-    /// Where the master is.
-    pub master: Address,
+    /// Where the masters are.
+    pub masters: Masters,
     /// Absolute path of the program that serves as command executor when it is called by the name
     /// `mesos-executor`.
     pub executor_program: PathBuf,
@@ -63,11 +63,11 @@ pub struct Options {
 }
 
 impl Options {
-    /// The defaults for an agent on `ip` and `port` of the master at `master`.
+    /// The defaults for an agent on `ip` and `port` of the leader among `masters`.
     pub fn new(
         ip: IpAddr,
         port: u16,
-        master: Address,
+        masters: impl Into<Masters>,
         work_dir: PathBuf,
         resources: Resources,
         executor_program: PathBuf,
@@ -90,7 +90,7 @@ impl Options {
             resources,
             attributes: Vec::new(),
             domain: None,
-            master,
+            masters: masters.into(),
             executor_program,
             executor_environment: defaults.executor_environment,
             switch_user: defaults.switch_user,

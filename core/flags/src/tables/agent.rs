@@ -15,7 +15,7 @@ const BASIC: &[FlagSpec] = &[
     flag("port", Kind::Port, "The port to listen on.").default("5051"),
     flag("advertise_ip", Kind::Ip, "The address to tell others; not listened on."),
     flag("advertise_port", Kind::Port, "The port to tell others; not listened on."),
-    flag("master", Kind::Master, "The master's HOST:PORT.").required(),
+    flag("master", Kind::Masters, "Where the masters are: HOST:PORT,… or zk://….").required(),
     flag("work_dir", Kind::Text, "Folder of sandboxes and of what a restart needs.").required(),
     flag("runtime_dir", Kind::Text, "Folder of what a restart needs but not a reboot.")
         .default("/var/run/mesos")

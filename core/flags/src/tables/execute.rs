@@ -11,7 +11,7 @@ pub fn execute() -> Vec<FlagSpec> {
 const NO_HADOOP: &str = "fetching from HDFS comes later: put the file where the task finds it";
 
 const EXECUTE: &[FlagSpec] = &[
-    flag("master", Kind::Master, "The master's HOST:PORT.").required(),
+    flag("master", Kind::Masters, "Where the masters are: HOST:PORT,… or zk://….").required(),
     flag("name", Kind::Text, "The task's name and id; needed unless --task is given."),
     flag("task", Kind::Json, "The whole task as JSON, instead of name, command and the like."),
     flag("task_group", Kind::Json, "A group of tasks as JSON.")

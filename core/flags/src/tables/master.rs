@@ -8,19 +8,17 @@ pub fn master() -> Vec<FlagSpec> {
     [ALL, LOGGING, DAEMON, BASIC, AGENTS, OFFERS, HISTORY, REGISTRY, SECURITY].concat()
 }
 
-const ELECTION: &str = "master election comes later: run a single master without it";
-
 const BASIC: &[FlagSpec] = &[
     flag("port", Kind::Port, "The port to listen on.").default("5050"),
     flag("advertise_ip", Kind::Ip, "The address to tell others; not listened on."),
     flag("advertise_port", Kind::Port, "The port to tell others; not listened on."),
     flag("work_dir", Kind::Text, "Folder for the registry; needed unless it is in memory."),
     flag("cluster", Kind::Text, "The cluster's name, shown in pages and answers."),
-    flag("zk", Kind::Text, "ZooKeeper's servers and path, for electing a leader.")
-        .default_only(ELECTION),
+    flag("zk", Kind::Masters, "ZooKeeper's servers and path, for electing a leader: zk://…."),
+    flag("peers", Kind::Masters, "All masters, which elect a leader themselves: HOST:PORT,…."),
     flag("master_contender", Kind::Text, "Module that contends for leading.")
-        .default_only(ELECTION),
-    flag("master_detector", Kind::Text, "Module that finds the leader.").default_only(ELECTION),
+        .default_only(NO_MODULES),
+    flag("master_detector", Kind::Text, "Module that finds the leader.").default_only(NO_MODULES),
     flag("webui_dir", Kind::Text, "Folder of the pages; ours are built in.")
         .default("/usr/share/mesos/webui")
         .no_effect(),
@@ -118,16 +116,12 @@ const REGISTRY: &[FlagSpec] = &[
         .one_of(&["replicated_log", "in_memory", "log_storage"]),
     flag("quorum", Kind::Count, "Masters that must agree, more than half.")
         .default("1")
-        .default_only(ELECTION),
-    flag("log_auto_initialize", Kind::Boolean, "An empty log starts by itself.")
-        .default("true")
-        .no_effect(),
+        .at_least("1"),
+    flag("log_auto_initialize", Kind::Boolean, "An empty log starts by itself.").default("true"),
     flag("registry_fetch_timeout", Kind::Duration, "Limit for reading the registry.")
-        .default("1mins")
-        .no_effect(),
+        .default("1mins"),
     flag("registry_store_timeout", Kind::Duration, "Limit for writing the registry.")
-        .default("20secs")
-        .no_effect(),
+        .default("20secs"),
     flag("registry_gc_interval", Kind::Duration, "Time between prunings of old agents.")
         .default("15mins")
         .no_effect(),
