@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use prost::Message as _;
 use prost_types::DescriptorProto;
 
-const ROOTS: [&str; 12] = [
+const ROOTS: [&str; 13] = [
     "mesos/v1/mesos.proto",
     "mesos/v1/scheduler/scheduler.proto",
     "mesos/v1/executor/executor.proto",
@@ -27,6 +27,7 @@ const ROOTS: [&str; 12] = [
     "mesos/v1/resource_provider/resource_provider.proto",
     "orrery/lease/v1/lease.proto",
     "orrery/link/v1/link.proto",
+    "orrery/log/v1/log.proto",
     "orrery/registry/v1/registry.proto",
 ];
 

@@ -152,10 +152,11 @@ pub fn rust_variant(field: &FieldDescriptorProto) -> String {
 }
 
 fn rust_module(package: &str) -> Option<String> {
-    const ROOTS: [(&str, &str); 5] = [
+    const ROOTS: [(&str, &str); 6] = [
         ("mesos.v1", "crate::v1"),
         ("orrery.lease.v1", "crate::lease"),
         ("orrery.link.v1", "crate::link"),
+        ("orrery.log.v1", "crate::log"),
         ("orrery.registry.v1", "crate::registry"),
         ("google.protobuf", "::prost_types"),
     ];

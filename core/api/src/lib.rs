@@ -5,6 +5,7 @@
 //! | [`v1`] | the public messages, with Mesos' names and numbers: `mesos.v1` and its sub-packages |
 //! | [`lease`] | how masters elect their leader among themselves |
 //! | [`link`] | the private connection between an agent and its master |
+//! | [`log`] | what the replicas of the replicated log say to each other and keep |
 //! | [`registry`] | what a master must still know after a restart |
 //! | [`protobuf`] | the binary encoding, with the check for required fields that prost leaves out |
 //! | [`json`] | Mesos' JSON form of the `v1` messages, which is not the one of proto3 |
@@ -27,6 +28,7 @@ pub mod protobuf;
 pub use generated::mesos::v1;
 pub use generated::orrery::lease::v1 as lease;
 pub use generated::orrery::link::v1 as link;
+pub use generated::orrery::log::v1 as log;
 pub use generated::orrery::registry::v1 as registry;
 
 /// The compiled descriptors of everything under `proto/`: a serialised
