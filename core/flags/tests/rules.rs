@@ -17,7 +17,8 @@ const SPECS: &[FlagSpec] = &[
     flag("size", Kind::Bytes, "A size.").default("2048MB"),
     flag("limit", Kind::Percent, "A percentage."),
     flag("ip", Kind::Ip, "An address."),
-    flag("master", Kind::Masters, "A master."),
+    flag("master", Kind::Master, "A master."),
+    flag("masters", Kind::Masters, "All masters."),
     flag("rate", Kind::Rate, "A rate."),
     flag("env", Kind::Json, "A JSON text."),
     flag("registry", Kind::Text, "A choice.").default("in_memory").one_of(&["in_memory", "log"]),
@@ -194,9 +195,9 @@ fn files_are_read_raw_except_for_paths() {
 
 #[test]
 fn a_master_from_a_file_shows_the_path_only() {
-    let flags = load(&["--master=file:///etc/master"], &[]).expect("valid");
-    assert_eq!(flags.get::<String>("master").as_deref(), Some("10.0.0.1:5050"));
-    assert_eq!(flags.effective()["master"], "file:///etc/master");
+    let flags = load(&["--masters=file:///etc/master"], &[]).expect("valid");
+    assert_eq!(flags.get::<String>("masters").as_deref(), Some("10.0.0.1:5050"));
+    assert_eq!(flags.effective()["masters"], "file:///etc/master");
 }
 
 #[test]

@@ -9,6 +9,7 @@ use std::time::Duration;
 use orrery_agent::{Agent, ConnectionNumber, Input, Output, RequestNumber};
 use orrery_api::v1::executor::{Event, event};
 use orrery_coverage::reachable;
+use orrery_detector::Detector;
 use orrery_http::{Body, MediaType, StreamSender, media, recordio, wire_log};
 use orrery_runtime::Runtime;
 use orrery_runtime::machine::Feeder;
@@ -43,6 +44,7 @@ pub(crate) struct Shared {
     pub(crate) feeder: Feeder<Agent>,
     pub(crate) options: Options,
     pub(crate) files: orrery_endpoints::Files,
+    pub(crate) detector: Detector,
     pub(crate) link: Mutex<Option<Link>>,
     next_number: AtomicU64,
     subscribers: Mutex<BTreeMap<ConnectionNumber, Subscriber>>,
@@ -54,11 +56,13 @@ pub(crate) struct Shared {
 impl Shared {
     pub(crate) fn new(runtime: Runtime, feeder: Feeder<Agent>, options: Options) -> Arc<Self> {
         let files = orrery_endpoints::Files::new(Arc::clone(&runtime.disk));
+        let detector = Detector::new(runtime.clone(), options.masters.clone());
         Arc::new(Self {
             runtime,
             feeder,
             options,
             files,
+            detector,
             link: Mutex::default(),
             next_number: AtomicU64::new(1),
             subscribers: Mutex::default(),
