@@ -4,22 +4,49 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
-/// A rule that must hold in every run. The numbers are those of the design's list.
+/// A rule that must hold in every run. The numbers are those of the catalogue of invariants (S) and
+/// of liveness (L) in `docs/simulation.md`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Invariant {
-    /// 3: on each agent allocated, offered and free make up its total, at every step.
+    /// S1, S21: on each agent what is allocated, offered and free makes up its total, at every step, in
+    /// the views of master, allocator and agent.
     Conservation,
-    /// 4: an offer is used at most once, and never after it was withdrawn or its agent left.
+    /// S2: an offer is used at most once, and never after it was withdrawn or its agent left.
     Offers,
-    /// 5: every task reaches one terminal state as its framework sees it, through updates in order.
+    /// S4, S12: what the master acts on is in its registry, and what is acknowledged stays in it.
+    Registry,
+    /// S8, S9, S15: every accepted task reaches one terminal state as its framework sees it, and none
+    /// comes after it.
     Tasks,
-    /// 5, inside the master: a task's record never leaves a terminal state.
+    /// S9, inside the master: a task's record never leaves a terminal state.
     Records,
-    /// 6: a task runs at most once per launch, and never after its end was told.
+    /// S10: the updates of a task come in the order of its life.
+    Order,
+    /// S11: an update is repeated until it is acknowledged, and the next one waits for that.
+    Acknowledgements,
+    /// S13: a master says of no living task that it is gone, lost or unknown.
+    Reconciliation,
+    /// S14, L5: a task that was killed ends, and never starts after its end was told.
+    Kills,
+    /// S16: a task runs at most once per launch.
     Runs,
-    /// 8: when faults stop, the cluster comes to rest within a stated time and serves fresh work.
+    /// S17: an agent id belongs to one agent, and one address to one agent.
+    Identity,
+    /// S18: an agent is admitted, unreachable or gone, and changes between them by legal steps only.
+    Membership,
+    /// S22: who takes part in a role is who subscribed to it, and whoever suppressed it gets no offers.
+    Roles,
+    /// S25: a framework is told the states that it understands, and no others.
+    States,
+    /// S26: an executor without a task ends, and how a task ended is never lost.
+    Executors,
+    /// S24, S28: what the master has told a framework, the framework knows.
+    Streams,
+    /// S29, L13, L14: a cluster at rest is quiet, and what was used is given back.
+    Leaks,
+    /// L1 to L11: when faults stop, the cluster comes to rest in time and serves fresh work.
     Convergence,
-    /// Nothing that peers do makes a daemon panic or end.
+    /// S29: nothing that peers do makes a daemon panic or end.
     Daemons,
     /// What the product's own code promises with `always!` and `unreachable!` holds.
     Always,
@@ -27,12 +54,24 @@ pub enum Invariant {
 
 impl Invariant {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 20] = [
         Self::Conservation,
         Self::Offers,
+        Self::Registry,
         Self::Tasks,
         Self::Records,
+        Self::Order,
+        Self::Acknowledgements,
+        Self::Reconciliation,
+        Self::Kills,
         Self::Runs,
+        Self::Identity,
+        Self::Membership,
+        Self::Roles,
+        Self::States,
+        Self::Executors,
+        Self::Streams,
+        Self::Leaks,
         Self::Convergence,
         Self::Daemons,
         Self::Always,
@@ -44,9 +83,21 @@ impl fmt::Display for Invariant {
         formatter.pad(match self {
             Self::Conservation => "conservation",
             Self::Offers => "offers",
+            Self::Registry => "registry",
             Self::Tasks => "tasks",
             Self::Records => "records",
+            Self::Order => "order",
+            Self::Acknowledgements => "acknowledgements",
+            Self::Reconciliation => "reconciliation",
+            Self::Kills => "kills",
             Self::Runs => "runs",
+            Self::Identity => "identity",
+            Self::Membership => "membership",
+            Self::Roles => "roles",
+            Self::States => "states",
+            Self::Executors => "executors",
+            Self::Streams => "streams",
+            Self::Leaks => "leaks",
             Self::Convergence => "convergence",
             Self::Daemons => "daemons",
             Self::Always => "always",

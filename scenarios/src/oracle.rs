@@ -3,7 +3,7 @@
 //! Frameworks report what they see and do, daemons are looked into after each of their steps. The
 //! first violation ends the run; the last events before it are kept with it.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use orrery_agent::Agent;
@@ -13,11 +13,21 @@ use orrery_runtime_sim::{Host, World};
 use tokio::sync::mpsc;
 
 use crate::checks::{Checks, Invariant, Violation};
+use crate::invariants::acknowledgements::Acknowledgements;
+use crate::invariants::executors::Exits;
+use crate::invariants::identity::Identity;
+use crate::invariants::kills::Kills;
+use crate::invariants::membership::Membership;
 use crate::invariants::offers::Offers;
+use crate::invariants::order::Order;
 use crate::invariants::records::Records;
+use crate::invariants::registry::Registry;
+use crate::invariants::roles::Roles;
 use crate::invariants::runs::Runs;
-use crate::invariants::tasks::Tasks;
-use crate::invariants::{Session, conservation};
+use crate::invariants::states::Understood;
+use crate::invariants::tasks::{AgentTasks, Tasks};
+use crate::invariants::truth::Truth;
+use crate::invariants::{Session, conservation, executors, identity, reconciliation, streams};
 use crate::plan::Abuse;
 
 /// How many events are kept for a failure's message.
@@ -39,10 +49,25 @@ struct Inner {
 #[derive(Debug, Default)]
 struct State {
     notes: VecDeque<String>,
+    truth: Truth,
+    /// Where the registry was lost, which nothing can survive.
+    lost_registry: Option<String>,
+    /// What each framework understands, by number.
+    understood: BTreeMap<usize, Understood>,
     offers: Offers,
     tasks: Tasks,
+    order: Order,
+    acknowledgements: Acknowledgements,
+    exits: Exits,
+    kills: Kills,
     records: Records,
+    registry: Registry,
+    membership: Membership,
+    identity: Identity,
+    roles: Roles,
     runs: Runs,
+    /// Hosts whose daemons may end by themselves.
+    excused: BTreeSet<String>,
 }
 
 impl std::fmt::Debug for Oracle {
@@ -101,45 +126,112 @@ impl Oracle {
         let _ = self.inner.violations.send(Violation { invariant, at, message, before });
     }
 
-    // What the daemons are.
-
-    /// Looks into the master after a step.
-    pub fn master_stepped(&self, master: &Master) {
-        self.check(Invariant::Conservation, conservation::master(master));
-        if self.inner.checks.contains(Invariant::Offers) {
-            let checked = self.state().offers.master_stepped(master);
-            self.check(Invariant::Offers, checked);
-        }
-        if self.inner.checks.contains(Invariant::Records) {
-            let checked = self.state().records.master_stepped(master);
-            self.check(Invariant::Records, checked);
+    /// Reports a rule as broken if `checked` finds so, in a run that checks it.
+    fn check_with(
+        &self,
+        invariant: Invariant,
+        checked: impl FnOnce(&mut State) -> Result<(), String>,
+    ) {
+        if self.inner.checks.contains(invariant) {
+            let checked = checked(&mut self.state());
+            self.check(invariant, checked);
         }
     }
 
+    // What the daemons are.
+
+    /// Looks into a master after a step.
+    pub fn master_stepped(&self, host: &Host, master: &Master) {
+        self.check(Invariant::Conservation, conservation::master(master));
+        self.check(Invariant::Identity, identity::master(master));
+        self.state().kills.master_stepped(master);
+        self.check_with(Invariant::Offers, |state| state.offers.master_stepped(master));
+        self.check_with(Invariant::Records, |state| state.records.master_stepped(master));
+        self.check_with(Invariant::Roles, |state| state.roles.master_stepped(master));
+        self.check_with(Invariant::Membership, |state| state.membership.master_stepped(master));
+        self.check_with(Invariant::Registry, |state| {
+            if state.lost_registry.is_some() {
+                return Ok(());
+            }
+            state.registry.master_stepped(host, master, &state.truth)
+        });
+    }
+
     /// Looks into an agent after a step.
-    pub fn agent_stepped(&self, agent: &Agent) {
+    pub fn agent_stepped(&self, host: &str, agent: &Agent) {
         self.check(Invariant::Conservation, conservation::agent(agent));
+        self.check(Invariant::Executors, executors::agent(agent));
+        self.state().truth.agent_stepped(host, agent);
+        self.check_with(Invariant::Identity, |state| state.identity.agent_stepped(host, agent));
+    }
+
+    /// The daemon of an agent is being started.
+    pub fn agent_started(&self, host: &str) {
+        self.state().truth.started(host);
     }
 
     /// Hosts on which tasks may run.
     pub fn watch_hosts(&self, hosts: Vec<Host>) {
-        self.state().runs.watch_hosts(hosts);
+        let mut state = self.state();
+        state.truth.watch_hosts(hosts.clone());
+        state.runs.watch_hosts(hosts);
     }
 
-    /// Crashes a host, and sets what its disk then has lost against what had happened there.
-    pub fn crash_host(&self, host: &Host) {
+    /// Does something that may lose what hosts have on their disks, and sets what they then have
+    /// lost against what had happened there.
+    pub fn losing<T>(&self, hosts: &[Host], action: impl FnOnce() -> T) -> T {
         let mut state = self.state();
-        let before = state.runs.starts_on(host);
-        host.crash();
-        state.runs.forget_lost_starts(host, before);
+        let before: Vec<_> = hosts.iter().map(|host| state.runs.starts_on(host)).collect();
+        drop(state);
+        let value = action();
+        state = self.state();
+        for (host, before) in hosts.iter().zip(before) {
+            state.runs.forget_lost_starts(host, before);
+        }
+        value
+    }
+
+    /// From now on the daemon of a host may end by itself, or may not: its disk takes nothing.
+    pub(crate) fn excuse(&self, host: &str, is_excused: bool) {
+        let excused = &mut self.state().excused;
+        match is_excused {
+            true => excused.insert(host.to_owned()),
+            false => excused.remove(host),
+        };
+    }
+
+    /// A daemon has ended by itself.
+    pub fn daemon_ended(&self, host: &str, error: &str) {
+        self.note(host, &format!("ends: {error}"));
+        if !self.state().excused.contains(host) {
+            self.check(Invariant::Daemons, Err(format!("{host}: {error}")));
+        }
     }
 
     // What frameworks see.
+
+    /// A process of a framework is started, which subscribes as `info`.
+    pub fn framework_started(&self, session: Session, info: &v1::FrameworkInfo) {
+        let mut state = self.state();
+        state.understood.insert(session.framework, Understood::by(info));
+        state.kills.started(session);
+    }
+
+    /// A process is subscribed.
+    pub fn subscribed(&self, session: Session) {
+        self.state().roles.subscribed(session);
+    }
+
+    /// A framework was removed for good, and with it all of its tasks.
+    pub fn framework_removed(&self, session: Session) {
+        self.state().tasks.framework_removed(session.framework);
+    }
 
     /// An offer came.
     pub fn offered(&self, session: Session, offer: &v1::Offer) {
         let checked = self.state().offers.offered(session, offer);
         self.check(Invariant::Offers, checked);
+        self.check_with(Invariant::Roles, |state| state.roles.offered(session));
     }
 
     /// An offer was rescinded.
@@ -161,14 +253,25 @@ impl Oracle {
     /// A status arrived. `explicit` tells whether the framework acknowledges by itself.
     pub fn updated(&self, session: Session, status: &v1::TaskStatus, explicit: bool) {
         let id = &status.task_id.value;
-        let mut state = self.state();
-        let told = state.tasks.updated(session, status, explicit);
-        let runs = state.runs.updated(status);
-        let forbidden = state.runs.check_forbidden(id);
-        drop(state);
-        self.check(Invariant::Tasks, told);
-        self.check(Invariant::Runs, runs);
-        self.check(Invariant::Offers, forbidden);
+        let mut guard = self.state();
+        let state = &mut *guard;
+        let understood = state.understood.get(&session.framework).copied();
+        let aware = understood.is_none_or(|understood| understood.partitions);
+        let found = [
+            (Invariant::Tasks, state.tasks.updated(session, status, aware)),
+            (Invariant::Order, state.order.updated(session, status)),
+            (
+                Invariant::Acknowledgements,
+                state.acknowledgements.updated(session, status, explicit),
+            ),
+            (Invariant::Reconciliation, reconciliation::updated(&state.truth, status, aware)),
+            (Invariant::States, understood.map_or(Ok(()), |it| it.check(status))),
+            (Invariant::Executors, state.exits.updated(status)),
+            (Invariant::Runs, state.runs.updated(status)),
+            (Invariant::Offers, state.runs.check_forbidden(id)),
+        ];
+        drop(guard);
+        found.into_iter().for_each(|(invariant, checked)| self.check(invariant, checked));
     }
 
     // What frameworks do.
@@ -185,6 +288,7 @@ impl Oracle {
         let allowed = state.offers.accepted(session, offers) && abuse.is_none();
         for task in tasks {
             state.tasks.launched(session, task);
+            state.exits.launched(task);
             state.runs.launched(&task.task_id.value, allowed);
         }
     }
@@ -194,9 +298,21 @@ impl Oracle {
         self.state().offers.accepted(session, offers);
     }
 
+    /// A task that was launched on `agent` is about to be killed.
+    pub fn killing(&self, session: Session, task: &str, agent: Option<&v1::AgentId>) {
+        if let Some(agent) = agent {
+            self.state().kills.killed(session, task, &agent.value);
+        }
+    }
+
+    /// Offers in all roles are suppressed from now on, or wanted again.
+    pub fn suppressing(&self, session: Session, suppressed: bool) {
+        self.state().roles.suppressed(session, suppressed);
+    }
+
     /// An update was acknowledged by the framework itself.
     pub fn acknowledged(&self, status: &v1::TaskStatus) {
-        self.state().tasks.acknowledged(status);
+        self.state().acknowledgements.acknowledged(status);
     }
 
     /// An offer that `session` must not use, of the kind asked for, and its agent.
@@ -206,15 +322,34 @@ impl Oracle {
 
     // At rest.
 
-    /// Whether every task has settled, given what the agents that live have.
+    /// Whether every task has settled, given what the agents that live have, but for those of
+    /// frameworks in `away`.
     ///
     /// # Errors
     /// The first task that has not, and why.
     pub fn check_settled(
         &self,
-        agents: &crate::invariants::tasks::AgentTasks,
+        agents: &AgentTasks,
+        away: &BTreeSet<usize>,
     ) -> Result<(), String> {
-        self.state().tasks.check_settled(agents)
+        self.state().tasks.check_settled(agents, away)
+    }
+
+    /// Whether every task that was killed has ended.
+    ///
+    /// # Errors
+    /// The first that has not.
+    pub fn check_kills(&self) -> Result<(), String> {
+        let state = self.state();
+        state.kills.check(&state.truth)
+    }
+
+    /// Whether frameworks have heard of all the offers that are open in the master.
+    ///
+    /// # Errors
+    /// The first offer that none has heard of.
+    pub fn check_streams(&self, open: &[String]) -> Result<(), String> {
+        streams::check(&self.state().offers, open)
     }
 
     /// Whether no process of a task lives that has ended.
@@ -234,6 +369,16 @@ impl Oracle {
         drop(state);
         self.check(Invariant::Runs, runs);
         self.check(Invariant::Offers, forbidden);
+    }
+
+    /// The only copy of the registry was on the disk of `host`, and what was synced there is lost.
+    pub(crate) fn registry_lost(&self, host: &str) {
+        self.state().lost_registry.get_or_insert_with(|| host.to_owned());
+    }
+
+    /// The host whose disk took the only copy of the registry with it, if that happened.
+    pub(crate) fn lost_registry(&self) -> Option<String> {
+        self.state().lost_registry.clone()
     }
 
     /// How many tasks were launched, and how many of them are known to have started.

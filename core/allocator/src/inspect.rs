@@ -73,6 +73,39 @@ impl Allocator {
         self.check_roles(&held)
     }
 
+    /// Whether a framework has suppressed offers in `role`.
+    pub fn is_suppressed(&self, framework: FrameworkKey, role: &str) -> bool {
+        let framework = self.frameworks.get(framework.0);
+        framework.is_some_and(|framework| framework.suppressed.contains(role))
+    }
+
+    /// Compares who takes part in each role with what the frameworks say: those who are subscribed
+    /// to it or hold something in it, and in line for offers those of them who want any. The error
+    /// names the first difference.
+    pub fn check_clients(&self) -> Result<(), String> {
+        for (role, framework, held) in self.roles.holdings() {
+            let known = self.frameworks.get(framework.0);
+            let subscribed = known.is_some_and(|it| it.options.roles.iter().any(|it| it == role));
+            if !subscribed && held.is_empty() {
+                let number = framework.0;
+                return Err(format!("framework {number} has nothing in role {role} any more"));
+            }
+        }
+        for (number, framework) in self.frameworks.iter() {
+            for role in &framework.options.roles {
+                let key = self.roles.find(role);
+                let mut in_line = key.into_iter().flat_map(|key| self.roles.frameworks(key));
+                let (waits, wants) = (in_line.any(|it| it.0 == number), framework.wants(role));
+                if waits != wants {
+                    return Err(format!(
+                        "framework {number} wants offers in role {role}: {wants}; waits: {waits}"
+                    ));
+                }
+            }
+        }
+        Ok(())
+    }
+
     fn check_roles(
         &self,
         held: &BTreeMap<(String, FrameworkKey), Quantities>,

@@ -1,6 +1,7 @@
-//! Conservation, number 3 of the design's list (S1 of the catalogue): on each agent allocated,
+//! Conservation (S1 and S21 of the catalogue): on each agent allocated,
 //! offered and free make up its total, at every step, for every resource; in the master's view, the
-//! allocator's and the agent's own. Mesos' bugs of the kind: MESOS-1718, MESOS-1400, MESOS-711.
+//! allocator's and the agent's own. Mesos' bugs of the kind: MESOS-1718, MESOS-1400,
+//! MESOS-711, MESOS-7197, MESOS-3552.
 
 use orrery_agent::Agent;
 use orrery_master::Master;

@@ -1,4 +1,4 @@
-//! Offers, number 4 of the design's list (S2 of the catalogue): an offer is used at most once, and
+//! Offers (S2 of the catalogue): an offer is used at most once, and
 //! never after it was rescinded, timed out or its agent left. Mesos' bugs of the kind: MESOS-1418,
 //! MESOS-3522, MESOS-749.
 //!
@@ -81,6 +81,11 @@ impl Offers {
                 Err(format!("agent {} was lost but offer {id} was not rescinded", agent.value))
             }
         }
+    }
+
+    /// Whether a framework has heard of an offer.
+    pub(crate) fn is_known(&self, id: &str) -> bool {
+        self.seen.contains_key(id)
     }
 
     /// Notes that offers are used; false when they must not be.

@@ -1,4 +1,4 @@
-//! Records, number 5 of the design's list seen from inside (S9 of the catalogue): what a master has
+//! Records (S9 of the catalogue, seen from inside): what a master has
 //! on record for a task never leaves its first terminal state. Mesos' bugs of the kind: MESOS-9887,
 //! MESOS-6026.
 

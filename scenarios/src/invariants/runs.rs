@@ -1,4 +1,4 @@
-//! Runs, number 6 of the design's list (S14 and S16 of the catalogue): a task runs at most once per
+//! Runs (S14 and S16 of the catalogue): a task runs at most once per
 //! launch, and never after its end was told; one whose launch was wrong never runs (number 4).
 //! Mesos' bugs of the kind: MESOS-7744, MESOS-10018.
 //!

@@ -1,11 +1,10 @@
-//! Tasks, number 5 of the design's list (S8 to S11 of the catalogue): every accepted task reaches
-//! exactly one terminal state as its framework sees it; updates arrive in order, each until it was
-//! acknowledged, none after the last. Mesos' bugs of the kind: MESOS-447, MESOS-4671, MESOS-482,
-//! MESOS-9887.
+//! Tasks (S8, S9 and S15 of the catalogue): every accepted task reaches exactly one terminal state
+//! as its framework sees it, or is where and what its framework believes; a launch that came to
+//! nothing is answered; nothing comes after the end. Mesos' bugs of the kind: MESOS-447,
+//! MESOS-6445, MESOS-9545, MESOS-7863, MESOS-9887, MESOS-8624, MESOS-1869.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use bytes::Bytes;
 use orrery_api::v1::{self, TaskState};
 use orrery_model::task_state::is_terminal;
 
@@ -22,62 +21,39 @@ struct Task {
     last: Option<(TaskState, Session)>,
     /// The first terminal state told, and to which session.
     end: Option<(TaskState, Session)>,
-    /// How far the task has come, by all that was told.
-    rank: u8,
-    /// The last update that was the agent's, and how far the task had come in it.
-    update: Option<(Bytes, u8, Session)>,
-    /// An update that its framework has not acknowledged yet.
-    awaiting: Option<(Bytes, Session)>,
 }
 
 /// Every task that any framework has launched.
 #[derive(Debug, Default)]
 pub struct Tasks {
     tasks: BTreeMap<String, Task>,
-}
-
-/// How far a task has come; `None` for states that say nothing about it.
-fn rank(state: TaskState) -> Option<u8> {
-    match state {
-        TaskState::TaskStaging => Some(0),
-        TaskState::TaskStarting => Some(1),
-        TaskState::TaskRunning => Some(2),
-        TaskState::TaskKilling => Some(3),
-        state if is_terminal(state) => Some(4),
-        _ => None,
-    }
+    /// Frameworks that are gone for good, by number: nobody is told anything for them.
+    removed: BTreeSet<usize>,
 }
 
 impl Tasks {
     pub(crate) fn launched(&mut self, session: Session, info: &v1::TaskInfo) {
-        let task = Task {
-            framework: session.framework,
-            agent: info.agent_id.value.clone(),
-            last: None,
-            end: None,
-            rank: 0,
-            update: None,
-            awaiting: None,
-        };
+        let agent = info.agent_id.value.clone();
+        let task = Task { framework: session.framework, agent, last: None, end: None };
         self.tasks.insert(info.task_id.value.clone(), task);
+    }
+
+    /// A framework is removed: its tasks are killed without a word to anybody.
+    pub(crate) fn framework_removed(&mut self, framework: usize) {
+        self.removed.insert(framework);
     }
 
     pub(crate) fn has_ended(&self, id: &str) -> bool {
         self.tasks.get(id).is_some_and(|task| task.end.is_some())
     }
 
-    pub(crate) fn acknowledged(&mut self, status: &v1::TaskStatus) {
-        if let Some(task) = self.tasks.get_mut(&status.task_id.value) {
-            task.awaiting = None;
-        }
-    }
-
-    /// Takes a status that the library has delivered.
+    /// Takes a status that the library has delivered. `aware` tells whether its framework knows the
+    /// states that tell a partition from a loss: TASK_LOST is no end for one that does not.
     pub(crate) fn updated(
         &mut self,
         session: Session,
         status: &v1::TaskStatus,
-        explicit: bool,
+        aware: bool,
     ) -> Result<(), String> {
         let id = &status.task_id.value;
         let state = status.state();
@@ -95,25 +71,28 @@ impl Tasks {
         // A master repeats what it has on record as often as it is asked.
         let is_answer = status.reason() == v1::task_status::Reason::Reconciliation;
         task.check_end(id, state, session, is_answer)?;
-        if let Some(uuid) = status.uuid.clone().filter(|uuid| !uuid.is_empty()) {
-            task.check_acknowledged(id, &uuid, session)?;
-            task.check_order(id, state, &uuid, session)?;
-            if explicit {
-                task.awaiting = Some((uuid, session));
-            }
-        }
-        task.rank = task.rank.max(rank(state).unwrap_or_default());
         task.last = Some((state, session));
-        if is_terminal(state) {
+        if is_terminal(state) && (aware || state != TaskState::TaskLost) {
             task.end.get_or_insert((state, session));
         }
         Ok(())
     }
 
     /// Whether each task has ended, or is on an agent in the state that its framework believes, or
-    /// is known to be on an agent that is gone.
-    pub(crate) fn check_settled(&self, agents: &AgentTasks) -> Result<(), String> {
-        self.tasks.iter().try_for_each(|(id, task)| task.check_settled(id, agents))
+    /// is known to be on an agent that is gone. Tasks of frameworks in `away`, whose processes are
+    /// out of reach, are left out.
+    pub(crate) fn check_settled(
+        &self,
+        agents: &AgentTasks,
+        away: &BTreeSet<usize>,
+    ) -> Result<(), String> {
+        let heard = |task: &Task| {
+            !self.removed.contains(&task.framework) && !away.contains(&task.framework)
+        };
+        let tasks = self.tasks.iter().filter(|(_, task)| heard(task));
+        tasks.into_iter().try_for_each(|(id, task)| task.check_settled(id, agents))?;
+        let removed = self.tasks.iter().filter(|(_, it)| self.removed.contains(&it.framework));
+        removed.into_iter().try_for_each(|(id, task)| task.check_removed(id, agents))
     }
 }
 
@@ -137,44 +116,6 @@ impl Task {
         }
     }
 
-    /// An update must not come before the one ahead of it is acknowledged.
-    fn check_acknowledged(&self, id: &str, uuid: &Bytes, session: Session) -> Result<(), String> {
-        match &self.awaiting {
-            Some((awaited, to)) if awaited != uuid && *to == session => {
-                Err(format!("task {id}: an update came before the last one was acknowledged"))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// Updates of the agent come in the order of a task's life, each once to a process.
-    fn check_order(
-        &mut self,
-        id: &str,
-        state: TaskState,
-        uuid: &Bytes,
-        session: Session,
-    ) -> Result<(), String> {
-        let name = state.as_str_name();
-        let Some(rank) = rank(state) else {
-            return Err(format!("task {id}: an agent reports {name}"));
-        };
-        if let Some((last, last_rank, told)) = &self.update {
-            let repeated = last == uuid;
-            if repeated && *told == session {
-                return Err(format!("task {id}: the same update with {name} came twice"));
-            }
-            if !repeated && rank <= *last_rank {
-                return Err(format!("task {id}: {name} is out of order"));
-            }
-        }
-        if rank < self.rank {
-            return Err(format!("task {id}: {name} came after a later state"));
-        }
-        self.update = Some((uuid.clone(), rank, session));
-        Ok(())
-    }
-
     fn check_settled(&self, id: &str, agents: &AgentTasks) -> Result<(), String> {
         if self.end.is_some() {
             return Ok(());
@@ -184,7 +125,8 @@ impl Task {
         let agent = &self.agent;
         let Some(tasks) = agents.get(agent) else {
             // Nobody will ever know more about it.
-            let gone = matches!(told, Some(TaskState::TaskUnreachable | TaskState::TaskUnknown));
+            use TaskState::{TaskLost, TaskUnknown, TaskUnreachable};
+            let gone = matches!(told, Some(TaskUnreachable | TaskUnknown | TaskLost));
             return if gone {
                 Ok(())
             } else {
@@ -194,7 +136,19 @@ impl Task {
         match tasks.get(id) {
             Some(state) if Some(*state) == told => Ok(()),
             Some(state) => Err(format!("task {id} was told {name} but is {}", state.as_str_name())),
+            None if told == Some(TaskState::TaskLost) => Ok(()),
             None => Err(format!("task {id} was told {name} but agent {agent} does not have it")),
+        }
+    }
+
+    fn check_removed(&self, id: &str, agents: &AgentTasks) -> Result<(), String> {
+        let real = agents.get(&self.agent).and_then(|tasks| tasks.get(id));
+        match real.filter(|state| !is_terminal(**state)) {
+            None => Ok(()),
+            Some(state) => Err(format!(
+                "task {id} is {} although its framework was removed",
+                state.as_str_name()
+            )),
         }
     }
 }

@@ -1,0 +1,14 @@
+//! Proofs that a cluster cannot come to rest, whatever it does. Each is a fact about the world, not
+//! about what the cluster believes.
+
+use crate::scenario::Scene;
+
+/// Why nobody can be blamed, if that can be proved.
+pub(super) fn prove(scene: &Scene) -> Option<String> {
+    if scene.core().agent_count() == 0 {
+        return Some("no agent was healed, so there is nothing to run tasks on".to_owned());
+    }
+    scene.oracle().lost_registry().map(|host| {
+        format!("the only copy of the registry was on the disk of {host}, which was lost")
+    })
+}

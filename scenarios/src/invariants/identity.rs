@@ -1,0 +1,46 @@
+//! Identity (S17 of the catalogue): one agent id belongs to one agent, which is where it was when
+//! it got it, and one address to one connected agent. Mesos' bugs of the kind: MESOS-3351,
+//! MESOS-5396, MESOS-423, MESOS-714.
+
+use std::collections::BTreeMap;
+
+use orrery_agent::Agent;
+use orrery_master::Master;
+
+/// Who has which id.
+#[derive(Debug, Default)]
+pub struct Identity {
+    /// The host on which an id was seen first.
+    homes: BTreeMap<String, String>,
+}
+
+impl Identity {
+    pub(crate) fn agent_stepped(&mut self, host: &str, agent: &Agent) -> Result<(), String> {
+        let id = agent.agent_id();
+        if id.is_empty() {
+            return Ok(());
+        }
+        match self.homes.get(id) {
+            Some(home) if home == host => Ok(()),
+            Some(home) => Err(format!("{host} is agent {id}, and so is or was {home}")),
+            None => {
+                self.homes.insert(id.to_owned(), host.to_owned());
+                Ok(())
+            }
+        }
+    }
+}
+
+/// No two agents that are connected to a master have the same address.
+///
+/// # Errors
+/// The first two that have.
+pub fn master(master: &Master) -> Result<(), String> {
+    let mut addresses = BTreeMap::new();
+    for (_, agent) in master.agents().filter(|(_, agent)| agent.is_active()) {
+        if let Some(other) = addresses.insert(agent.pid.as_str(), agent.id()) {
+            return Err(format!("agents {other} and {} are both at {}", agent.id(), agent.pid));
+        }
+    }
+    Ok(())
+}

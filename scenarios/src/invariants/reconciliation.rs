@@ -1,0 +1,38 @@
+//! Reconciliation (S13 of the catalogue): a master invents nothing. What it says by itself of a
+//! task that lives on an agent is that the task lives, or that its agent cannot be reached. Mesos'
+//! bugs of the kind: MESOS-1389, MESOS-783, MESOS-1620, MESOS-1715.
+
+use orrery_api::v1::{self, TaskState};
+use orrery_api::v1::task_status::{Reason, Source};
+use orrery_model::task_state::is_terminal;
+
+use super::truth::Truth;
+
+/// Sets a status against what the agents have. `aware` tells whether its framework knows the states
+/// that tell a partition from a loss.
+///
+/// # Errors
+/// The status is the master's own and says that a living task is over or unknown.
+pub fn updated(truth: &Truth, status: &v1::TaskStatus, aware: bool) -> Result<(), String> {
+    if status.source() != Source::Master {
+        return Ok(());
+    }
+    let state = status.state();
+    let partition = !aware && state == TaskState::TaskLost;
+    // What is said of a second launch under the id of a living task is not about the first.
+    let second = matches!(status.reason(), Reason::TaskInvalid | Reason::InvalidOffers);
+    let over = is_terminal(state) || state == TaskState::TaskUnknown;
+    if !over || partition || second {
+        return Ok(());
+    }
+    let id = &status.task_id.value;
+    match truth.life_of(id) {
+        None => Ok(()),
+        Some((agent, real)) => Err(format!(
+            "the master says {} ({}) of task {id}, which is {} on agent {agent}",
+            state.as_str_name(),
+            status.reason().as_str_name(),
+            real.as_str_name(),
+        )),
+    }
+}
