@@ -72,7 +72,7 @@ pub use {
     disk::{DiskControl, DiskOperation, DiskSnapshot, Tearing},
     fault::{
         Ahead, ClockFault, DiskFault, Extent, Fault, InjectError, NetworkFault, ParseFaultError,
-        ProcessFault, Ways,
+        ProcessFault, Ways, text,
     },
     host::Host,
     network::{Connecting, Ending, NetworkControl},

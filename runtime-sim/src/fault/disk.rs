@@ -129,7 +129,8 @@ faults! {
 }
 
 impl DiskFault {
-    fn host(&self) -> &str {
+    /// Where.
+    pub fn host(&self) -> &String {
         match self {
             Self::Tearing { host, .. }
             | Self::Full { host, .. }

@@ -22,7 +22,7 @@ mod disk;
 mod network;
 mod process;
 mod table;
-mod text;
+pub mod text;
 mod values;
 
 use std::fmt;

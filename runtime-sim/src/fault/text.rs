@@ -1,4 +1,4 @@
-//! Lines of words: cutting, quoting, and reading values from them.
+//! Lines of words: cutting, quoting, and reading values from them. Plans are written with them too.
 
 /// Why a line is no fault.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -22,17 +22,21 @@ pub enum ParseFaultError {
 }
 
 impl ParseFaultError {
-    pub(super) fn new(field: &'static str, value: &str, expected: &'static str) -> Self {
+    /// `value` stands where `expected` should.
+    pub fn new(field: &'static str, value: &str, expected: &'static str) -> Self {
         Self::Wrong { field, value: value.to_owned(), expected }
     }
 }
 
 /// A value that is one or more words of a line.
-pub(super) trait Text: Sized {
+pub trait Text: Sized {
     /// Adds its words.
     fn write(&self, words: &mut Vec<String>);
 
     /// Takes its words; `field` says what it is for.
+    ///
+    /// # Errors
+    /// They are missing, or none of such a value.
     fn read(field: &'static str, words: &mut Words) -> Result<Self, ParseFaultError>;
 
     /// Any value, for tests.
@@ -41,12 +45,16 @@ pub(super) trait Text: Sized {
 }
 
 /// The words of a line that were not taken yet.
-pub(super) struct Words(std::iter::Peekable<std::vec::IntoIter<String>>);
+#[derive(Debug)]
+pub struct Words(std::iter::Peekable<std::vec::IntoIter<String>>);
 
 impl Words {
     /// Cuts a line at its spaces; inside of double quotes they stay, and `\` makes the next
     /// character an ordinary one (`\n` and `\r` are line breaks).
-    pub(super) fn split(line: &str) -> Result<Self, ParseFaultError> {
+    ///
+    /// # Errors
+    /// A quote is not closed.
+    pub fn split(line: &str) -> Result<Self, ParseFaultError> {
         let unclosed = || ParseFaultError::new("line", line, "a closing quote");
         let mut words = Vec::new();
         let mut word: Option<String> = None;
@@ -75,17 +83,23 @@ impl Words {
     }
 
     /// Takes the next word.
-    pub(super) fn next(&mut self, field: &'static str) -> Result<String, ParseFaultError> {
+    ///
+    /// # Errors
+    /// There is none; `field` says what it would be for.
+    pub fn next(&mut self, field: &'static str) -> Result<String, ParseFaultError> {
         self.0.next().ok_or(ParseFaultError::Missing { field })
     }
 
     /// Takes the next word if it is `expected`.
-    pub(super) fn next_if(&mut self, expected: &str) -> bool {
+    pub fn next_if(&mut self, expected: &str) -> bool {
         self.0.next_if(|word| word == expected).is_some()
     }
 
     /// Takes the next word and makes a value of it.
-    pub(super) fn parse<T>(
+    ///
+    /// # Errors
+    /// There is none, or `parse` makes nothing of it.
+    pub fn parse<T>(
         &mut self,
         field: &'static str,
         expected: &'static str,
@@ -96,7 +110,10 @@ impl Words {
     }
 
     /// Makes sure that no word is left.
-    pub(super) fn end(mut self) -> Result<(), ParseFaultError> {
+    ///
+    /// # Errors
+    /// One is.
+    pub fn end(mut self) -> Result<(), ParseFaultError> {
         match self.0.next() {
             Some(word) => Err(ParseFaultError::new("rest", &word, "the end of the line")),
             None => Ok(()),
@@ -105,7 +122,7 @@ impl Words {
 }
 
 /// Puts words into a line, quoted where they need it.
-pub(super) fn join(words: &[String]) -> String {
+pub fn join(words: &[String]) -> String {
     let quoted: Vec<String> = words.iter().map(|word| quote(word)).collect();
     quoted.join(" ")
 }

@@ -98,6 +98,7 @@ word! {
         "[a-z*/. \"\\\\\n\r\u{2028},-]{0,12}";
     u8, "a number from 0 to 255": u8::to_string, |word| word.parse().ok(), any::<u8>();
     u32, "a whole number": u32::to_string, |word| word.parse().ok(), any::<u32>();
+    usize, "a whole number": usize::to_string, |word| word.parse().ok(), any::<usize>();
     u64, "a whole number": u64::to_string, |word| word.parse().ok(), any::<u64>();
     i64, "a whole number": i64::to_string, |word| word.parse().ok(), any::<i64>();
     Vec<String>, "names separated by commas": |names: &Vec<String>| names.join(","), names,
