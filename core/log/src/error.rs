@@ -73,12 +73,20 @@ pub enum LogError {
 }
 
 /// Why a write was not confirmed.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum WriteError {
     /// The writer was deposed before anything was sent: the entry is not in the log and never will
     /// be.
     #[error("the log has another writer; the entry was not written")]
     Lost,
+    /// It is too large to be written.
+    #[error("the entry has {length} bytes, expected at most {limit}")]
+    TooLarge {
+        /// Its length.
+        length: usize,
+        /// The longest one, [`crate::APPEND_MAX`].
+        limit: usize,
+    },
     /// The writer was deposed, or time ran out, after the entry was sent.
     #[error("the entry may or may not be in the log: {0}")]
     Unknown(&'static str),

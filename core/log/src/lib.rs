@@ -23,16 +23,34 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+mod catch_up;
+mod coordinator;
+mod disk_task;
+mod driver;
 mod error;
+mod handle;
 mod log;
+mod machine;
 mod messages;
 mod options;
 mod planted;
+mod quorum;
+mod record;
+mod recovery;
+mod replica;
+mod signal;
+mod storage;
+mod survey;
 mod types;
+pub mod wire;
 
+pub use coordinator::Client;
 pub use error::{Damage, LogError, ReadError, StartError, WriteError};
+pub use handle::APPEND_MAX;
 pub use log::{Log, Reader, Status, Transport, Writer};
+pub use machine::{Caller, Input, LogMachine, Output, Setup};
 pub use messages::{KnownEntry, Request, Response, Verdict, Voter};
 pub use options::{Membership, Options, Timing};
 pub use planted::PlantedBug;
+pub use record::{Metadata, Record};
 pub use types::{Ballot, Entry, Position, ReplicaState, Value};

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use orrery_runtime::{Address, Runtime};
-use tokio::sync::oneshot;
 
-use crate::driver::{self, Handle};
+use crate::driver;
+use crate::handle::{Answer, Handle, Right};
 use crate::machine::Input;
 use crate::{
     Ballot, Entry, LogError, Options, Position, ReadError, ReplicaState, Request, Response,
@@ -70,9 +70,7 @@ impl Log {
     /// [`LogError::Damaged`] when too many replicas are damaged to heal it, which no waiting mends;
     /// [`LogError::Disk`] when the replica has ended.
     pub async fn ready(&self) -> Result<(), LogError> {
-        let (sender, receiver) = oneshot::channel();
-        self.handle.feed(Input::AwaitVoting(sender)).await?;
-        receiver.await.map_err(|_| self.handle.end())?
+        self.handle.voting().await
     }
 
     /// Waits until the replica has ended by itself, and says why. A daemon should then end too.
@@ -89,9 +87,8 @@ impl Log {
     /// As [`Log::ready`].
     pub async fn writer(&self) -> Result<Writer, LogError> {
         self.ready().await?;
-        let election = self.handle.elect().await?;
-        let (ballot, position, lost) = election.won().await?;
-        Ok(Writer { handle: self.handle.clone(), ballot, position, lost })
+        let right = self.handle.elect().await?;
+        Ok(Writer { handle: self.handle.clone(), right })
     }
 
     /// Reads what the local replica knows to be agreed upon.
@@ -118,8 +115,7 @@ impl Log {
         request: Request,
         answer: impl FnOnce(Response) + Send + 'static,
     ) -> Result<(), LogError> {
-        let answer = driver::Answer::new(answer);
-        self.handle.feed(Input::Request { from, request, answer }).await
+        self.handle.request(from, request, Answer::new(answer)).await
     }
 
     /// Takes a response of the replica at `from`.
@@ -137,16 +133,14 @@ impl Log {
 #[derive(Debug)]
 pub struct Writer {
     handle: Handle,
-    ballot: Ballot,
-    position: Position,
-    lost: driver::LostSignal,
+    right: Right,
 }
 
 impl Writer {
     /// The last position of the log when this writer was elected: all entries up to here can be
     /// read, and all later ones are its own.
     pub fn position(&self) -> Position {
-        self.position
+        self.right.position
     }
 
     /// Appends `data` and returns its position once a quorum has it durably.
@@ -170,17 +164,11 @@ impl Writer {
 
     /// Returns once this writer is deposed.
     pub async fn lost(&self) {
-        self.lost.wait().await;
+        self.right.lost.wait().await;
     }
 
     async fn write(&self, value: Value, within: Duration) -> Result<Position, WriteError> {
-        self.handle.write(self.ballot, value, within).await
-    }
-}
-
-impl Drop for Writer {
-    fn drop(&mut self) {
-        self.handle.resign(self.ballot);
+        self.handle.write(self.right.ballot, value, within).await
     }
 }
 

@@ -8,8 +8,10 @@ use orrery_runtime::Address;
 use crate::{Ballot, Position, ReplicaState, Value};
 
 /// Who answered, and what it knows of the others' fate. A quorum is counted over these.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Voter {
+    /// What the replica calls itself.
+    pub address: Address,
     /// The replica's id, drawn when its folder was made.
     pub id: u64,
     /// How often the replica had to start over because it could not trust what it remembered.

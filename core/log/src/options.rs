@@ -37,7 +37,7 @@ pub enum Membership {
 }
 
 /// How patient a log is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Timing {
     /// A writer shows itself to all replicas this often.
     pub heartbeat: Duration,

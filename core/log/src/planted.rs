@@ -23,9 +23,9 @@ orrery_planted::bugs! {
     AcceptsStaleWrite,
     /// Answers of a replica's earlier life count for a quorum.
     CountsFormerLives,
-    /// MESOS-3280: a rejected promise does not raise the ballot of the next attempt, so that an
+    /// MESOS-3280: a promise that a recovering replica ignored is not asked for again, so that an
     /// election never ends.
-    IgnoresRejectedPromise,
+    PromiseIsAskedOnce,
     /// A rotten record is skipped and the replica goes on voting.
     VotesDespiteDamage,
 }

@@ -1,0 +1,191 @@
+//! The task that writes to the disk: everything that waits becomes durable with one sync, and only
+//! then does what depends on it go out.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use orrery_runtime::Runtime;
+use orrery_runtime::machine::Feeder;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::handle::Answer;
+use crate::machine::{Input, LogMachine};
+use crate::record::Record;
+use crate::signal::Signal;
+use crate::storage::{LoadError, Storage};
+use crate::{Damage, KnownEntry, LogError, PlantedBug, Position, Response};
+
+/// Records that are written together, at most.
+const BATCH_RECORDS: usize = 16_384;
+
+/// After this long without anything to write, what is durable is written down.
+const IDLE: Duration = Duration::from_millis(200);
+
+/// What is to be done, in order.
+pub(crate) enum Job {
+    /// Keep this.
+    Persist(Record),
+    /// Answer another replica once all before is durable.
+    Answer { answer: Answer, response: Response, stored: Vec<Position> },
+    /// Answer the own coordinator once all before is durable.
+    Local(Response),
+    /// Fill in the values at these positions.
+    Load {
+        entries: Vec<KnownEntry>,
+        stored: Vec<Position>,
+        respond: oneshot::Sender<Result<Vec<KnownEntry>, Damage>>,
+    },
+}
+
+/// What goes out once everything is durable.
+enum Deferred {
+    Answer(Answer, Response),
+    Local(Response),
+}
+
+pub(crate) struct DiskTask {
+    pub(crate) runtime: Runtime,
+    pub(crate) storage: Storage,
+    pub(crate) jobs: mpsc::UnboundedReceiver<Job>,
+    pub(crate) feeder: Feeder<LogMachine>,
+    pub(crate) address: orrery_runtime::Address,
+    pub(crate) ended: Arc<Signal<LogError>>,
+}
+
+impl DiskTask {
+    /// Works until nobody has jobs any more or the disk fails.
+    pub(crate) async fn run(mut self) {
+        if let Err(error) = self.work().await {
+            tracing::error!(%error, "the replicated log's disk failed");
+            self.ended.set(LogError::Disk(error.to_string()));
+        }
+    }
+
+    async fn work(&mut self) -> io::Result<()> {
+        loop {
+            let Some(first) = self.next_job().await? else { return Ok(()) };
+            let mut batch = Batch::default();
+            let mut next = Some(first);
+            while let Some(job) = next {
+                self.take(job, &mut batch).await?;
+                next = match batch.records.len() < BATCH_RECORDS {
+                    true => self.jobs.try_recv().ok(),
+                    false => None,
+                };
+            }
+            self.flush(&mut batch).await?;
+            if batch.unsynced {
+                self.storage.sync().await?;
+            }
+            for deferred in batch.deferred {
+                self.release(deferred).await;
+            }
+        }
+    }
+
+    /// The next job. While there is none, what is durable is written down.
+    async fn next_job(&mut self) -> io::Result<Option<Job>> {
+        if !self.storage.is_unmarked() {
+            return Ok(self.jobs.recv().await);
+        }
+        let runtime = self.runtime.clone();
+        match runtime.timeout(IDLE, self.jobs.recv()).await {
+            Some(job) => Ok(job),
+            None => {
+                self.storage.mark().await?;
+                Ok(self.jobs.recv().await)
+            }
+        }
+    }
+
+    async fn take(&mut self, job: Job, batch: &mut Batch) -> io::Result<()> {
+        match job {
+            Job::Persist(record) => {
+                // What is agreed upon can be learned again, so it waits for the next sync.
+                batch.unsynced |= !matches!(record, Record::Learned { .. });
+                batch.records.push(record);
+            }
+            Job::Answer { answer, response, .. } if PlantedBug::AnswersBeforeSync.is_planted() => {
+                answer.give(response);
+            }
+            Job::Answer { answer, mut response, stored } => {
+                if !stored.is_empty() && !self.complete(&mut response, &stored, batch).await? {
+                    return Ok(());
+                }
+                batch.deferred.push(Deferred::Answer(answer, response));
+            }
+            Job::Local(response) => batch.deferred.push(Deferred::Local(response)),
+            Job::Load { mut entries, stored, respond } => {
+                self.flush(batch).await?;
+                let loaded = self.load(&mut entries, &stored).await?;
+                // Who does not wait any more needs nothing.
+                let _ = respond.send(loaded.map(|()| entries));
+            }
+        }
+        Ok(())
+    }
+
+    async fn flush(&mut self, batch: &mut Batch) -> io::Result<()> {
+        let records = std::mem::take(&mut batch.records);
+        match records.is_empty() {
+            true => Ok(()),
+            false => self.storage.write(records).await,
+        }
+    }
+
+    /// Puts the values that are on disk alone into a page. False when one is damaged: then the page
+    /// is not sent, and will be asked for again.
+    async fn complete(
+        &mut self,
+        response: &mut Response,
+        stored: &[Position],
+        batch: &mut Batch,
+    ) -> io::Result<bool> {
+        let Response::Page { entries, .. } = response else { return Ok(true) };
+        self.flush(batch).await?;
+        Ok(self.load(entries, stored).await?.is_ok())
+    }
+
+    async fn load(
+        &mut self,
+        entries: &mut [KnownEntry],
+        stored: &[Position],
+    ) -> io::Result<Result<(), Damage>> {
+        for position in stored {
+            let Ok(index) = entries.binary_search_by_key(position, |entry| entry.position) else {
+                continue;
+            };
+            match self.storage.load(*position).await {
+                Ok(value) => entries[index].value = value,
+                Err(LoadError::Disk(error)) => return Err(error),
+                Err(LoadError::Damaged(damage)) => {
+                    // The driver ends before this task does.
+                    let _ = self.feeder.feed(Input::Damaged(*position, damage.clone())).await;
+                    return Ok(Err(damage));
+                }
+                Err(error @ LoadError::Absent(_)) => return Err(io::Error::other(error)),
+            }
+        }
+        Ok(Ok(()))
+    }
+
+    async fn release(&self, deferred: Deferred) {
+        match deferred {
+            Deferred::Answer(answer, response) => answer.give(response),
+            Deferred::Local(response) => {
+                let from = self.address.clone();
+                // The driver ends before this task does.
+                let _ = self.feeder.feed(Input::Response { from, response }).await;
+            }
+        }
+    }
+}
+
+/// What is written together, and what waits for it.
+#[derive(Default)]
+struct Batch {
+    records: Vec<Record>,
+    unsynced: bool,
+    deferred: Vec<Deferred>,
+}

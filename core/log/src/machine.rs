@@ -1,0 +1,442 @@
+//! One replica with its coordinator, as a state machine without I/O.
+
+use std::collections::BTreeSet;
+
+use orrery_runtime::machine::Machine;
+use orrery_runtime::{Address, Generator, Instant, Now};
+
+use crate::catch_up::CatchUp;
+use crate::coordinator::{Client, Coordinator, Effect, PromiseAnswer, WriteAnswer};
+use crate::log::Status;
+use crate::record::Record;
+use crate::recovery::{FenceAnswer, Recovery, StateAnswer};
+use crate::replica::{Page, Replica};
+use crate::survey::PageAnswer;
+use crate::{
+    Ballot, Damage, LogError, Position, ReadError, ReplicaState, Request, Response, Timing, Value,
+    Verdict, WriteError,
+};
+
+/// Whoever waits for the response to a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Caller(pub u64);
+
+/// What a [`LogMachine`] is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Input {
+    /// The deadline has passed.
+    Tick,
+    /// Another replica asks.
+    Request {
+        /// Who.
+        from: Address,
+        /// To whom [`Output::Reply`] goes.
+        caller: Caller,
+        /// What.
+        request: Request,
+    },
+    /// A replica answers; also the own one, once its answer is durable.
+    Response {
+        /// Who.
+        from: Address,
+        /// What.
+        response: Response,
+    },
+    /// These are the replicas.
+    Members(BTreeSet<Address>),
+    /// A client wants to know when this replica votes.
+    AwaitVoting(Client),
+    /// A client wants to write.
+    Elect(Client),
+    /// It does not want to any more.
+    GiveUp(Client),
+    /// A writer wants to write.
+    Write {
+        /// Its ballot.
+        ballot: Ballot,
+        /// Who waits for the outcome.
+        client: Client,
+        /// What.
+        value: Value,
+    },
+    /// A writer will write no more.
+    Resign(Ballot),
+    /// The entry at this position cannot be read from the disk any more.
+    Damaged(Position, Damage),
+}
+
+/// What a [`LogMachine`] wants done, in order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// Keep this. [`Output::Reply`] and [`Output::Local`] must wait until all that was to be kept
+    /// before them is durable.
+    Persist(Record),
+    /// Ask another replica. May be lost.
+    Send(Address, Request),
+    /// Answer who asked. `stored` are positions whose values are on disk alone and must be put into
+    /// the page.
+    Reply {
+        /// Who asked.
+        caller: Caller,
+        /// The answer.
+        response: Response,
+        /// What is missing in it.
+        stored: Vec<Position>,
+    },
+    /// Feed this back as [`Input::Response`] of the own address.
+    Local(Response),
+    /// These are the replicas.
+    Members(BTreeSet<Address>),
+    /// The outcome of [`Input::AwaitVoting`].
+    Voting(Client, Result<(), LogError>),
+    /// The outcome of [`Input::Elect`]: it may write with this ballot; all up to the position is
+    /// agreed upon and known here.
+    Elected(Client, Ballot, Position),
+    /// The outcome of [`Input::Write`].
+    Written(Client, Result<Position, WriteError>),
+    /// The writer of this ballot is deposed.
+    Deposed(Ballot),
+}
+
+/// What a [`LogMachine`] starts from.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// Where the other replicas reach this one.
+    pub address: Address,
+    /// All replicas, as far as they are known.
+    pub members: BTreeSet<Address>,
+    /// How many of them must agree.
+    pub quorum: usize,
+    /// How many there are, though not all may be known.
+    pub total: usize,
+    /// Whether replicas that are all new may begin a log.
+    pub auto_initialize: bool,
+    /// How patient it is.
+    pub timing: Timing,
+}
+
+/// One replica with its coordinator.
+#[derive(Clone, Debug)]
+pub struct LogMachine {
+    address: Address,
+    replica: Replica,
+    coordinator: Coordinator,
+    recovery: Recovery,
+    catch_up: CatchUp,
+    members: BTreeSet<Address>,
+    await_voting: Vec<Client>,
+    nonce: u64,
+    random: Generator,
+}
+
+impl LogMachine {
+    /// A replica that starts from what is on its disk. `random` must not repeat itself over the
+    /// lives of a replica. What is to be done at once is appended to `outputs`.
+    pub fn new(
+        setup: Setup,
+        records: impl IntoIterator<Item = Record>,
+        damaged: bool,
+        mut random: Generator,
+        outputs: &mut Vec<Output>,
+    ) -> Self {
+        let Setup { address, mut members, quorum, total, auto_initialize, timing } = setup;
+        members.insert(address.clone());
+        let mut replica = Replica::restore(address.clone(), records);
+        let mut changes = Vec::new();
+        let id = random.next_u64().max(1);
+        replica.update(&mut changes, |metadata| {
+            if metadata.id == 0 {
+                metadata.id = id;
+            }
+            if damaged {
+                metadata.damaged = true;
+                metadata.state = ReplicaState::Recovering;
+            }
+        });
+        outputs.extend(changes.into_iter().map(Output::Persist));
+        outputs.push(Output::Members(members.clone()));
+        Self {
+            address,
+            replica,
+            coordinator: Coordinator::new(quorum, timing, members.clone()),
+            recovery: Recovery::new(quorum, total, auto_initialize, timing),
+            catch_up: CatchUp::new(timing),
+            members,
+            await_voting: Vec::new(),
+            nonce: random.next_u64(),
+            random,
+        }
+    }
+
+    /// What the replica knows of itself.
+    pub fn status(&self) -> Status {
+        self.replica.status()
+    }
+
+    /// The agreed entries from `from` to `to`, as many as go into one page.
+    pub(crate) fn read(&self, from: Position, to: Position) -> Result<Page, ReadError> {
+        let Status { beginning, ending, .. } = self.replica.status();
+        if from < beginning {
+            return Err(ReadError::Truncated { position: from, beginning });
+        }
+        if to > ending {
+            return Err(ReadError::Unknown { position: to, ending });
+        }
+        Ok(self.replica.page(from, to, true))
+    }
+
+    /// The parts that decide, for searching all states.
+    #[cfg(test)]
+    pub(crate) fn parts(&self) -> (&Replica, &Coordinator, &Recovery, &CatchUp) {
+        (&self.replica, &self.coordinator, &self.recovery, &self.catch_up)
+    }
+
+    fn request(
+        &mut self,
+        now: Instant,
+        from: &Address,
+        request: Request,
+        records: &mut Vec<Record>,
+    ) -> (Response, Vec<Position>) {
+        let mut stored = Vec::new();
+        let response = match request {
+            Request::Promise { ballot } => {
+                let verdict = self.replica.promise(ballot, records);
+                let (voter, end) = (self.replica.voter(), self.replica.end());
+                Response::Promised { voter, ballot, verdict, end }
+            }
+            Request::Write { ballot, first, values, learned } => {
+                let verdict = self.replica.write(ballot, first, &values, records);
+                if verdict == Verdict::Accepted && *from != self.address {
+                    self.replica.learn_up_to(learned, ballot, records);
+                    self.catch_up.heard(now, from, learned, &self.replica);
+                }
+                let (voter, count) = (self.replica.voter(), values.len() as u64);
+                Response::Written { voter, ballot, verdict, first, count }
+            }
+            Request::Inquire { nonce } => {
+                let (voter, metadata) = (self.replica.voter(), self.replica.metadata());
+                let (state, damaged) = (metadata.state, metadata.damaged);
+                Response::State { voter, nonce, state, damaged }
+            }
+            Request::Fence { generation } => {
+                let verdict = self.replica.fence(from, generation, records);
+                let (promised, end) = (self.replica.promised(), self.replica.end());
+                let voter = self.replica.voter();
+                Response::Fenced { voter, generation, verdict, promised, end }
+            }
+            Request::Read { nonce, from, to, learned_only } => {
+                let valid = learned_only || self.replica.is_voting();
+                let mut page = self.replica.page(from, to, learned_only);
+                if !valid {
+                    page.entries.clear();
+                    page.stored.clear();
+                }
+                stored = page.stored;
+                let (voter, begin) = (self.replica.voter(), self.replica.begin());
+                let (next, entries) = (page.next, page.entries);
+                Response::Page { voter, nonce, valid, begin, next, entries }
+            }
+        };
+        (response, stored)
+    }
+
+    fn response(
+        &mut self,
+        now: Instant,
+        from: &Address,
+        response: Response,
+        records: &mut Vec<Record>,
+        effects: &mut Vec<Effect>,
+    ) {
+        let replica = &mut self.replica;
+        match response {
+            Response::Promised { voter, ballot, verdict, end } => {
+                let answer = PromiseAnswer { voter, ballot, verdict, end };
+                let jitter = self.random.fraction();
+                self.coordinator.promised(now, from, answer, jitter, replica, records, effects);
+            }
+            Response::Written { voter, ballot, verdict, first, count } => {
+                let answer = WriteAnswer { voter, ballot, verdict, first, count };
+                let jitter = self.random.fraction();
+                self.coordinator.written(now, from, answer, jitter, effects);
+            }
+            Response::State { voter, nonce, state, damaged } => {
+                let answer = StateAnswer { voter, nonce, state, damaged };
+                let request = self.recovery.state(now, from, answer, replica, records);
+                effects.extend(request.map(Effect::Broadcast));
+            }
+            Response::Fenced { voter, generation, verdict, promised, end } => {
+                let answer = FenceAnswer { voter, generation, verdict, promised, end };
+                self.recovery.fenced(from, answer, replica);
+                self.recovery.proceed(replica, records);
+            }
+            Response::Page { voter, nonce, valid, begin, next, entries } => {
+                let page = PageAnswer { voter, nonce, valid, begin, next, entries };
+                self.page(now, from, page, records, effects);
+            }
+        }
+    }
+
+    fn page(
+        &mut self,
+        now: Instant,
+        from: &Address,
+        page: PageAnswer,
+        records: &mut Vec<Record>,
+        effects: &mut Vec<Effect>,
+    ) {
+        let replica = &mut self.replica;
+        if self.catch_up.expects(page.nonce) {
+            let before = replica.learned();
+            replica.truncate(page.begin, records);
+            for entry in page.entries.into_iter().filter(|entry| entry.learned) {
+                replica.learn(entry.position, entry.ballot, entry.value, records);
+            }
+            self.catch_up.taken(now, replica.learned() > before);
+        } else if let Some(survey) = self.coordinator.survey() {
+            survey.page(from, page, replica, records);
+            self.coordinator.proceed(now, replica, records, effects);
+        } else if let Some(survey) = self.recovery.survey(now) {
+            survey.page(from, page, replica, records);
+            self.recovery.proceed(replica, records);
+        }
+    }
+
+    /// Carries out what the parts want: what goes to the own replica is done at once.
+    fn settle(&mut self, now: Instant, records: &mut Vec<Record>, outputs: &mut Vec<Output>) {
+        let mut effects = Vec::new();
+        self.coordinator.pump(now, &mut self.replica, records, &mut effects);
+        self.ask_for_pages(now, &mut effects);
+        outputs.extend(records.drain(..).map(Output::Persist));
+        self.carry(now, effects, outputs);
+    }
+
+    fn ask_for_pages(&mut self, now: Instant, effects: &mut Vec<Effect>) {
+        let retry = self.recovery.retry();
+        let stale = |since: Instant| since + retry <= now;
+        let mut send = |to: &Address, request| effects.push(Effect::Send(to.clone(), request));
+        if let Some(survey) = self.coordinator.survey() {
+            survey.ask(now, stale, &mut self.nonce, &mut send);
+        } else if let Some(survey) = self.recovery.surveying() {
+            survey.ask(now, stale, &mut self.nonce, &mut send);
+        }
+    }
+
+    fn carry(&mut self, now: Instant, effects: Vec<Effect>, outputs: &mut Vec<Output>) {
+        for effect in effects {
+            match effect {
+                Effect::Broadcast(request) => {
+                    for member in self.members.clone() {
+                        self.send(now, member, request.clone(), outputs);
+                    }
+                }
+                Effect::Send(to, request) => self.send(now, to, request, outputs),
+                Effect::Elected(client, ballot, position) => {
+                    outputs.push(Output::Elected(client, ballot, position));
+                }
+                Effect::Written(client, result) => outputs.push(Output::Written(client, result)),
+                Effect::Deposed(ballot) => outputs.push(Output::Deposed(ballot)),
+            }
+        }
+    }
+
+    fn send(&mut self, now: Instant, to: Address, request: Request, outputs: &mut Vec<Output>) {
+        if to != self.address {
+            outputs.push(Output::Send(to, request));
+            return;
+        }
+        if matches!(request, Request::Inquire { .. } | Request::Fence { .. }) {
+            return;
+        }
+        let mut records = Vec::new();
+        let (response, _) = self.request(now, &to, request, &mut records);
+        outputs.extend(records.into_iter().map(Output::Persist));
+        outputs.push(Output::Local(response));
+    }
+
+    fn tick(&mut self, now: Instant, effects: &mut Vec<Effect>) {
+        self.coordinator.tick(now, &self.replica, effects);
+        let request = self.recovery.tick(now, &self.replica, &mut self.nonce);
+        effects.extend(request.map(Effect::Broadcast));
+        let request = self.catch_up.tick(now, &self.replica, &mut self.nonce);
+        effects.extend(request.map(|(to, request)| Effect::Send(to, request)));
+    }
+
+    /// Tells those who wait for it that the replica votes, or that it never will.
+    fn tell_voting(&mut self, outputs: &mut Vec<Output>) {
+        let result = match self.recovery.hopeless() {
+            _ if self.replica.is_voting() => Ok(()),
+            Some(reason) => Err(LogError::Damaged(reason.to_owned())),
+            None => return,
+        };
+        let clients = std::mem::take(&mut self.await_voting);
+        outputs.extend(clients.into_iter().map(|client| Output::Voting(client, result.clone())));
+    }
+}
+
+impl Machine for LogMachine {
+    type Input = Input;
+    type Output = Output;
+
+    fn step(&mut self, now: Now, input: Input, outputs: &mut Vec<Output>) {
+        let now = now.instant;
+        let (mut records, mut effects) = (Vec::new(), Vec::new());
+        let voted = self.replica.is_voting();
+        match input {
+            Input::Tick => self.tick(now, &mut effects),
+            Input::Request { from, caller, request } => {
+                let (response, stored) = self.request(now, &from, request, &mut records);
+                outputs.extend(records.drain(..).map(Output::Persist));
+                outputs.push(Output::Reply { caller, response, stored });
+            }
+            Input::Response { from, response } => {
+                self.response(now, &from, response, &mut records, &mut effects);
+            }
+            Input::Members(mut members) => {
+                members.insert(self.address.clone());
+                self.members.clone_from(&members);
+                self.coordinator.members(members.clone());
+                outputs.push(Output::Members(members));
+            }
+            Input::AwaitVoting(client) => self.await_voting.push(client),
+            Input::Elect(client) => {
+                self.coordinator.elect(now, client, &self.replica, &mut effects);
+            }
+            Input::GiveUp(client) => self.coordinator.give_up(client, &mut effects),
+            Input::Write { ballot, client, value } => {
+                self.coordinator.write(ballot, client, value, &mut effects);
+            }
+            Input::Resign(ballot) => {
+                if self.coordinator.ballot() == Some(ballot) {
+                    self.coordinator.resign(&mut effects);
+                }
+            }
+            Input::Damaged(position, damage) => {
+                tracing::error!(%damage, "a record of the replicated log is damaged; healing it");
+                self.replica.forget(position, &mut records);
+            }
+        }
+        if voted && !self.replica.is_voting() {
+            self.recovery.reset();
+            self.coordinator.replica_left(now, &mut effects);
+        }
+        outputs.extend(records.drain(..).map(Output::Persist));
+        self.carry(now, effects, outputs);
+        self.settle(now, &mut records, outputs);
+        self.tell_voting(outputs);
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        let deadlines = [
+            self.coordinator.deadline(),
+            self.recovery.deadline(&self.replica),
+            self.catch_up.deadline(),
+        ];
+        deadlines.into_iter().flatten().min()
+    }
+
+    fn tick() -> Input {
+        Input::Tick
+    }
+}

@@ -1,0 +1,367 @@
+//! Messages and records as protobuf, and back. What comes from outside is checked here.
+
+use std::collections::BTreeMap;
+use std::str::FromStr;
+
+use orrery_api::log as proto;
+use orrery_runtime::Address;
+
+use crate::record::{Metadata, Record};
+use crate::{Ballot, KnownEntry, Position, ReplicaState, Request, Response, Value, Verdict, Voter};
+
+/// The version of the protocol between replicas that this code speaks. A newer one is refused.
+pub const PROTOCOL_VERSION: u32 = 1;
+
+/// Why bytes are no message.
+#[derive(Debug, thiserror::Error)]
+pub enum WireError {
+    /// The peer speaks another version.
+    #[error("protocol version is {0}, expected 1 to {PROTOCOL_VERSION}")]
+    Version(u32),
+    /// Something that every message has is not there.
+    #[error("{0} is missing")]
+    Missing(&'static str),
+    /// An address cannot be read.
+    #[error("{field}: {source}")]
+    Address {
+        /// Where it stands.
+        field: &'static str,
+        /// What is wrong with it.
+        source: orrery_runtime::network::AddressError,
+    },
+    /// An enumeration has a value that this code does not know.
+    #[error("{field} is {value}, which is not known")]
+    Unknown {
+        /// Where it stands.
+        field: &'static str,
+        /// Its number.
+        value: i32,
+    },
+}
+
+fn version(version: u32) -> Result<(), WireError> {
+    match (1..=PROTOCOL_VERSION).contains(&version) {
+        true => Ok(()),
+        false => Err(WireError::Version(version)),
+    }
+}
+
+fn address(field: &'static str, text: &str) -> Result<Address, WireError> {
+    Address::from_str(text).map_err(|source| WireError::Address { field, source })
+}
+
+fn required<T>(field: &'static str, value: Option<T>) -> Result<T, WireError> {
+    value.ok_or(WireError::Missing(field))
+}
+
+impl From<Ballot> for proto::Ballot {
+    fn from(Ballot { round, proposer }: Ballot) -> Self {
+        Self { round, proposer }
+    }
+}
+
+/// A ballot that is not there is the one below all others.
+fn ballot(ballot: Option<proto::Ballot>) -> Ballot {
+    ballot.map_or(Ballot::default(), |ballot| Ballot {
+        round: ballot.round,
+        proposer: ballot.proposer,
+    })
+}
+
+impl From<Value> for proto::Value {
+    fn from(value: Value) -> Self {
+        use proto::value::Value as Kind;
+        Self {
+            value: match value {
+                Value::Nop => None,
+                Value::Append(data) => Some(Kind::Append(data)),
+                Value::Truncate(Position(to)) => Some(Kind::Truncate(to)),
+            },
+        }
+    }
+}
+
+impl From<proto::Value> for Value {
+    fn from(value: proto::Value) -> Self {
+        use proto::value::Value as Kind;
+        match value.value {
+            None => Self::Nop,
+            Some(Kind::Append(data)) => Self::Append(data),
+            Some(Kind::Truncate(to)) => Self::Truncate(Position(to)),
+        }
+    }
+}
+
+impl From<KnownEntry> for proto::Entry {
+    fn from(entry: KnownEntry) -> Self {
+        Self {
+            position: entry.position.0,
+            ballot: Some(entry.ballot.into()),
+            learned: entry.learned,
+            value: Some(entry.value.into()),
+        }
+    }
+}
+
+impl From<proto::Entry> for KnownEntry {
+    fn from(entry: proto::Entry) -> Self {
+        Self {
+            position: Position(entry.position),
+            ballot: ballot(entry.ballot),
+            learned: entry.learned,
+            value: entry.value.map_or(Value::Nop, Value::from),
+        }
+    }
+}
+
+impl From<ReplicaState> for proto::State {
+    fn from(state: ReplicaState) -> Self {
+        match state {
+            ReplicaState::Empty => Self::Empty,
+            ReplicaState::Starting => Self::Starting,
+            ReplicaState::Voting => Self::Voting,
+            ReplicaState::Recovering => Self::Recovering,
+        }
+    }
+}
+
+fn state(value: i32) -> Result<ReplicaState, WireError> {
+    match proto::State::try_from(value) {
+        Ok(proto::State::Empty) => Ok(ReplicaState::Empty),
+        Ok(proto::State::Starting) => Ok(ReplicaState::Starting),
+        Ok(proto::State::Voting) => Ok(ReplicaState::Voting),
+        Ok(proto::State::Recovering) => Ok(ReplicaState::Recovering),
+        Ok(proto::State::Unknown) | Err(_) => Err(WireError::Unknown { field: "state", value }),
+    }
+}
+
+impl From<Verdict> for proto::Verdict {
+    fn from(verdict: Verdict) -> Self {
+        use proto::verdict::Kind;
+        let (kind, promised) = match verdict {
+            Verdict::Accepted => (Kind::Accepted, None),
+            Verdict::Rejected(promised) => (Kind::Rejected, Some(promised.into())),
+            Verdict::Ignored => (Kind::Ignored, None),
+        };
+        Self { kind: kind.into(), promised }
+    }
+}
+
+fn verdict(verdict: Option<proto::Verdict>) -> Result<Verdict, WireError> {
+    use proto::verdict::Kind;
+    let verdict = required("verdict", verdict)?;
+    match Kind::try_from(verdict.kind) {
+        Ok(Kind::Accepted) => Ok(Verdict::Accepted),
+        Ok(Kind::Rejected) => Ok(Verdict::Rejected(ballot(verdict.promised))),
+        Ok(Kind::Ignored) => Ok(Verdict::Ignored),
+        Ok(Kind::Unknown) | Err(_) => {
+            Err(WireError::Unknown { field: "verdict.kind", value: verdict.kind })
+        }
+    }
+}
+
+fn known_to_wire(known: BTreeMap<Address, u64>) -> Vec<proto::Generation> {
+    let generation = |(address, generation): (Address, u64)| proto::Generation {
+        address: address.to_string(),
+        generation,
+    };
+    known.into_iter().map(generation).collect()
+}
+
+fn known_from_wire(known: Vec<proto::Generation>) -> Result<BTreeMap<Address, u64>, WireError> {
+    let generation = |known: proto::Generation| {
+        Ok((address("known.address", &known.address)?, known.generation))
+    };
+    known.into_iter().map(generation).collect()
+}
+
+impl From<Voter> for proto::Voter {
+    fn from(voter: Voter) -> Self {
+        Self {
+            address: voter.address.to_string(),
+            id: voter.id,
+            generation: voter.generation,
+            known: known_to_wire(voter.known),
+        }
+    }
+}
+
+fn voter(voter: Option<proto::Voter>) -> Result<Voter, WireError> {
+    let voter = required("voter", voter)?;
+    Ok(Voter {
+        address: address("voter.address", &voter.address)?,
+        id: voter.id,
+        generation: voter.generation,
+        known: known_from_wire(voter.known)?,
+    })
+}
+
+/// `request` of the replica at `from`, as it goes over the wire.
+pub fn encode_request(from: &Address, request: Request) -> proto::Request {
+    use proto::request::Body;
+    let body = match request {
+        Request::Promise { ballot } => {
+            Body::Promise(proto::Promise { ballot: Some(ballot.into()) })
+        }
+        Request::Write { ballot, first, values, learned } => Body::Write(proto::Write {
+            ballot: Some(ballot.into()),
+            first: first.0,
+            values: values.into_iter().map(proto::Value::from).collect(),
+            learned: learned.0,
+        }),
+        Request::Inquire { nonce } => Body::Inquire(proto::Inquire { nonce }),
+        Request::Fence { generation } => Body::Fence(proto::Fence { generation }),
+        Request::Read { nonce, from, to, learned_only } => {
+            Body::Read(proto::Read { nonce, from: from.0, to: to.0, learned_only })
+        }
+    };
+    let from = from.to_string();
+    proto::Request { protocol_version: PROTOCOL_VERSION, from, body: Some(body) }
+}
+
+/// Who asks what.
+///
+/// # Errors
+/// [`WireError`] when it is no request that this code understands.
+pub fn decode_request(request: proto::Request) -> Result<(Address, Request), WireError> {
+    use proto::request::Body;
+    version(request.protocol_version)?;
+    let from = address("from", &request.from)?;
+    let request = match required("body", request.body)? {
+        Body::Promise(promise) => Request::Promise { ballot: ballot(promise.ballot) },
+        Body::Write(write) => Request::Write {
+            ballot: ballot(write.ballot),
+            first: Position(write.first),
+            values: write.values.into_iter().map(Value::from).collect(),
+            learned: Position(write.learned),
+        },
+        Body::Inquire(inquire) => Request::Inquire { nonce: inquire.nonce },
+        Body::Fence(fence) => Request::Fence { generation: fence.generation },
+        Body::Read(read) => Request::Read {
+            nonce: read.nonce,
+            from: Position(read.from),
+            to: Position(read.to),
+            learned_only: read.learned_only,
+        },
+    };
+    Ok((from, request))
+}
+
+/// `response`, as it goes over the wire.
+pub fn encode_response(response: Response) -> proto::Response {
+    use proto::response::Body;
+    let (voter, body) = match response {
+        Response::Promised { voter, ballot, verdict, end } => {
+            let (ballot, verdict) = (Some(ballot.into()), Some(verdict.into()));
+            (voter, Body::Promised(proto::Promised { ballot, verdict, end: end.0 }))
+        }
+        Response::Written { voter, ballot, verdict, first, count } => {
+            let (ballot, verdict) = (Some(ballot.into()), Some(verdict.into()));
+            (voter, Body::Written(proto::Written { ballot, verdict, first: first.0, count }))
+        }
+        Response::State { voter, nonce, state, damaged } => {
+            let state = proto::State::from(state).into();
+            (voter, Body::State(proto::StateReport { nonce, state, damaged }))
+        }
+        Response::Fenced { voter, generation, verdict, promised, end } => {
+            let (promised, verdict) = (Some(promised.into()), Some(verdict.into()));
+            (voter, Body::Fenced(proto::Fenced { generation, verdict, promised, end: end.0 }))
+        }
+        Response::Page { voter, nonce, valid, begin, next, entries } => {
+            let entries = entries.into_iter().map(proto::Entry::from).collect();
+            let (begin, next) = (begin.0, next.0);
+            (voter, Body::Page(proto::Page { nonce, valid, begin, next, entries }))
+        }
+    };
+    let voter = Some(voter.into());
+    proto::Response { protocol_version: PROTOCOL_VERSION, voter, body: Some(body) }
+}
+
+/// What was answered.
+///
+/// # Errors
+/// [`WireError`] when it is no response that this code understands.
+pub fn decode_response(response: proto::Response) -> Result<Response, WireError> {
+    use proto::response::Body;
+    version(response.protocol_version)?;
+    let voter = voter(response.voter)?;
+    Ok(match required("body", response.body)? {
+        Body::Promised(promised) => Response::Promised {
+            voter,
+            ballot: ballot(promised.ballot),
+            verdict: verdict(promised.verdict)?,
+            end: Position(promised.end),
+        },
+        Body::Written(written) => Response::Written {
+            voter,
+            ballot: ballot(written.ballot),
+            verdict: verdict(written.verdict)?,
+            first: Position(written.first),
+            count: written.count,
+        },
+        Body::State(report) => Response::State {
+            voter,
+            nonce: report.nonce,
+            state: state(report.state)?,
+            damaged: report.damaged,
+        },
+        Body::Fenced(fenced) => Response::Fenced {
+            voter,
+            generation: fenced.generation,
+            verdict: verdict(fenced.verdict)?,
+            promised: ballot(fenced.promised),
+            end: Position(fenced.end),
+        },
+        Body::Page(page) => Response::Page {
+            voter,
+            nonce: page.nonce,
+            valid: page.valid,
+            begin: Position(page.begin),
+            next: Position(page.next),
+            entries: page.entries.into_iter().map(KnownEntry::from).collect(),
+        },
+    })
+}
+
+/// `record`, as it stands on the disk.
+pub(crate) fn encode_record(record: Record) -> proto::Record {
+    use proto::record::Body;
+    let body = match record {
+        Record::Metadata(metadata) => Body::Metadata(proto::Metadata {
+            id: metadata.id,
+            state: proto::State::from(metadata.state).into(),
+            damaged: metadata.damaged,
+            generation: metadata.generation,
+            promised: Some(metadata.promised.into()),
+            begin: metadata.begin.0,
+            known: known_to_wire(metadata.known),
+        }),
+        Record::Entry(entry) => Body::Entry(entry.into()),
+        Record::Learned { from, to, ballot } => {
+            Body::Learned(proto::Learned { from: from.0, to: to.0, ballot: Some(ballot.into()) })
+        }
+    };
+    proto::Record { body: Some(body) }
+}
+
+/// What stands on the disk.
+pub(crate) fn decode_record(record: proto::Record) -> Result<Record, WireError> {
+    use proto::record::Body;
+    Ok(match required("body", record.body)? {
+        Body::Metadata(metadata) => Record::Metadata(Metadata {
+            id: metadata.id,
+            state: state(metadata.state)?,
+            damaged: metadata.damaged,
+            generation: metadata.generation,
+            promised: ballot(metadata.promised),
+            begin: Position(metadata.begin),
+            known: known_from_wire(metadata.known)?,
+        }),
+        Body::Entry(entry) => Record::Entry(entry.into()),
+        Body::Learned(learned) => Record::Learned {
+            from: Position(learned.from),
+            to: Position(learned.to),
+            ballot: ballot(learned.ballot),
+        },
+    })
+}
