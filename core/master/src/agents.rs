@@ -36,7 +36,7 @@ impl Master {
         });
         sometimes!(!late, "an agent is back before its time to register again is over");
         if late {
-            self.start_unreachable(key, "it did not register again in time");
+            self.give_up(key, "it did not register again in time");
         }
     }
 }

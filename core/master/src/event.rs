@@ -55,6 +55,13 @@ pub enum Input {
         /// Whose end it is.
         framework_id: String,
     },
+    /// An operator declares an agent gone for good.
+    MarkGone {
+        /// Where the answer goes, once it is durable.
+        request: RequestId,
+        /// Which agent.
+        agent_id: String,
+    },
     /// An agent said something.
     AgentMessage {
         /// On which link.
@@ -119,6 +126,11 @@ pub enum Output {
         /// The change.
         operation: RegistryOperation,
     },
+    /// End this master: it must not go on, and somebody has to look.
+    Fail {
+        /// Why.
+        reason: String,
+    },
 }
 
 /// The answer to a request.
@@ -135,7 +147,7 @@ pub enum Answer {
 /// Why a call is refused: an HTTP status and a text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
-    /// 400, 403 or 501.
+    /// 400, 403, 404, 501 or 503.
     pub status: u16,
     /// What was wrong.
     pub text: String,

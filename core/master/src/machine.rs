@@ -48,6 +48,7 @@ impl Machine for Master {
                 };
                 self.emit(Output::Reply { request, answer });
             }
+            Input::MarkGone { request, agent_id } => self.mark_gone(request, agent_id),
             Input::AgentMessage { link, body } => self.agent_message(link, *body),
             Input::LinkClosed { link } => self.link_closed(link),
             Input::Stored { ticket } => self.stored(ticket),
@@ -87,6 +88,8 @@ impl Master {
             Some(Pending::Readmit(registration)) => self.readmitted(ticket, *registration),
             Some(Pending::Unreachable(agent, since)) => self.became_unreachable(agent, since),
             Some(Pending::Remove(agent, removal)) => self.removed(agent, removal),
+            Some(Pending::Gone(departure)) => self.became_gone(*departure),
+            Some(Pending::Prune(unreachable, gone)) => self.pruned(&unreachable, &gone),
             Some(Pending::Nothing) => {}
             None => unreachable!("the registry stored what nobody waits for", ticket),
         }
@@ -106,6 +109,8 @@ impl Master {
                     self.reregister_timeout(agent, departures);
                 }
                 Timer::RecoveredAgents => self.recovered_timeout(),
+                Timer::GiveUp => self.give_up_next(),
+                Timer::Prune => self.prune(),
                 Timer::Offer(number) => self.offer_timeout(number),
             }
         }

@@ -22,6 +22,17 @@ pub struct Options {
     pub max_agent_ping_timeouts: u32,
     /// How long a disconnected or recovered agent may take to register again.
     pub agent_reregister_timeout: Duration,
+    /// Least time between two agents that are marked unreachable; `None` for no limit.
+    pub agent_removal_interval: Option<Duration>,
+    /// Of the agents in the registry, the share that may be missing when the time to return is
+    /// over, from 0 to 1. When more are, this master ends.
+    pub recovery_agent_removal_limit: f64,
+    /// Pause between two looks for agents to forget.
+    pub registry_gc_interval: Duration,
+    /// How long an unreachable or gone agent is remembered.
+    pub registry_max_agent_age: Duration,
+    /// How many unreachable agents are remembered, and how many that are gone.
+    pub registry_max_agent_count: usize,
     /// Pause between two heartbeats on an event stream.
     pub heartbeat_interval: Duration,
     /// How many completed frameworks are remembered.
@@ -43,6 +54,11 @@ impl Options {
             agent_ping_timeout: Duration::from_secs(15),
             max_agent_ping_timeouts: 5,
             agent_reregister_timeout: Duration::from_secs(600),
+            agent_removal_interval: None,
+            recovery_agent_removal_limit: 1.0,
+            registry_gc_interval: Duration::from_secs(15 * 60),
+            registry_max_agent_age: Duration::from_secs(14 * 24 * 60 * 60),
+            registry_max_agent_count: 102_400,
             heartbeat_interval: Duration::from_secs(15),
             max_completed_frameworks: 50,
             max_completed_tasks_per_framework: 1000,

@@ -23,9 +23,10 @@ impl Master {
         }
         if agent.missed_pings >= self.options.max_agent_ping_timeouts {
             sometimes!(agent.link.is_some(), "a connected agent is given up for its silence");
-            self.start_unreachable(key, "it does not answer pings");
-            return;
+            self.give_up(key, "it does not answer pings");
         }
+        // While its turn to be given up has not come, it may still answer.
+        let Some(agent) = self.agents.get_mut(&key).filter(|agent| !agent.leaving) else { return };
         agent.ping_outstanding = agent.link.is_some();
         self.tell_agent(key, from_master::Body::Ping(link::Ping { connected: true }));
         self.set_timer(self.options.agent_ping_timeout, Timer::Ping(key));

@@ -36,7 +36,7 @@ impl Master {
         self.store(operation, Pending::Unreachable(key, since));
     }
 
-    fn start_leaving(&mut self, key: AgentKey, why: Removal) -> Option<String> {
+    pub(crate) fn start_leaving(&mut self, key: AgentKey, why: Removal) -> Option<String> {
         let agent = self.agents.get_mut(&key)?;
         if agent.leaving {
             reachable!("an agent is given up that is being given up already");
@@ -75,7 +75,7 @@ impl Master {
         self.forget_agent(key);
     }
 
-    fn tasks_of(&self, key: AgentKey) -> Vec<(orrery_allocator::FrameworkKey, String)> {
+    pub(crate) fn tasks_of(&self, key: AgentKey) -> Vec<(orrery_allocator::FrameworkKey, String)> {
         self.agents.get(&key).map(|agent| agent.tasks.iter().cloned().collect()).unwrap_or_default()
     }
 
@@ -151,7 +151,7 @@ impl Master {
     }
 
     /// Takes an agent out of the books and tells every framework.
-    fn forget_agent(&mut self, key: AgentKey) {
+    pub(crate) fn forget_agent(&mut self, key: AgentKey) {
         let Some(agent) = self.agents.get(&key) else { return };
         let agent_id = agent.info.id.clone();
         let executors: Vec<_> = agent.executors.keys().cloned().collect();
@@ -177,18 +177,6 @@ impl Master {
                     ..Default::default()
                 },
             );
-        }
-    }
-
-    /// Agents that a previous master knew and that have not come back are given up.
-    pub(crate) fn recovered_timeout(&mut self) {
-        let since = self.now.wall;
-        for agent_id in std::mem::take(&mut self.recovered).into_keys() {
-            reachable!("an agent does not come back to a restarted master in time");
-            self.metrics.count("recovery_slave_removals");
-            tracing::info!(%agent_id, "agent did not return after the master was restarted");
-            self.unreachable.insert(agent_id.clone(), UnreachableAgent { since });
-            self.store(RegistryOperation::MarkUnreachable { agent_id, since }, Pending::Nothing);
         }
     }
 }

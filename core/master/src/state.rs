@@ -193,6 +193,10 @@ pub(crate) enum Pending {
     Readmit(Box<crate::registration::Registration>),
     /// Forget an agent that does not answer.
     Unreachable(AgentKey, WallTime),
+    /// Forget an agent that an operator declared gone.
+    Gone(Box<crate::gone::Departure>),
+    /// Forget agents that were unreachable, and agents that were gone, for very long.
+    Prune(BTreeSet<String>, BTreeSet<String>),
     /// Forget an agent that left for good.
     Remove(AgentKey, crate::removal::Removal),
     /// Nothing.
@@ -212,6 +216,10 @@ pub struct Master {
     pub(crate) links: BTreeMap<LinkId, AgentKey>,
     /// Agents that a previous master knew and that have not returned yet.
     pub(crate) recovered: BTreeMap<String, v1::AgentInfo>,
+    /// How many of them there were.
+    pub(crate) recovered_count: usize,
+    /// Agents that are to be given up.
+    pub(crate) giving_up: crate::unreachable::Queue,
     pub(crate) unreachable: BTreeMap<String, UnreachableAgent>,
     /// Agents that an operator declared gone.
     pub(crate) gone: BTreeMap<String, WallTime>,
@@ -255,6 +263,7 @@ impl Master {
             reachable!("a master starts with agents in its registry");
             timers.set(now.instant + options.agent_reregister_timeout, Timer::RecoveredAgents);
         }
+        timers.set(now.instant + options.registry_gc_interval, Timer::Prune);
         let unreachable = registry
             .unreachable
             .into_iter()
@@ -268,7 +277,9 @@ impl Master {
             agents: BTreeMap::new(),
             agent_keys: BTreeMap::new(),
             links: BTreeMap::new(),
+            recovered_count: recovered.len(),
             recovered,
+            giving_up: Default::default(),
             unreachable,
             gone: registry.gone,
             registering: BTreeMap::new(),

@@ -21,6 +21,10 @@ pub(crate) enum Timer {
     Reregister(AgentKey, u64),
     /// Give up the agents that a previous master knew and that did not return.
     RecoveredAgents,
+    /// Give up an agent whose turn has not come before.
+    GiveUp,
+    /// Forget agents that have been away for very long.
+    Prune,
     /// Rescind an offer that nobody answered.
     Offer(u64),
 }

@@ -159,6 +159,10 @@ impl Shared {
                     sender.close();
                 }
             }
+            Output::Fail { reason } => {
+                tracing::error!(reason, "the master ends");
+                return ControlFlow::Break(());
+            }
             Output::Store { ticket, operation } => {
                 if self.changes.send((ticket, operation)).is_err() {
                     tracing::error!("the registry does not take changes any more");

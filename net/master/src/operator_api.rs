@@ -61,6 +61,15 @@ async fn answer(
         let answer = shared.ask(|request| Input::Teardown { request, framework_id }).await;
         return Ok(response(answer));
     }
+    if kind == CallType::MarkAgentGone {
+        let Some(mark) = call.mark_agent_gone else {
+            let text = "Failed to validate master::Call: Expecting 'mark_agent_gone' to be present";
+            return Err(bad_request(text.to_owned()));
+        };
+        let agent_id = mark.agent_id.value;
+        let answer = shared.ask(|request| Input::MarkGone { request, agent_id }).await;
+        return Ok(response(answer));
+    }
     if kind == CallType::GetMetrics && call.get_metrics.is_none() {
         let text = "Failed to validate master::Call: Expecting 'get_metrics' to be present";
         return Err(bad_request(text.to_owned()));

@@ -28,6 +28,10 @@ pub struct Cluster {
     /// When false, registry changes stay under way until [`Cluster::store_all`].
     pub stores: bool,
     pending: Vec<orrery_master::Ticket>,
+    /// What has been stored, and what is under way.
+    pub registry: Registry,
+    /// Why the master wants to end.
+    pub failure: Option<String>,
 }
 
 #[derive(Clone, Debug)]
@@ -70,6 +74,7 @@ impl Cluster {
             instant: Instant::from_nanoseconds(1_000_000_000),
             wall: WallTime::from_nanoseconds(1_700_000_000_000_000_000),
         };
+        let stored = registry.clone();
         let master = Master::new(options, registry, Generator::from_number(7), now);
         Self {
             master,
@@ -82,6 +87,8 @@ impl Cluster {
             answers: BTreeMap::new(),
             stores: true,
             pending: Vec::new(),
+            registry: stored,
+            failure: None,
         }
     }
 
@@ -113,7 +120,11 @@ impl Cluster {
                     self.messages.entry(link).or_default().push(*body);
                 }
                 Output::CloseLink { link } => self.closed_links.push(link),
-                Output::Store { ticket, .. } => self.pending.push(ticket),
+                Output::Store { ticket, operation } => {
+                    self.registry.apply(&operation);
+                    self.pending.push(ticket);
+                }
+                Output::Fail { reason } => self.failure = Some(reason),
             }
         }
         self.master.check().unwrap();
@@ -140,6 +151,12 @@ impl Cluster {
         self.now.instant = instant;
         let wall = self.now.wall.as_nanoseconds() + passed.as_nanos() as i64;
         self.now.wall = WallTime::from_nanoseconds(wall);
+    }
+
+    pub fn mark_gone(&mut self, agent_id: &str) -> Answer {
+        let request = RequestId(self.next_id());
+        self.feed(Input::MarkGone { request, agent_id: agent_id.to_owned() });
+        self.answers.remove(&request).expect("every call is answered")
     }
 
     // === schedulers ===

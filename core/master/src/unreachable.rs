@@ -1,0 +1,117 @@
+//! Agents that do not answer: how fast they may be given up, and what becomes of those that a
+//! master before this one knew.
+
+use std::collections::VecDeque;
+
+use orrery_allocator::AgentKey;
+use orrery_coverage::{reachable, sometimes};
+use orrery_runtime::Instant;
+
+use crate::removal::Removal;
+use crate::state::{Pending, UnreachableAgent};
+use crate::timers::Timer;
+use crate::{Master, Output, RegistryOperation};
+
+/// Agents that are to be given up, as fast as the rate limit lets them.
+#[derive(Debug, Default)]
+pub(crate) struct Queue {
+    waiting: VecDeque<Candidate>,
+    /// Before that no other agent is given up.
+    next: Instant,
+}
+
+/// Who is to be given up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Candidate {
+    /// One that is registered here, and why.
+    Registered(AgentKey, Removal),
+    /// One that an earlier master knew and that has not returned.
+    Recovered(String),
+}
+
+impl Master {
+    /// Marks an agent unreachable as soon as the rate limit allows, unless it answers before.
+    pub(crate) fn give_up(&mut self, key: AgentKey, why: Removal) {
+        self.enqueue(Candidate::Registered(key, why));
+        self.give_up_next();
+    }
+
+    fn enqueue(&mut self, candidate: Candidate) {
+        let waiting = &mut self.giving_up.waiting;
+        let is_same = |other: &Candidate| match (other, &candidate) {
+            (Candidate::Registered(one, _), Candidate::Registered(other, _)) => one == other,
+            (one, other) => one == other,
+        };
+        if !waiting.iter().any(is_same) {
+            waiting.push_back(candidate);
+        }
+    }
+
+    /// Gives up those whose turn it is.
+    pub(crate) fn give_up_next(&mut self) {
+        while !self.giving_up.waiting.is_empty() {
+            let next = self.giving_up.next;
+            if self.now.instant < next {
+                reachable!("an agent is given up later, to keep to the rate limit");
+                self.set_timer(next - self.now.instant, Timer::GiveUp);
+                return;
+            }
+            let Some(candidate) = self.giving_up.waiting.pop_front() else { return };
+            let given_up = match candidate {
+                Candidate::Registered(key, why) => self.give_up_registered(key, why),
+                Candidate::Recovered(agent_id) => self.give_up_recovered(agent_id),
+            };
+            if let Some(pause) = self.options.agent_removal_interval.filter(|_| given_up) {
+                self.giving_up.next = self.now.instant + pause;
+            }
+        }
+    }
+
+    fn give_up_registered(&mut self, key: AgentKey, why: Removal) -> bool {
+        let most = self.options.max_agent_ping_timeouts;
+        let missing = self.agents.get(&key).is_some_and(|agent| {
+            !agent.leaving && (agent.link.is_none() || agent.missed_pings >= most)
+        });
+        sometimes!(!missing, "an agent answers before its turn to be given up has come");
+        if missing {
+            self.start_unreachable(key, why);
+        }
+        missing
+    }
+
+    /// Agents that a previous master knew and that have not come back are given up, unless they are
+    /// so many that rather something is wrong with this master.
+    pub(crate) fn recovered_timeout(&mut self) {
+        let missing: Vec<String> =
+            self.recovered.keys().filter(|id| !self.is_registering(id)).cloned().collect();
+        let share = missing.len() as f64 / self.recovered_count.max(1) as f64;
+        let limit = self.options.recovery_agent_removal_limit;
+        if share > limit {
+            let reason = format!(
+                "{} of {} agents did not return, more than --recovery_agent_removal_limit={}%",
+                missing.len(),
+                self.recovered_count,
+                limit * 100.0
+            );
+            tracing::error!(%reason, "this master ends rather than give up so many agents");
+            return self.emit(Output::Fail { reason });
+        }
+        for agent_id in missing {
+            self.enqueue(Candidate::Recovered(agent_id));
+        }
+        self.give_up_next();
+    }
+
+    fn give_up_recovered(&mut self, agent_id: String) -> bool {
+        if self.is_registering(&agent_id) || self.recovered.remove(&agent_id).is_none() {
+            return false;
+        }
+        reachable!("an agent does not come back to a restarted master in time");
+        self.metrics.count("recovery_slave_removals");
+        tracing::info!(%agent_id, "agent did not return after the master was restarted");
+        let since = self.now.wall;
+        self.unreachable.insert(agent_id.clone(), UnreachableAgent { since });
+        self.store(RegistryOperation::MarkUnreachable { agent_id, since }, Pending::Nothing);
+        true
+    }
+}
