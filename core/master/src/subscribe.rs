@@ -84,7 +84,7 @@ impl Master {
             self.next_framework += 1;
             info.id = Some(v1::FrameworkId { value });
         }
-        sometimes!(info.id.is_some(), "a framework comes back to a master that does not know it");
+        sometimes!(info.id.is_some(), "a framework brings an id that the master does not know");
         let key = FrameworkKey(self.next_key());
         let framework = Framework::new(info, self.now.wall);
         self.framework_keys.insert(framework.id().to_owned(), key);

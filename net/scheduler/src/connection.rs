@@ -83,7 +83,6 @@ impl<F: Framework> Attempt<F> {
         let Self { feeder, connection, .. } = &self;
         let (feeder, connection) = (feeder.clone(), *connection);
         if let Err(broken) = self.subscribe_and_carry(subscribe).await {
-            reachable!("a framework's connection to its master ends");
             let reason = broken.to_string();
             // Nobody wants to know once the session is over.
             let _ = feeder.feed(Input::Disconnected { connection, reason }).await;
