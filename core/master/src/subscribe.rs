@@ -79,12 +79,12 @@ impl Master {
         mut info: v1::FrameworkInfo,
         suppressed: &[String],
     ) -> FrameworkKey {
+        sometimes!(info.id.is_some(), "a framework comes back to a master that does not know it");
         if info.id.is_none() {
             let value = format!("{}-{:04}", self.options.master_info.id, self.next_framework);
             self.next_framework += 1;
             info.id = Some(v1::FrameworkId { value });
         }
-        sometimes!(info.id.is_some(), "a framework brings an id that the master does not know");
         let key = FrameworkKey(self.next_key());
         let framework = Framework::new(info, self.now.wall);
         self.framework_keys.insert(framework.id().to_owned(), key);
