@@ -1,7 +1,7 @@
 //! A cluster in a simulated world: masters, agents, and hosts for frameworks.
 
-use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use orrery_agent::Agent;
 use orrery_master::Master;
@@ -11,16 +11,7 @@ use orrery_runtime_sim::{Host, World};
 use crate::daemons::{self, Daemon, is_executor, master_address};
 use crate::invariants::runs::STARTS;
 use crate::oracle::Oracle;
-use crate::plan::{Place, Shape};
-
-/// Bugs to switch on.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Bugs {
-    /// In the master.
-    pub master: BTreeSet<orrery_master::PlantedBug>,
-    /// In every agent.
-    pub agent: BTreeSet<orrery_agent::PlantedBug>,
-}
+use crate::plan::{Flag, Place, Shape};
 
 /// A running cluster. Cheap to clone.
 #[derive(Clone)]
@@ -32,10 +23,11 @@ struct Inner {
     world: World,
     oracle: Oracle,
     shape: Shape,
-    bugs: Bugs,
     masters: Vec<Daemon<Master>>,
     agents: Vec<Daemon<Agent>>,
     schedulers: Vec<Host>,
+    /// Those of agents that differ from the shape.
+    flags: Mutex<BTreeMap<Place, Flag>>,
 }
 
 impl std::fmt::Debug for Cluster {
@@ -49,7 +41,7 @@ impl Cluster {
     ///
     /// # Panics
     /// The shape has not exactly one master: more need a group to elect a leader among them.
-    pub fn start(world: &World, oracle: &Oracle, shape: &Shape, bugs: &Bugs) -> Self {
+    pub fn start(world: &World, oracle: &Oracle, shape: &Shape) -> Self {
         assert!(shape.masters == 1, "masters '{}': expected 1", shape.masters);
         daemons::install_executor(world);
         let host = |place: Place| world.host(&place.to_string());
@@ -59,19 +51,16 @@ impl Cluster {
             (0..shape.agents).map(|number| Daemon::new(host(Place::Agent(number)))).collect();
         let schedulers = (0..shape.frameworks.len()).map(|number| host(Place::Scheduler(number)));
         let schedulers = schedulers.collect();
-        for agent in &agents {
-            let kept = agent.host.disk().install(format!("{STARTS}/.keep"), "");
-            kept.unwrap_or_else(|error| panic!("a new disk takes a file: {error}"));
-        }
+        agents.iter().for_each(|agent| make_starts_folder(&agent.host));
         oracle.watch_hosts(agents.iter().map(|agent| agent.host.clone()).collect());
         let inner = Inner {
             world: world.clone(),
             oracle: oracle.clone(),
             shape: shape.clone(),
-            bugs: bugs.clone(),
             masters,
             agents,
             schedulers,
+            flags: Mutex::default(),
         };
         let cluster = Self { inner: Arc::new(inner) };
         cluster.start_missing();
@@ -117,11 +106,17 @@ impl Cluster {
         }
     }
 
+    /// All hosts that the shape has.
+    pub fn places(&self) -> impl Iterator<Item = Place> {
+        let Shape { masters, agents, ref frameworks, .. } = self.inner.shape;
+        let masters = (0..masters).map(Place::Master);
+        let schedulers = (0..frameworks.len()).map(Place::Scheduler);
+        masters.chain((0..agents).map(Place::Agent)).chain(schedulers)
+    }
+
     /// Starts the masters and the agents that do not run, where there is power.
     pub fn start_missing(&self) {
-        let Shape { masters, agents, .. } = self.inner.shape;
-        let places = (0..masters).map(Place::Master).chain((0..agents).map(Place::Agent));
-        places.for_each(|place| self.start_daemon(place));
+        self.places().for_each(|place| self.start_daemon(place));
     }
 
     /// Starts the daemon of a place if there is power and it does not run.
@@ -130,13 +125,14 @@ impl Cluster {
         if !can_start || self.daemon(place).is_some() {
             return;
         }
-        let Inner { shape, bugs, oracle, masters, agents, .. } = &*self.inner;
+        let Inner { shape, oracle, masters, agents, .. } = &*self.inner;
         match place {
             Place::Master(number) => {
-                masters.get(number).into_iter().for_each(|one| one.start(shape, bugs, oracle));
+                masters.get(number).into_iter().for_each(|one| one.start(shape, oracle));
             }
             Place::Agent(number) => {
-                agents.get(number).into_iter().for_each(|one| one.start(shape, bugs, oracle));
+                let flags = lock(&self.inner.flags).get(&place).cloned();
+                agents.get(number).into_iter().for_each(|one| one.start(shape, flags.as_ref(), oracle));
             }
             Place::Scheduler(_) => {}
         }
@@ -146,12 +142,14 @@ impl Cluster {
     pub fn kill_daemon(&self, place: Place) {
         let (Some(host), Some(process)) = (self.host(place), self.daemon(place)) else { return };
         host.kill(process);
-        self.end_orphans(&host);
+        self.end_orphans(place);
     }
 
-    /// Ends tasks whose executor died before their agent did: neither is left to do it, as agents
+    /// Where no agent lives, ends tasks whose executor has died: neither is left to do it, as agents
     /// do not recover yet.
-    fn end_orphans(&self, host: &Host) {
+    pub(crate) fn end_orphans(&self, place: Place) {
+        let Place::Agent(_) = place else { return };
+        let Some(host) = self.host(place).filter(|_| self.daemon(place).is_none()) else { return };
         for process in host.processes() {
             if !host.is_alive(process.session) {
                 host.signal(Target::Process(process.id), Signal::Kill);
@@ -159,26 +157,39 @@ impl Cluster {
         }
     }
 
+    /// From its next start on, an agent has another flag.
+    pub(crate) fn change(&self, agent: Place, flag: &Flag) {
+        lock(&self.inner.flags).insert(agent, flag.clone());
+    }
+
     /// Cuts a host's power.
     pub fn crash(&self, place: Place) {
-        let Some(host) = self.host(place).filter(Host::is_up) else { return };
-        self.inner.oracle.crash_host(&host);
+        if let Some(host) = self.host(place).filter(Host::is_up) {
+            self.inner.oracle.losing(&[host.clone()], || host.crash());
+        }
+    }
+
+    /// Gives a host power again, unless it has it.
+    pub fn power_on(&self, place: Place) {
+        let Some(host) = self.host(place).filter(|host| !host.is_up()) else { return };
+        let Inner { masters, agents, .. } = &*self.inner;
         match place {
             Place::Master(number) => {
-                self.inner.masters.get(number).into_iter().for_each(Daemon::host_crashed);
+                masters.get(number).into_iter().for_each(Daemon::forget_process);
             }
             Place::Agent(number) => {
-                self.inner.agents.get(number).into_iter().for_each(Daemon::host_crashed);
+                agents.get(number).into_iter().for_each(Daemon::forget_process);
+                make_starts_folder(&host);
             }
             Place::Scheduler(_) => {}
         }
+        host.boot();
     }
 
     /// The executors of an agent that lives. Those of an earlier one are not among them: they are
     /// about to end, and nobody would end what they leave behind.
-    pub fn executors(&self, agent: usize) -> Vec<ProcessId> {
-        let place = Place::Agent(agent);
-        let (Some(host), Some(daemon)) = (self.host(place), self.daemon(place)) else {
+    pub fn executors(&self, agent: Place) -> Vec<ProcessId> {
+        let (Some(host), Some(daemon)) = (self.host(agent), self.daemon(agent)) else {
             return Vec::new();
         };
         let processes = host.processes().into_iter();
@@ -204,4 +215,14 @@ impl Cluster {
     ) -> Option<T> {
         self.inner.agents.get(number)?.inspect(look).await
     }
+}
+
+/// Makes the folder in which tasks note that they have started. A disk that takes nothing now does
+/// without.
+fn make_starts_folder(host: &Host) {
+    let _ = host.disk().install(format!("{STARTS}/.keep"), "");
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

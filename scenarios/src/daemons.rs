@@ -12,10 +12,8 @@ use orrery_runtime::{Address, ProcessId, Runtime};
 use orrery_runtime_sim::Host;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::checks::Invariant;
-use crate::cluster::Bugs;
 use crate::oracle::Oracle;
-use crate::plan::{Place, Shape};
+use crate::plan::{Flag, Place, Shape};
 
 const MASTER_PORT: u16 = 5050;
 const AGENT_PORT: u16 = 5051;
@@ -55,7 +53,7 @@ impl<M: 'static> Daemon<M> {
     }
 
     /// Forgets the process: numbers start anew when the host boots.
-    pub(crate) fn host_crashed(&self) {
+    pub(crate) fn forget_process(&self) {
         *self.current() = None;
     }
 
@@ -82,7 +80,7 @@ impl<M: 'static> Daemon<M> {
 }
 
 impl Daemon<Master> {
-    pub(crate) fn start(&self, shape: &Shape, bugs: &Bugs, oracle: &Oracle) {
+    pub(crate) fn start(&self, shape: &Shape, oracle: &Oracle) {
         let mut options = orrery_net_master::Options::new(self.host.ip(), MASTER_PORT);
         options.hostname = Some(self.host.name().to_owned());
         options.work_dir = Some(PathBuf::from("/var/lib/master"));
@@ -90,13 +88,15 @@ impl Daemon<Master> {
         options.max_agent_ping_timeouts = 3;
         options.agent_reregister_timeout = shape.reregister_timeout;
         options.offer_timeout = shape.offer_timeout;
-        options.planted = bugs.master.clone();
-        let watcher = oracle.clone();
-        options.observer = Some(Observer::new(move |master| watcher.master_stepped(master)));
+        let (watcher, host) = (oracle.clone(), self.host.clone());
+        options.observer =
+            Some(Observer::new(move |master| watcher.master_stepped(&host, master)));
         let (inspections, queue) = mpsc::unbounded_channel();
         let oracle = oracle.clone();
-        let process =
-            self.host.start("mesos-master", |runtime| run_master(runtime, options, queue, oracle));
+        let name = self.host.name().to_owned();
+        let process = self
+            .host
+            .start("mesos-master", |runtime| run_master(runtime, options, queue, oracle, name));
         self.set(process, inspections);
     }
 }
@@ -106,6 +106,7 @@ async fn run_master(
     options: orrery_net_master::Options,
     mut inspections: mpsc::UnboundedReceiver<Inspection<Master>>,
     oracle: Oracle,
+    name: String,
 ) -> i32 {
     let error = match orrery_net_master::start(runtime, options).await {
         Ok(mut running) => loop {
@@ -117,14 +118,18 @@ async fn run_master(
         },
         Err(error) => error.to_string(),
     };
-    oracle.check(Invariant::Daemons, Err(format!("master: {error}")));
+    oracle.daemon_ended(&name, &error);
     1
 }
 
 impl Daemon<Agent> {
-    pub(crate) fn start(&self, shape: &Shape, bugs: &Bugs, oracle: &Oracle) {
-        let resources = Resources::parse(&shape.agent_resources, "*");
-        let resources = resources.unwrap_or_else(|error| panic!("agent_resources: {error}"));
+    pub(crate) fn start(&self, shape: &Shape, flag: Option<&Flag>, oracle: &Oracle) {
+        let resources = match flag {
+            Some(Flag::Resources(resources)) => resources,
+            _ => &shape.agent_resources,
+        };
+        let resources = Resources::parse(resources, "*");
+        let resources = resources.unwrap_or_else(|error| panic!("resources: {error}"));
         let mut options = orrery_net_agent::Options::new(
             self.host.ip(),
             AGENT_PORT,
@@ -134,11 +139,16 @@ impl Daemon<Agent> {
             PathBuf::from(EXECUTOR),
         );
         options.hostname = Some(self.host.name().to_owned());
+        if let Some(Flag::Attributes(text)) = flag {
+            let attributes = orrery_model::attributes::parse(text);
+            options.attributes =
+                attributes.unwrap_or_else(|error| panic!("attributes: {error}"));
+        }
         options.registration_backoff_factor = Duration::from_millis(500);
         options.executor_registration_timeout = shape.executor_registration_timeout;
-        options.planted = bugs.agent.clone();
-        let watcher = oracle.clone();
-        options.observer = Some(Observer::new(move |agent| watcher.agent_stepped(agent)));
+        oracle.agent_started(self.host.name());
+        let (watcher, host) = (oracle.clone(), self.host.name().to_owned());
+        options.observer = Some(Observer::new(move |agent| watcher.agent_stepped(&host, agent)));
         let (inspections, queue) = mpsc::unbounded_channel();
         let oracle = oracle.clone();
         let name = self.host.name().to_owned();
@@ -166,7 +176,7 @@ async fn run_agent(
         },
         Err(error) => error.to_string(),
     };
-    oracle.check(Invariant::Daemons, Err(format!("{name}: {error}")));
+    oracle.daemon_ended(&name, &error);
     1
 }
 

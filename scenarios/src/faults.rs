@@ -1,44 +1,34 @@
-//! Carrying out faults, and mending them.
+//! Carrying out faults, and setting right again what they did.
 
-use std::future::Future;
+mod undo;
+
 use std::time::Duration;
 
-use orrery_runtime_sim::{Host, Latency};
+use orrery_runtime_sim::{self as sim, DiskFault, NetworkFault, ProcessFault};
 
-use crate::plan::{Fault, Place};
+use crate::plan::{Action, ClusterFault, Fault, Place};
 use crate::scenario::Scene;
 
+/// What a fault does to the daemon of its host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reach {
+    /// Nothing that ends it.
+    None,
+    /// It may end, now or at some time until the fault is over.
+    Daemon,
+    /// The host may lose power, now or at some time until the fault is over.
+    Host,
+    /// It needs a host without power.
+    Offline,
+}
+
 impl Scene {
-    /// Breaks something; what has a duration mends by itself after it.
-    pub(crate) fn fail(&self, fault: &Fault) {
-        self.oracle().note("fault", &fault.to_string());
+    /// Breaks something; after `lasting` it is set right again, as far as it can be.
+    pub(crate) fn fail(&self, fault: &Fault, lasting: Duration) {
+        self.oracle().note("fault", &Action::Fail(fault.clone(), lasting).to_string());
         match fault {
-            Fault::Kill(place, time) => self.kill(*place, *time),
-            Fault::KillExecutor(agent) => self.kill_executor(*agent),
-            Fault::Crash(place, time) => self.crash(*place, *time),
-            Fault::Pause(place, time) => self.pause(*place, *time),
-            Fault::Cut(a, b, time) => self.between(*a, *b, *time, |scene, a, b, on| {
-                let network = scene.world().network();
-                if on { network.cut(a, b) } else { network.heal(a, b) }
-            }),
-            Fault::CutOneWay(from, to, time) => {
-                self.between(*from, *to, *time, |scene, a, b, on| {
-                    let network = scene.world().network();
-                    if on { network.cut_one_way(a, b) } else { network.heal_one_way(a, b) }
-                })
-            }
-            Fault::Slow(a, b, milliseconds, time) => {
-                let slow = Latency::from_millis(*milliseconds / 10, *milliseconds);
-                self.between(*a, *b, *time, move |scene, a, b, on| {
-                    let usual = scene.world().config().network.latency;
-                    scene.world().network().set_latency(a, b, if on { slow } else { usual });
-                });
-            }
-            Fault::Reset(a, b) => self.between(*a, *b, Duration::ZERO, |scene, a, b, on| {
-                if on {
-                    scene.world().network().reset_all(a, b);
-                }
-            }),
+            Fault::World(fault) => self.fail_world(fault, lasting),
+            Fault::Cluster(fault) => self.fail_cluster(fault, lasting),
         }
     }
 
@@ -46,31 +36,24 @@ impl Scene {
     pub(crate) fn mend(&self) {
         self.oracle().note("scenario", "everything is mended");
         self.stop_faults();
-        let network = self.world().network();
-        network.heal_all();
+        self.world().mend();
         let usual = self.world().config().network.latency;
         let hosts = self.world().hosts();
         for (number, one) in hosts.iter().enumerate() {
             for other in &hosts[number + 1..] {
-                network.set_latency(one, other, usual);
+                self.world().network().set_latency(one, other, usual);
             }
         }
-        for host in &hosts {
-            host.boot();
-            for process in host.processes().into_iter().filter(|process| process.stopped) {
-                host.resume(process.id);
-            }
+        for place in self.cluster().places() {
+            self.power_on(place);
+            self.start(place);
         }
-        self.cluster().start_missing();
-        for seat in self.seats() {
-            seat.end_replaced();
-            seat.start_missing();
-        }
+        self.seats().iter().for_each(|seat| seat.end_replaced());
     }
 
     fn later(&self, time: Duration, mend: impl FnOnce(&Self) + Send + 'static) {
         let scene = self.clone();
-        self.spawn(async move {
+        self.world().spawn(async move {
             scene.world().sleep(time).await;
             if !scene.are_faults_over() {
                 mend(&scene);
@@ -78,11 +61,79 @@ impl Scene {
         });
     }
 
-    fn spawn(&self, future: impl Future<Output = ()> + Send + 'static) {
-        self.world().spawn(future);
+    fn fail_world(&self, fault: &sim::Fault, lasting: Duration) {
+        let (reach, places) = reach(fault);
+        match fault {
+            sim::Fault::Process(ProcessFault::Crash { .. } | ProcessFault::Reboot { .. }) => {
+                places.iter().for_each(|place| self.cluster().crash(*place));
+            }
+            _ if reach == Reach::Offline => {
+                places.iter().for_each(|place| self.cluster().crash(*place));
+                self.inject(fault, &places);
+            }
+            _ => self.inject(fault, &places),
+        }
+        let undo = undo::undo(fault, self.world().config());
+        let excused: Vec<String> = excused_host(fault).into_iter().cloned().collect();
+        excused.iter().for_each(|host| self.oracle().excuse(host, true));
+        self.later(lasting, move |scene| {
+            excused.iter().for_each(|host| scene.oracle().excuse(host, false));
+            undo.iter().for_each(|fault| scene.inject(fault, &[]));
+            for place in places {
+                if matches!(reach, Reach::Host | Reach::Offline) {
+                    scene.power_on(place);
+                }
+                if reach != Reach::None {
+                    scene.start(place);
+                }
+            }
+        });
     }
 
-    fn kill(&self, place: Place, time: Duration) {
+    /// A fault of a host that the shape does not have comes to nothing.
+    fn inject(&self, fault: &sim::Fault, places: &[Place]) {
+        let hosts: Vec<_> = places.iter().filter_map(|place| self.cluster().host(*place)).collect();
+        let injected = self.oracle().losing(&hosts, || self.world().inject(fault));
+        if let Err(error) = injected {
+            self.oracle().note("scenario", &error.to_string());
+        }
+        places.iter().for_each(|place| self.cluster().end_orphans(*place));
+    }
+
+    fn fail_cluster(&self, fault: &ClusterFault, lasting: Duration) {
+        match fault {
+            ClusterFault::KillExecutor { agent } => self.kill_executor(*agent),
+            ClusterFault::CrashLoop { place, life } => self.crash_loop(*place, *life, lasting),
+            ClusterFault::Change { agent, flag } => {
+                let place = *agent;
+                self.cluster().kill_daemon(place);
+                self.cluster().change(place, flag);
+                self.later(lasting, move |scene| scene.start(place));
+            }
+        }
+    }
+
+    /// Gives a host power again, unless it has it.
+    fn power_on(&self, place: Place) {
+        if let Place::Scheduler(number) = place
+            && let Some(seat) = self.seat(number).filter(|seat| !seat.host().is_up())
+        {
+            seat.host_crashed();
+        }
+        self.cluster().power_on(place);
+    }
+
+    /// Starts the daemon of a place if there is power and it does not run.
+    fn start(&self, place: Place) {
+        match place {
+            Place::Scheduler(number) => {
+                self.seat(number).into_iter().for_each(|seat| seat.start_missing());
+            }
+            Place::Master(_) | Place::Agent(_) => self.cluster().start_daemon(place),
+        }
+    }
+
+    fn kill(&self, place: Place) {
         match place {
             Place::Scheduler(number) => {
                 if let Some(seat) = self.seat(number)
@@ -93,64 +144,69 @@ impl Scene {
             }
             Place::Master(_) | Place::Agent(_) => self.cluster().kill_daemon(place),
         }
-        self.later(time, move |scene| scene.start(place));
     }
 
-    fn start(&self, place: Place) {
-        self.oracle().note("scenario", &format!("{place} is started"));
-        match place {
-            Place::Scheduler(number) => {
-                self.seat(number).into_iter().for_each(|seat| seat.start_missing());
-            }
-            Place::Master(_) | Place::Agent(_) => self.cluster().start_daemon(place),
-        }
-    }
-
-    fn kill_executor(&self, agent: usize) {
+    fn kill_executor(&self, agent: Place) {
         let executors = self.cluster().executors(agent);
         let chosen = self.world().random(|random| random.below(executors.len().max(1) as u64));
         if let (Some(host), Some(process)) =
-            (self.cluster().host(Place::Agent(agent)), executors.get(chosen as usize))
+            (self.cluster().host(agent), executors.get(chosen as usize))
         {
             host.kill(*process);
         }
     }
 
-    fn crash(&self, place: Place, time: Duration) {
-        self.cluster().crash(place);
-        if let Place::Scheduler(number) = place
-            && let Some(seat) = self.seat(number)
-        {
-            seat.host_crashed();
+    /// What supervises the daemon starts it again at once, and it dies again.
+    fn crash_loop(&self, place: Place, life: Duration, lasting: Duration) {
+        self.kill(place);
+        self.start(place);
+        let left = lasting.saturating_sub(life);
+        if life > Duration::ZERO && left > Duration::ZERO {
+            self.later(life, move |scene| scene.crash_loop(place, life, left));
         }
-        self.later(time, move |scene| {
-            scene.cluster().host(place).iter().for_each(Host::boot);
-            scene.start(place);
-        });
     }
+}
 
-    fn pause(&self, place: Place, time: Duration) {
-        let process = match place {
-            Place::Scheduler(number) => self.seat(number).and_then(|seat| seat.process()),
-            Place::Master(_) | Place::Agent(_) => self.cluster().daemon(place),
-        };
-        let (Some(host), Some(process)) = (self.cluster().host(place), process) else { return };
-        host.pause(process);
-        self.later(time, move |_| {
-            host.resume(process);
-        });
+/// What a fault may end, and where.
+fn reach(fault: &sim::Fault) -> (Reach, Vec<Place>) {
+    let (reach, hosts) = match fault {
+        sim::Fault::Process(fault) => process_reach(fault),
+        sim::Fault::Disk(fault) => match fault {
+            DiskFault::Wipe { host } | DiskFault::Restore { host, .. } => {
+                (Reach::Offline, vec![host])
+            }
+            _ => (Reach::Daemon, vec![fault.host()]),
+        },
+        sim::Fault::Network(NetworkFault::ChangeAddress { host }) => (Reach::Offline, vec![host]),
+        sim::Fault::Network(NetworkFault::TakeAddress { host, owner }) => {
+            (Reach::Offline, vec![host, owner])
+        }
+        _ => (Reach::None, Vec::new()),
+    };
+    (reach, hosts.into_iter().filter_map(|host| Place::of_host(host)).collect())
+}
+
+fn process_reach(fault: &ProcessFault) -> (Reach, Vec<&String>) {
+    match fault {
+        ProcessFault::Crash { host }
+        | ProcessFault::Boot { host }
+        | ProcessFault::Reboot { host }
+        | ProcessFault::CrashAt { host, .. } => (Reach::Host, vec![host]),
+        ProcessFault::Kill { host, .. }
+        | ProcessFault::Terminate { host, .. }
+        | ProcessFault::OutOfMemory { host, .. } => (Reach::Daemon, vec![host]),
+        _ => (Reach::None, Vec::new()),
     }
+}
 
-    /// Does something to two hosts, and undoes it after a while.
-    fn between(
-        &self,
-        a: Place,
-        b: Place,
-        time: Duration,
-        change: impl Fn(&Self, &Host, &Host, bool) + Send + 'static,
-    ) {
-        let (Some(a), Some(b)) = (self.cluster().host(a), self.cluster().host(b)) else { return };
-        change(self, &a, &b, true);
-        self.later(time, move |scene| change(scene, &a, &b, false));
+/// The host whose daemon cannot do its work while the fault lasts, and may end.
+fn excused_host(fault: &sim::Fault) -> Option<&String> {
+    let sim::Fault::Disk(fault) = fault else { return None };
+    match fault {
+        DiskFault::Full { host, on: true }
+        | DiskFault::ReadOnly { host, on: true }
+        | DiskFault::FailNth { host, .. }
+        | DiskFault::ErrorRate { host, .. } => Some(host),
+        _ => None,
     }
 }

@@ -11,11 +11,8 @@ use v1::framework_info::{Capability, capability::Type};
 
 use crate::cluster::Cluster;
 use crate::invariants::Session;
-use crate::plan::Temper;
+use crate::plan::Profile;
 use crate::workload::{StoreHandle, Workload};
-
-/// Long enough that no master ever removes a framework that comes back.
-const FAILOVER_TIMEOUT_SECONDS: f64 = 7.0 * 24.0 * 3_600.0;
 
 /// One framework, through all of its processes. Cheap to clone.
 #[derive(Clone)]
@@ -26,7 +23,7 @@ pub struct Seat {
 struct Inner {
     cluster: Cluster,
     number: usize,
-    temper: Temper,
+    profile: Profile,
     host: Host,
     store: StoreHandle,
     current: Mutex<Option<Current>>,
@@ -45,13 +42,15 @@ impl std::fmt::Debug for Seat {
 
 impl Seat {
     /// A framework without a process.
-    pub fn new(cluster: &Cluster, number: usize, temper: Temper, host: Host) -> Self {
+    pub fn new(cluster: &Cluster, number: usize, profile: Profile, host: Host) -> Self {
+        let store = StoreHandle::default();
+        store.lock().padding = profile.padding;
         let inner = Inner {
             cluster: cluster.clone(),
             number,
-            temper,
+            profile,
             host,
-            store: StoreHandle::default(),
+            store,
             current: Mutex::new(None),
         };
         Self { inner: Arc::new(inner) }
@@ -59,6 +58,11 @@ impl Seat {
 
     fn current(&self) -> MutexGuard<'_, Option<Current>> {
         self.inner.current.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Its number in the plan.
+    pub fn number(&self) -> usize {
+        self.inner.number
     }
 
     /// What it remembers.
@@ -111,13 +115,15 @@ impl Seat {
             store.sessions += 1;
             session
         };
-        let options = Options::new(vec![inner.cluster.master_address()], self.framework_info());
+        let info = self.framework_info();
+        inner.cluster.oracle().framework_started(session, &info);
+        let options = Options::new(vec![inner.cluster.master_address()], info);
         let mut handle = None;
         let process = inner.host.start("framework", |runtime| {
             let oracle = inner.cluster.oracle().clone();
             let random = runtime.random.generator();
             let workload =
-                Workload::new(session, inner.temper, oracle, inner.store.clone(), random);
+                Workload::new(session, inner.profile.clone(), oracle, inner.store.clone(), random);
             let (scheduler, reached) = Scheduler::new(runtime, options, workload);
             handle = Some(reached);
             async move {
@@ -131,19 +137,26 @@ impl Seat {
     }
 
     fn framework_info(&self) -> v1::FrameworkInfo {
-        let number = self.inner.number;
-        let capabilities = [Type::MultiRole, Type::PartitionAware, Type::TaskKillingState];
-        let wanted = if number.is_multiple_of(2) { &capabilities[..] } else { &capabilities[..2] };
+        let Inner { number, profile, .. } = &*self.inner;
+        let capability = |kind: Type| Capability { r#type: Some(kind as i32) };
+        // Half of all frameworks know what it means that a task is being killed.
+        let kinds = [
+            (Type::MultiRole, true),
+            (Type::PartitionAware, profile.partition_aware),
+            (Type::TaskKillingState, number.is_multiple_of(2)),
+        ];
+        let wanted = kinds.into_iter().filter(|(_, wanted)| *wanted);
         v1::FrameworkInfo {
             user: "root".to_owned(),
             name: format!("framework-{number}"),
             id: self.inner.store.lock().framework_id.clone(),
-            failover_timeout: Some(FAILOVER_TIMEOUT_SECONDS),
-            roles: vec![format!("role-{}", number % 2)],
-            capabilities: wanted
-                .iter()
-                .map(|kind| Capability { r#type: Some(*kind as i32) })
+            failover_timeout: Some(profile.failover_timeout.as_secs_f64()),
+            checkpoint: Some(profile.checkpoint),
+            // Neighbours share some of their roles.
+            roles: (0..profile.roles.max(1))
+                .map(|role| format!("role-{}", number % 2 + role))
                 .collect(),
+            capabilities: wanted.map(|(kind, _)| capability(kind)).collect(),
             ..Default::default()
         }
     }

@@ -1,6 +1,7 @@
 //! The frameworks of a run: written with the project's own library, each with a temper, and telling
 //! the oracle everything.
 
+mod blunder;
 mod operate;
 mod store;
 mod task;
@@ -17,7 +18,7 @@ use orrery_scheduler::{Acknowledgements, Context, Event, Framework};
 use crate::checks::Invariant;
 use crate::invariants::Session;
 use crate::oracle::Oracle;
-use crate::plan::Temper;
+use crate::plan::{Profile, Temper};
 
 pub use store::{Store, StoreHandle};
 pub use task::{needed, task_info};
@@ -28,12 +29,14 @@ const REFUSAL: f64 = 1.0;
 const RECONCILE_INTERVAL: Duration = Duration::from_secs(5);
 /// What a framework says when another process took its place.
 const FAILED_OVER: &str = "Framework failed over";
+/// What it says when the framework was away for longer than its time-out.
+const REMOVED: &str = "Framework has been removed";
 
 /// One process of a framework.
 pub struct Workload {
     session: Session,
     name: String,
-    temper: Temper,
+    profile: Profile,
     oracle: Oracle,
     store: StoreHandle,
     random: Generator,
@@ -45,7 +48,9 @@ pub struct Workload {
     owed: Vec<(Instant, v1::TaskStatus)>,
     /// Tasks taken over from an earlier process whose state nobody has told yet.
     unanswered: BTreeSet<String>,
-    /// When to ask for those.
+    /// Ids that it has made up, for which no task was launched.
+    invented: BTreeSet<String>,
+    /// When to ask for those that nobody has told.
     ask_at: Option<Instant>,
 }
 
@@ -59,7 +64,7 @@ impl Workload {
     /// A process of a framework that keeps what must outlive it in `store`.
     pub fn new(
         session: Session,
-        temper: Temper,
+        profile: Profile,
         oracle: Oracle,
         store: StoreHandle,
         random: Generator,
@@ -67,7 +72,7 @@ impl Workload {
         Self {
             session,
             name: format!("framework-{}/{}", session.framework, session.number),
-            temper,
+            profile,
             oracle,
             store,
             random,
@@ -75,6 +80,7 @@ impl Workload {
             kills: BTreeSet::new(),
             owed: Vec::new(),
             unanswered: BTreeSet::new(),
+            invented: BTreeSet::new(),
             ask_at: None,
         }
     }
@@ -85,6 +91,7 @@ impl Workload {
 
     fn subscribed(&mut self, context: &mut Context<'_>, id: v1::FrameworkId, again: bool) {
         self.note(&format!("subscribed as {}", id.value));
+        self.oracle.subscribed(self.session);
         self.void_offers();
         let live = {
             let mut store = self.store.lock();
@@ -152,7 +159,7 @@ impl Workload {
                 rest = left;
                 tasks.push(task);
             }
-            let keep = self.temper == Temper::Hoarder && !self.store.lock().quiet;
+            let keep = self.profile.temper == Temper::Hoarder && !self.store.lock().quiet;
             if !tasks.is_empty() {
                 self.held.remove(&offer.id.value);
                 self.launch(context, &[offer.id], tasks);
@@ -172,8 +179,8 @@ impl Workload {
         let ids: Vec<String> = tasks.iter().map(|task| task.task_id.value.clone()).collect();
         self.note(&format!("launches {ids:?} on {:?}", short_ids(offers)));
         self.oracle.launching(self.session, offers, &tasks, None);
-        context.launch(offers, tasks, Some(filters()));
-        if self.temper == Temper::Killer {
+        context.launch(offers, tasks, Some(self.filters()));
+        if self.profile.temper == Temper::Killer {
             for id in ids {
                 self.plan_kill(context, id);
             }
@@ -194,15 +201,27 @@ impl Workload {
 
     pub(crate) fn kill(&mut self, context: &mut Context<'_>, id: &str) {
         self.note(&format!("kills {id}"));
+        let agent = self.store.lock().agent_of(id);
+        self.oracle.killing(self.session, id, agent.as_ref());
         context.kill(&v1::TaskId { value: id.to_owned() }, None);
     }
 
     fn decline(&mut self, context: &mut Context<'_>, offers: &[v1::OfferId]) {
         self.oracle.declining(self.session, offers);
-        context.decline(offers, Some(filters()));
+        context.decline(offers, Some(self.filters()));
+    }
+
+    /// How long offers are not made again.
+    fn filters(&self) -> v1::Filters {
+        let seconds = if self.profile.temper == Temper::Decliner { 0.0 } else { REFUSAL };
+        v1::Filters { refuse_seconds: Some(seconds) }
     }
 
     fn updated(&mut self, context: &mut Context<'_>, status: v1::TaskStatus) {
+        if self.invented.contains(&status.task_id.value) {
+            // What a master says of a task that nobody has launched concerns no task.
+            return context.forget(&status.task_id);
+        }
         let (id, state) = (&status.task_id.value, status.state());
         let uuid = if status.uuid.is_some() { "" } else { " (master)" };
         let message = status.message.as_deref().unwrap_or_default();
@@ -250,8 +269,15 @@ impl Workload {
 
     fn refused(&mut self, message: String) {
         self.note(&format!("refused: {message}"));
-        let expected = message == FAILED_OVER && self.store.lock().sessions > 1;
-        let checked = if expected { Ok(()) } else { Err(format!("{}: {message}", self.name)) };
+        let checked = match message.as_str() {
+            FAILED_OVER if self.store.lock().sessions > 1 => Ok(()),
+            REMOVED if self.profile.can_be_removed() => {
+                self.store.lock().removed();
+                self.oracle.framework_removed(self.session);
+                Ok(())
+            }
+            _ => Err(format!("{}: {message}", self.name)),
+        };
         self.oracle.check(Invariant::Daemons, checked);
     }
 }
@@ -287,15 +313,11 @@ impl Framework for Workload {
     }
 
     fn acknowledgements(&self) -> Acknowledgements {
-        match self.temper {
+        match self.profile.temper {
             Temper::Careful => Acknowledgements::Explicit,
             _ => Acknowledgements::Automatic,
         }
     }
-}
-
-fn filters() -> v1::Filters {
-    v1::Filters { refuse_seconds: Some(REFUSAL) }
 }
 
 /// What tells ids of one run apart.

@@ -1,77 +1,91 @@
-//! Drawing plans. Each seed takes a subset of all kinds of faults and operations with weights of
-//! its own, so that some runs are calm, and some full of one kind of trouble.
+//! Drawing plans. Each seed switches kinds of faults and operations on and off and gives each a
+//! weight of its own, so that some runs are calm, and some full of one kind of trouble.
+
+mod faults;
+mod shape;
 
 use std::time::Duration;
 
 use orrery_runtime::Generator;
 
-use super::{Abuse, Action, Fault, Operation, Place, Plan, Script, Shape, Step, Temper};
-
-/// So many kinds of faults there are.
-const FAULTS: usize = 8;
+use super::{Abuse, Action, Operation, Plan, Script, Shape, Step};
 
 impl Plan {
-    /// The plan that follows from the state of `random`.
-    pub fn draw(random: &mut Generator) -> Self {
-        let shape = shape(random);
-        let length = between(random, 8_000, 40_000);
-        let mut steps = operations(random, &shape, length);
-        steps.extend(faults(random, &shape, length));
+    /// The plan of a seed.
+    pub fn draw(seed: u64) -> Self {
+        Self::draw_of(seed, |_| true)
+    }
+
+    /// The plan of a seed, with those kinds of faults alone that `wanted` agrees to, whichever the
+    /// seed would switch on. [`Plan::fault_kinds`] names them.
+    pub fn draw_of(seed: u64, wanted: impl Fn(&str) -> bool) -> Self {
+        let mut random = Generator::from_number(seed);
+        let shape = shape::draw(&mut random);
+        let length = Duration::from_millis(between(&mut random, 8_000, 40_000));
+        let mut steps = operations(&mut random, &shape, length);
+        steps.extend(faults::draw(&mut random, &shape, length, wanted));
         steps.sort_by_key(|step| step.at);
-        Self { shape, steps }
+        Self { seed, shape, steps }
+    }
+
+    /// The kinds of faults that are drawn.
+    pub fn fault_kinds() -> Vec<&'static str> {
+        faults::kinds()
     }
 }
 
-fn shape(random: &mut Generator) -> Shape {
-    let frameworks = (0..between(random, 1, 3)).map(|_| temper(random)).collect();
-    let offer_timeout =
-        (random.below(2) == 0).then(|| Duration::from_millis(between(random, 1_000, 8_000)));
-    Shape {
-        agents: between(random, 1, 4) as usize,
-        frameworks,
-        ping_timeout: Duration::from_millis(between(random, 1_000, 3_000)),
-        reregister_timeout: Duration::from_millis(between(random, 2_000, 20_000)),
-        offer_timeout,
-        executor_registration_timeout: Duration::from_millis(between(random, 3_000, 10_000)),
-        ..Shape::default()
+/// How likely each operation is in a run; half of them come to nothing in any run.
+#[derive(Debug)]
+struct Weights([u64; 8]);
+
+impl Weights {
+    /// What most runs do is rarely switched off.
+    fn draw(random: &mut Generator) -> Self {
+        let usual = [8, 4, 3, 1, 1, 2, 1, 1];
+        Self(usual.map(|weight| match random.below(3) {
+            0 => 0,
+            1 => weight,
+            _ => weight * between(random, 1, 3),
+        }))
     }
 }
 
-fn temper(random: &mut Generator) -> Temper {
-    *pick(random, &[Temper::Launcher, Temper::Hoarder, Temper::Killer, Temper::Careful])
-}
-
-fn operations(random: &mut Generator, shape: &Shape, length: u64) -> Vec<Step> {
+fn operations(random: &mut Generator, shape: &Shape, length: Duration) -> Vec<Step> {
+    let weights = Weights::draw(random);
     let mut steps = Vec::new();
     for framework in 0..shape.frameworks.len() {
-        let first =
-            Operation::Launch { count: between(random, 1, 4) as usize, script: script(random) };
-        steps.push(step(between(random, 0, 2_000), Action::Operate(framework, first)));
+        let first = launch(random);
+        let at = time(random, Duration::from_secs(2));
+        steps.push(Step { at, action: Action::Operate(framework, first) });
         for _ in 0..between(random, 2, 9) {
-            let action = Action::Operate(framework, operation(random));
-            steps.push(step(random.below(length), action));
+            let action = Action::Operate(framework, operation(random, &weights));
+            steps.push(Step { at: time(random, length), action });
         }
     }
     steps
 }
 
-fn operation(random: &mut Generator) -> Operation {
-    match random.below(20) {
-        0..8 => Operation::Launch { count: between(random, 1, 4) as usize, script: script(random) },
-        8..12 => Operation::Kill { count: between(random, 1, 4) as usize },
-        12..15 => Operation::Abuse(abuse(random)),
-        15 => Operation::Suppress,
-        16 => Operation::Revive,
-        17..19 => Operation::Reconcile,
-        _ => Operation::FailOver { overlap: Duration::from_millis(random.below(4_000)) },
+fn operation(random: &mut Generator, weights: &Weights) -> Operation {
+    match weighted(random, &weights.0) {
+        Some(1) => Operation::Kill { count: between(random, 1, 4) as usize },
+        Some(2) => Operation::Abuse(abuse(random)),
+        Some(3) => Operation::Suppress,
+        Some(4) => Operation::Revive,
+        Some(5) => Operation::Reconcile,
+        Some(6) => Operation::FailOver { overlap: time(random, Duration::from_secs(4)) },
+        _ => launch(random),
     }
+}
+
+fn launch(random: &mut Generator) -> Operation {
+    Operation::Launch { count: between(random, 1, 4) as usize, script: script(random) }
 }
 
 fn script(random: &mut Generator) -> Script {
     match random.below(8) {
         0 => Script::Nothing,
-        1 | 2 => Script::Short(random.below(5_000), 0),
-        3 => Script::Short(random.below(2_000), 3),
+        1 | 2 => Script::Short(time(random, Duration::from_secs(5)), 0),
+        3 => Script::Short(time(random, Duration::from_secs(2)), 3),
         4 | 5 => Script::Long,
         6 => Script::Stubborn,
         _ => Script::Parent,
@@ -93,110 +107,95 @@ fn abuse(random: &mut Generator) -> Abuse {
     )
 }
 
-fn faults(random: &mut Generator, shape: &Shape, length: u64) -> Vec<Step> {
-    let weights: [u64; FAULTS] =
-        std::array::from_fn(|_| if random.below(2) == 0 { between(random, 1, 4) } else { 0 });
-    let total: u64 = weights.iter().sum();
-    if total == 0 {
-        return Vec::new();
-    }
-    let count = random.below(10);
-    let mut steps = Vec::new();
-    for _ in 0..count {
-        let mut rest = random.below(total);
-        let kind = weights.iter().position(|weight| {
-            let hit = rest < *weight;
-            rest = rest.saturating_sub(*weight);
-            hit
-        });
-        let fault = fault(random, shape, kind.unwrap_or_default());
-        steps.push(step(random.below(length), Action::Fail(fault)));
-    }
-    steps
-}
-
-fn fault(random: &mut Generator, shape: &Shape, kind: usize) -> Fault {
-    let agent = random.below(shape.agents as u64) as usize;
-    let scheduler = random.below(shape.frameworks.len() as u64) as usize;
-    let edge = match random.below(3) {
-        0 => Place::Scheduler(scheduler),
-        _ => Place::Agent(agent),
-    };
-    let place = if random.below(4) == 0 { Place::Master(0) } else { edge };
-    let time = lasting(random);
-    match kind {
-        0 => Fault::Kill(place, time),
-        1 => Fault::KillExecutor(agent),
-        2 => Fault::Crash(place, time),
-        3 => Fault::Pause(place, time),
-        4 => Fault::Cut(Place::Master(0), edge, time),
-        5 if random.below(2) == 0 => Fault::CutOneWay(Place::Master(0), edge, time),
-        5 => Fault::CutOneWay(edge, Place::Master(0), time),
-        6 => Fault::Slow(Place::Master(0), edge, between(random, 5, 800), time),
-        _ => Fault::Reset(Place::Master(0), edge),
-    }
-}
-
-/// Most faults are short; some last longer than every time-out.
-fn lasting(random: &mut Generator) -> Duration {
-    let most = *pick(random, &[200, 2_000, 8_000, 30_000]);
-    Duration::from_millis(between(random, 1, most))
-}
-
-fn step(at: u64, action: Action) -> Step {
-    Step { at: Duration::from_millis(at), action }
-}
-
 /// A number between two, both included.
 fn between(random: &mut Generator, least: u64, most: u64) -> u64 {
     least + random.below(most - least + 1)
+}
+
+/// Whole milliseconds below `end`.
+fn time(random: &mut Generator, end: Duration) -> Duration {
+    Duration::from_millis(random.below(end.as_millis().max(1) as u64))
 }
 
 fn pick<'a, T>(random: &mut Generator, all: &'a [T]) -> &'a T {
     &all[random.below(all.len() as u64) as usize]
 }
 
+/// The number of a weight, as likely as the weight says; `None` if all are zero.
+fn weighted(random: &mut Generator, weights: &[u64]) -> Option<usize> {
+    let total: u64 = weights.iter().sum();
+    let mut rest = random.below(total.max(1));
+    weights.iter().position(|weight| {
+        let hit = rest < *weight;
+        rest = rest.saturating_sub(*weight);
+        hit
+    })
+}
+
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     #[test]
-    fn a_plan_follows_from_its_generator_and_has_its_steps_in_order() {
-        for seed in 0..200 {
-            let plan = Plan::draw(&mut Generator::from_number(seed));
-            assert_eq!(plan, Plan::draw(&mut Generator::from_number(seed)));
+    fn a_plan_follows_from_its_seed_and_has_its_steps_in_order() {
+        for seed in 0..500 {
+            let plan = Plan::draw(seed);
+            assert_eq!(plan, Plan::draw(seed));
             assert!(plan.steps.is_sorted_by_key(|step| step.at));
-            assert_eq!(plan.to_string().lines().count(), plan.steps.len() + 1);
         }
     }
 
     #[test]
-    fn every_kind_of_fault_and_abuse_is_drawn() {
-        let mut text = String::new();
+    fn every_plan_is_read_back_from_its_text() {
+        for seed in 0..2_000 {
+            let plan = Plan::draw(seed);
+            let text = plan.to_string();
+            assert_eq!(text.parse(), Ok(plan), "{text}");
+        }
+    }
+
+    #[test]
+    fn only_wanted_kinds_are_drawn() {
         for seed in 0..200 {
-            text += &Plan::draw(&mut Generator::from_number(seed)).to_string();
+            let plan = Plan::draw_of(seed, |kind| kind == "drift");
+            for step in plan.steps {
+                let text = step.action.to_string();
+                assert!(matches!(step.action, Action::Operate(..)) || text.contains("drift"));
+            }
+        }
+    }
+
+    #[test]
+    fn every_kind_of_fault_and_operation_is_drawn() {
+        let mut seen = BTreeSet::new();
+        for seed in 0..1_000 {
+            for step in Plan::draw(seed).steps {
+                let text = step.action.to_string();
+                let words: Vec<&str> = text.split(' ').collect();
+                seen.insert(match &step.action {
+                    Action::Operate(..) => {
+                        words[2..].iter().take(2).copied().collect::<Vec<_>>().join(" ")
+                    }
+                    Action::Fail(..) => words[0].to_owned(),
+                });
+            }
         }
         for word in [
-            "kill master-0",
-            "kill agent",
-            "kill scheduler",
-            "kill an executor",
-            "crash master-0",
-            "crash agent",
-            "pause",
-            "cut master-0 = ",
-            " > ",
-            "slow",
-            "reset",
-            "Used",
-            "Withdrawn",
-            "Foreign",
-            "Invented",
-            "TooLarge",
-            "fails over",
-            "Stubborn",
+            "abuse used",
+            "abuse withdrawn",
+            "abuse foreign",
+            "abuse invented",
+            "abuse too-large",
+            "suppress",
+            "revive",
+            "reconcile",
         ] {
-            assert!(text.contains(word), "{word}");
+            assert!(seen.contains(word), "{word} is not among {seen:?}");
+        }
+        for kind in Plan::fault_kinds() {
+            assert!(!kind.is_empty());
         }
     }
 }

@@ -3,8 +3,8 @@
 use orrery_api::v1;
 use orrery_scheduler::Context;
 
+use super::Workload;
 use super::task::resources;
-use super::{Workload, filters};
 use crate::plan::{Abuse, Operation, Script};
 
 /// More than any agent has, in tasks.
@@ -17,17 +17,14 @@ impl Workload {
         match operation {
             Operation::Launch { count, script } => {
                 self.store.lock().want(*count, *script);
-                context.revive(&[]);
+                self.wake_up(context);
                 self.use_offers(context);
             }
             Operation::Kill { count } => self.kill_some(context, *count),
             Operation::Abuse(abuse) => self.abuse(context, *abuse),
-            Operation::Suppress => {
-                let _ = context.suppress(&[]);
-            }
-            Operation::Revive => {
-                let _ = context.revive(&[]);
-            }
+            Operation::Blunder(blunder) => self.blunder(context, *blunder),
+            Operation::Suppress => self.go_to_sleep(context),
+            Operation::Revive => self.wake_up(context),
             Operation::Reconcile => {
                 let _ = context.reconcile(Vec::new());
             }
@@ -44,11 +41,22 @@ impl Workload {
         self.ask(context);
         self.store.lock().be_quiet();
         self.use_offers(context);
-        let _ = context.suppress(&[]);
+        self.go_to_sleep(context);
         for (_, status) in std::mem::take(&mut self.owed) {
             self.oracle.acknowledged(&status);
             context.acknowledge(&status);
         }
+    }
+
+    fn go_to_sleep(&mut self, context: &mut Context<'_>) {
+        self.oracle.suppressing(self.session, true);
+        let _ = context.suppress(&[]);
+    }
+
+    /// Wants offers in all roles, whatever it refused or suppressed before.
+    pub fn wake_up(&mut self, context: &mut Context<'_>) {
+        self.oracle.suppressing(self.session, false);
+        let _ = context.revive(&[]);
     }
 
     /// Kills every task that has not ended.
@@ -84,6 +92,6 @@ impl Workload {
         let task_id = &task.task_id.value;
         self.note(&format!("launches {task_id} on {:?}, {abuse:?}", super::short_ids(&offers)));
         self.oracle.launching(self.session, &offers, std::slice::from_ref(&task), Some(abuse));
-        context.launch(&offers, vec![task], Some(filters()));
+        context.launch(&offers, vec![task], Some(self.filters()));
     }
 }

@@ -36,7 +36,11 @@ pub struct Store {
     pub sessions: u32,
     /// True once it shall launch nothing more and give back what it holds.
     pub quiet: bool,
+    /// By how many bytes task ids are longer than they need to be, and labels many times as long.
+    pub padding: usize,
     wanted: VecDeque<Script>,
+    /// How many tasks there were.
+    made: usize,
     tasks: BTreeMap<String, Known>,
 }
 
@@ -69,9 +73,10 @@ impl Store {
         agent: &v1::AgentId,
         script: Script,
     ) -> v1::TaskInfo {
-        let id = format!("task-{}-{}", session.framework, self.tasks.len());
+        let id = format!("task-{}-{}{}", session.framework, self.made, "-".repeat(self.padding));
+        self.made += 1;
         self.tasks.insert(id.clone(), Known { agent: agent.clone(), state: None });
-        task_info(&id, agent, script)
+        task_info(&id, agent, script, self.padding)
     }
 
     /// Takes a status.
@@ -89,6 +94,18 @@ impl Store {
     /// Where a task was launched.
     pub(crate) fn agent_of(&self, id: &str) -> Option<v1::AgentId> {
         Some(self.tasks.get(id)?.agent.clone())
+    }
+
+    /// A task that has ended.
+    pub(crate) fn ended(&self) -> Option<(String, v1::AgentId)> {
+        let ended = self.tasks.iter().find(|(_, known)| known.state.is_some_and(is_terminal));
+        ended.map(|(id, known)| (id.clone(), known.agent.clone()))
+    }
+
+    /// Forgets everything but what is wanted: the framework was removed, and its tasks with it.
+    pub(crate) fn removed(&mut self) {
+        self.framework_id = None;
+        self.tasks.clear();
     }
 
     /// The tasks that have not ended as far as is known.

@@ -14,8 +14,11 @@ pub fn needed() -> Resources {
     Resources::from_messages(&resources(1.0)).unwrap_or_default()
 }
 
-/// A task on `agent`.
-pub fn task_info(id: &str, agent: &v1::AgentId, script: Script) -> v1::TaskInfo {
+/// How many times as long as a task's id its labels are.
+const LABELS: usize = 64;
+
+/// A task on `agent`, with labels that are many times as long as `padding`.
+pub fn task_info(id: &str, agent: &v1::AgentId, script: Script, padding: usize) -> v1::TaskInfo {
     v1::TaskInfo {
         name: id.to_owned(),
         task_id: v1::TaskId { value: id.to_owned() },
@@ -25,8 +28,17 @@ pub fn task_info(id: &str, agent: &v1::AgentId, script: Script) -> v1::TaskInfo 
             value: Some(start_marker(id) + &line(script)),
             ..Default::default()
         }),
+        labels: (padding > 0).then(|| labels(padding)),
         ..Default::default()
     }
+}
+
+fn labels(padding: usize) -> v1::Labels {
+    let label = |number: usize| v1::Label {
+        key: format!("label-{number}"),
+        value: Some("v".repeat(padding)),
+    };
+    v1::Labels { labels: (0..LABELS).map(label).collect() }
 }
 
 /// `times` what a task needs.
@@ -43,9 +55,7 @@ pub(crate) fn resources(times: f64) -> Vec<v1::Resource> {
 fn line(script: Script) -> String {
     match script {
         Script::Nothing => "exit 0".to_owned(),
-        Script::Short(milliseconds, code) => {
-            format!("sleep {}; exit {code}", milliseconds as f64 / 1_000.0)
-        }
+        Script::Short(time, code) => format!("sleep {}; exit {code}", time.as_secs_f64()),
         Script::Long => "sleep 1000000".to_owned(),
         Script::Stubborn => "trap '' TERM; sleep 1000000".to_owned(),
         Script::Parent => "sleep 1000000 & sleep 0.3; exit 0".to_owned(),

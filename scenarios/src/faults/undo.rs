@@ -1,0 +1,107 @@
+//! What takes a fault of the world back.
+
+use std::time::Duration;
+
+use orrery_runtime_sim::{
+    Ahead, ClockFault, Config, Connecting, DiskFault, Fault, NetworkFault, Probability,
+    ProcessFault, Tearing,
+};
+
+/// The faults that take `fault` back in a world of this configuration. None if it is over at once,
+/// ends by itself, or stays.
+pub(super) fn undo(fault: &Fault, config: &Config) -> Vec<Fault> {
+    match fault {
+        Fault::Network(fault) => {
+            network(fault.clone(), config).into_iter().map(Fault::from).collect()
+        }
+        Fault::Process(fault) => process(fault.clone()).into_iter().map(Fault::from).collect(),
+        Fault::Disk(fault) => disk(fault.clone()).into_iter().map(Fault::from).collect(),
+        Fault::Clock(fault) => vec![clock(fault.clone()).into()],
+        Fault::Mend => Vec::new(),
+    }
+}
+
+fn network(fault: NetworkFault, config: &Config) -> Vec<NetworkFault> {
+    use NetworkFault::*;
+    let undo = match fault {
+        Cut { a, b, ways } => Heal { a, b, ways },
+        Partition { left, right, ways } => {
+            let pairs = left.iter().flat_map(|a| right.iter().map(move |b| (a, b)));
+            return pairs.map(|(a, b)| Heal { a: a.clone(), b: b.clone(), ways }).collect();
+        }
+        Isolate { host } => Rejoin { host },
+        Slow { a, b, ways, .. } => Slow { a, b, latency: config.network.latency, ways },
+        Tail { a, b, ways, .. } => Tail { a, b, tail: None, ways },
+        Bandwidth { a, b, ways, .. } => {
+            Bandwidth { a, b, bandwidth: config.network.bandwidth, ways }
+        }
+        Connecting { from, to, .. } => Connecting { from, to, answer: self::Connecting::Normal },
+        Hold { from, to, .. } => Hold { from, to, on: false },
+        Flip { a, b, ways, .. } => Flip { a, b, probability: Probability::NEVER, ways },
+        ForgetName { name } | PointName { name, .. } => RestoreName { name },
+        Heal { .. }
+        | HealAll {}
+        | Rejoin { .. }
+        | Swizzle { .. }
+        | Break { .. }
+        | BreakAfter { .. }
+        | RestoreName { .. }
+        | ChangeAddress { .. }
+        | TakeAddress { .. } => return Vec::new(),
+    };
+    vec![undo]
+}
+
+/// That hosts are booted and daemons started is not among it.
+fn process(fault: ProcessFault) -> Option<ProcessFault> {
+    use ProcessFault::*;
+    Some(match fault {
+        Pause { host, process } => Resume { host, process },
+        LaunchLatency { host, .. } => LaunchLatency { host, latency: None },
+        LaunchFailures { host, .. } => LaunchFailures { host, probability: Probability::NEVER },
+        LaunchHang { host, .. } => LaunchHang { host, on: false },
+        Behave { host, program, .. } => Behave { host, program, behaviour: None },
+        CrashAt { host, .. } => ClearCrashPoints { host },
+        Kill { .. }
+        | Terminate { .. }
+        | Resume { .. }
+        | Crash { .. }
+        | Boot { .. }
+        | Reboot { .. }
+        | OutOfMemory { .. }
+        | ClearCrashPoints { .. } => return None,
+    })
+}
+
+fn disk(fault: DiskFault) -> Option<DiskFault> {
+    use DiskFault::*;
+    Some(match fault {
+        Tearing { host, .. } => Tearing { host, tearing: self::Tearing::Mixed },
+        Full { host, .. } => Full { host, on: false },
+        FailNth { host, operation, .. } => FailNth { host, operation, nth: 0 },
+        ErrorRate { host, operation, .. } => {
+            ErrorRate { host, operation, rate: Probability::NEVER }
+        }
+        Slow { host, .. } => Slow { host, latency: None },
+        EmptyAtCrash { host, .. } => EmptyAtCrash { host, on: false },
+        ReadOnly { host, .. } => ReadOnly { host, on: false },
+        FlipBit { .. }
+        | TruncateTail { .. }
+        | Misdirect { .. }
+        | LoseWrite { .. }
+        | Stall { .. }
+        | Wipe { .. }
+        | Snapshot { .. }
+        | Restore { .. }
+        | DropCaches { .. } => return None,
+    })
+}
+
+fn clock(fault: ClockFault) -> ClockFault {
+    use ClockFault::*;
+    match fault {
+        Drift { host, .. } => Drift { host, drift: 0 },
+        Step { host, .. } => Step { host, ahead: Ahead(0) },
+        Coalesce { host, .. } => Coalesce { host, slack: Duration::ZERO },
+    }
+}

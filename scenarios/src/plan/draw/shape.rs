@@ -1,0 +1,48 @@
+//! Drawing clusters. Most are small, because most bugs are found in small ones and small ones are
+//! quick; some have many agents.
+
+use std::time::Duration;
+
+use orrery_runtime::Generator;
+
+use super::{between, pick};
+use crate::plan::{Profile, Shape, Temper};
+
+/// The most agents that are drawn.
+const AGENTS: u64 = 50;
+/// The most frameworks that are drawn.
+const FRAMEWORKS: u64 = 5;
+
+pub(super) fn draw(random: &mut Generator) -> Shape {
+    let frameworks = match random.below(8) {
+        0 => between(random, 1, FRAMEWORKS),
+        _ => between(random, 1, 3),
+    };
+    let offer_timeout = (random.below(2) == 0).then(|| milliseconds(random, 1_000, 8_000));
+    Shape {
+        agents: agents(random) as usize,
+        frameworks: (0..frameworks).map(|_| profile(random)).collect(),
+        ping_timeout: milliseconds(random, 1_000, 3_000),
+        reregister_timeout: milliseconds(random, 2_000, 20_000),
+        offer_timeout,
+        executor_registration_timeout: milliseconds(random, 3_000, 10_000),
+        ..Shape::default()
+    }
+}
+
+fn agents(random: &mut Generator) -> u64 {
+    match random.below(64) {
+        0 => between(random, 11, AGENTS),
+        1..4 => between(random, 5, 10),
+        _ => between(random, 1, 4),
+    }
+}
+
+fn profile(random: &mut Generator) -> Profile {
+    let tempers = [Temper::Launcher, Temper::Hoarder, Temper::Killer, Temper::Careful];
+    Profile { temper: *pick(random, &tempers), ..Profile::default() }
+}
+
+fn milliseconds(random: &mut Generator, least: u64, most: u64) -> Duration {
+    Duration::from_millis(between(random, least, most))
+}

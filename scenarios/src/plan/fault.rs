@@ -1,0 +1,101 @@
+//! What goes wrong.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use orrery_runtime_sim::text::{ParseFaultError, Text, Words};
+
+use super::Place;
+use super::table::variants;
+
+/// What goes wrong. As text, it is the line of the world's fault or of the cluster's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// What the world can do by itself. Daemons that have ended are started again when it is over.
+    World(orrery_runtime_sim::Fault),
+    /// What needs to know of daemons.
+    Cluster(ClusterFault),
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::World(fault) => fault.fmt(formatter),
+            Self::Cluster(fault) => fault.fmt(formatter),
+        }
+    }
+}
+
+impl FromStr for Fault {
+    type Err = ParseFaultError;
+
+    fn from_str(line: &str) -> Result<Self, ParseFaultError> {
+        let keyword = line.split_whitespace().next().unwrap_or_default();
+        if !ClusterFault::KEYWORDS.contains(&keyword) {
+            return line.parse().map(Self::World);
+        }
+        let mut words = Words::split(line)?;
+        let fault = ClusterFault::read("fault", &mut words)?;
+        words.end()?;
+        Ok(Self::Cluster(fault))
+    }
+}
+
+impl<T: Into<orrery_runtime_sim::Fault>> From<T> for Fault {
+    fn from(fault: T) -> Self {
+        Self::World(fault.into())
+    }
+}
+
+impl From<ClusterFault> for Fault {
+    fn from(fault: ClusterFault) -> Self {
+        Self::Cluster(fault)
+    }
+}
+
+/// What goes wrong with daemons.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ClusterFault {
+    /// A random executor of an agent is killed with SIGKILL.
+    KillExecutor {
+        /// The agent.
+        agent: Place,
+    },
+    /// A daemon is killed each time that it has lived for so long (P4).
+    CrashLoop {
+        /// Which.
+        place: Place,
+        /// How long it lives.
+        life: Duration,
+    },
+    /// An agent is killed, and started with another flag (P6).
+    Change {
+        /// The agent.
+        agent: Place,
+        /// What it is started with from then on.
+        flag: Flag,
+    },
+}
+
+variants! {
+    ClusterFault,
+    "kill-executor" => KillExecutor { agent: agent },
+    "crash-loop" => CrashLoop { place: place, life: life },
+    "change" => Change { agent: agent, flag: flag },
+}
+
+/// A flag of an agent that differs from the shape's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Flag {
+    /// `--attributes`
+    Attributes(String),
+    /// `--resources`
+    Resources(String),
+}
+
+variants! {
+    Flag,
+    "attributes" => Attributes { 0: attributes },
+    "resources" => Resources { 0: resources },
+}

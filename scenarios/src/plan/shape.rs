@@ -1,0 +1,182 @@
+//! The cluster that a plan is played on, and its settings.
+
+use std::time::Duration;
+
+use orrery_runtime_sim::text::{ParseFaultError, Text, Words};
+
+use super::table::{settings, variants};
+
+/// What an agent has unless a plan says otherwise: room for all that drawn plans launch.
+pub const AGENT_RESOURCES: &str = "cpus:32;mem:8192;disk:10000;ports:[31000-32000]";
+
+/// Long enough that no master ever removes a framework that comes back.
+const FAILOVER_TIMEOUT: Duration = Duration::from_secs(7 * 24 * 3_600);
+
+/// A cluster and its settings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shape {
+    /// How many masters there are, each on a host of its own.
+    pub masters: usize,
+    /// How many agents there are, each on a host of its own.
+    pub agents: usize,
+    /// What each agent has.
+    pub agent_resources: String,
+    /// The frameworks, each on a host of its own.
+    pub frameworks: Vec<Profile>,
+    /// The master's `agent_ping_timeout`; three in a row make an agent unreachable.
+    pub ping_timeout: Duration,
+    /// The master's `agent_reregister_timeout`.
+    pub reregister_timeout: Duration,
+    /// The master's `offer_timeout`.
+    pub offer_timeout: Option<Duration>,
+    /// The agents' `executor_registration_timeout`.
+    pub executor_registration_timeout: Duration,
+}
+
+impl Default for Shape {
+    /// One master, two agents, no frameworks, time-outs short enough for a run of a few minutes.
+    fn default() -> Self {
+        Self {
+            masters: 1,
+            agents: 2,
+            agent_resources: AGENT_RESOURCES.to_owned(),
+            frameworks: Vec::new(),
+            ping_timeout: Duration::from_secs(2),
+            reregister_timeout: Duration::from_secs(15),
+            offer_timeout: None,
+            executor_registration_timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+settings! {
+    Shape,
+    "masters" => masters,
+    "agents" => agents,
+    "agent-resources" => agent_resources,
+    "ping-timeout" => ping_timeout,
+    "reregister-timeout" => reregister_timeout,
+    "offer-timeout" => offer_timeout,
+    "executor-registration-timeout" => executor_registration_timeout,
+}
+
+/// The first word of a framework's line.
+const FRAMEWORK: &str = "framework";
+
+impl Shape {
+    /// Its lines, as words.
+    pub(super) fn lines(&self) -> Vec<Vec<String>> {
+        let mut lines = self.settings();
+        for profile in &self.frameworks {
+            let mut words = vec![FRAMEWORK.to_owned()];
+            profile.write(&mut words);
+            lines.push(words);
+        }
+        lines
+    }
+
+    /// Takes the rest of the line that begins with `keyword`.
+    pub(super) fn read_line(
+        &mut self,
+        keyword: &str,
+        words: &mut Words,
+    ) -> Result<(), ParseFaultError> {
+        if keyword != FRAMEWORK {
+            return self.read_setting(keyword, words);
+        }
+        self.frameworks.push(Profile::read(FRAMEWORK, words)?);
+        Ok(())
+    }
+}
+
+/// A framework: how it behaves and how it is registered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Profile {
+    /// How it behaves.
+    pub temper: Temper,
+    /// Whether it has the capability PARTITION_AWARE.
+    pub partition_aware: bool,
+    /// How long the master keeps its tasks while it is away.
+    pub failover_timeout: Duration,
+    /// Whether it wants agents to write down what they need to find its tasks again.
+    pub checkpoint: bool,
+    /// To how many roles it is subscribed, one at least.
+    pub roles: usize,
+    /// By how many bytes its task ids and labels are longer than they need to be.
+    pub padding: usize,
+}
+
+impl Default for Profile {
+    /// A launcher that is partition-aware, never removed, and has one role.
+    fn default() -> Self {
+        Self {
+            temper: Temper::Launcher,
+            partition_aware: true,
+            failover_timeout: FAILOVER_TIMEOUT,
+            checkpoint: false,
+            roles: 1,
+            padding: 0,
+        }
+    }
+}
+
+settings! {
+    Profile,
+    "partition-aware" => partition_aware,
+    "failover-timeout" => failover_timeout,
+    "checkpoint" => checkpoint,
+    "roles" => roles,
+    "padding" => padding,
+}
+
+impl Text for Profile {
+    fn write(&self, words: &mut Vec<String>) {
+        self.temper.write(words);
+        words.extend(self.settings().into_iter().flatten());
+    }
+
+    fn read(_field: &'static str, words: &mut Words) -> Result<Self, ParseFaultError> {
+        let mut profile = Self { temper: Text::read("temper", words)?, ..Self::default() };
+        while let Ok(keyword) = words.next("setting") {
+            profile.read_setting(&keyword, words)?;
+        }
+        Ok(profile)
+    }
+}
+
+impl Profile {
+    /// Whether it may come back too late, so that the master has removed it.
+    pub fn can_be_removed(&self) -> bool {
+        self.failover_timeout < FAILOVER_TIMEOUT
+    }
+}
+
+impl From<Temper> for Profile {
+    fn from(temper: Temper) -> Self {
+        Self { temper, ..Self::default() }
+    }
+}
+
+/// How a framework behaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Temper {
+    /// Launches on the first offers that fit and declines the others.
+    Launcher,
+    /// Keeps all offers for as long as it can.
+    Hoarder,
+    /// Kills what it launches, some of it in the same breath.
+    Killer,
+    /// Acknowledges updates itself, after a while.
+    Careful,
+    /// Declines what it does not use for no time at all, so that it is offered again at once (L3).
+    Decliner,
+}
+
+variants! {
+    Temper,
+    "launcher" => Launcher {},
+    "hoarder" => Hoarder {},
+    "killer" => Killer {},
+    "careful" => Careful {},
+    "decliner" => Decliner {},
+}
