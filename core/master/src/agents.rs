@@ -34,7 +34,11 @@ impl Master {
         let late = self.agents.get(&key).is_some_and(|agent| {
             agent.link.is_none() && agent.departures == departures && !agent.leaving
         });
-        sometimes!(!late, "an agent is back before its time to register again is over");
+        let agent = self.agents.get(&key);
+        sometimes!(
+            agent.is_some_and(|agent| agent.link.is_some()),
+            "an agent is back before its time to register again is over"
+        );
         if late {
             self.give_up(key, "it did not register again in time");
         }

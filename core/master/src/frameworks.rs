@@ -52,7 +52,8 @@ impl Master {
         let expired = self.frameworks.get(&key).is_some_and(|framework| {
             framework.connection.is_none() && framework.departures == departures
         });
-        sometimes!(!expired, "a framework is back before its failover timeout is over");
+        let known = self.frameworks.contains_key(&key);
+        sometimes!(known && !expired, "a framework is back before its failover timeout is over");
         if expired {
             reachable!("a framework does not come back within its failover timeout");
             tracing::info!(framework = key.0, "framework did not come back in time");

@@ -14,7 +14,7 @@ use orrery_model::task_state::is_terminal;
 use crate::state::{Agent, Executor, Framework, Pending, Task, holds_resources};
 use crate::subscribe::allocator_options;
 use crate::timers::Timer;
-use crate::{LinkId, Master, Output, RegistryOperation, Ticket};
+use crate::{LinkId, Master, Output, PlantedBug, RegistryOperation, Ticket};
 
 /// An agent that waits for the registry before it is let in.
 #[derive(Debug)]
@@ -97,6 +97,7 @@ impl Master {
             .agents
             .iter()
             .filter(|(_, agent)| agent.pid == pid && !agent.leaving)
+            .filter(|_| !PlantedBug::ReplacedAgentStays.is_planted())
             .map(|(key, _)| *key)
             .collect();
         for key in replaced {
@@ -105,7 +106,7 @@ impl Master {
             self.start_removal(key, "a new agent registered at the same address");
         }
         let value = format!("{}-S{}", self.options.master_info.id, self.next_agent);
-        self.next_agent += 1;
+        self.next_agent += u64::from(!PlantedBug::AgentIdIsUsedTwice.is_planted());
         registration.info.id = Some(v1::AgentId { value });
         let operation = RegistryOperation::Admit(Box::new(registration.info.clone()));
         let link = registration.link;
@@ -146,9 +147,14 @@ impl Master {
                 self.readmit(operation, registration);
             }
             None => {
-                let unreachable = self.unreachable.contains_key(&id);
-                sometimes!(unreachable, "an agent comes back that was unreachable");
-                sometimes!(!unreachable, "an agent comes back that the registry does not have");
+                sometimes!(
+                    self.unreachable.contains_key(&id),
+                    "an agent comes back that was unreachable"
+                );
+                sometimes!(
+                    !self.unreachable.contains_key(&id),
+                    "an agent comes back that the registry does not have"
+                );
                 let info = Box::new(registration.info.clone());
                 self.readmit(RegistryOperation::MarkReachable(info), registration);
             }
@@ -234,7 +240,10 @@ impl Master {
         let id = info.id.as_ref().map_or_else(String::new, |id| id.value.clone());
         tracing::info!(agent_id = %id, pid = %register.pid, returned, "agent registered");
         self.recovered.remove(&id);
-        let was_unreachable = self.unreachable.remove(&id).is_some();
+        let was_unreachable = self.unreachable.contains_key(&id);
+        if !PlantedBug::ReturnedAgentStaysUnreachable.is_planted() {
+            self.unreachable.remove(&id);
+        }
         self.agent_keys.insert(id.clone(), key);
         self.agents.insert(
             key,
@@ -320,7 +329,10 @@ impl Master {
         for (framework, resources) in self.adopt_work(key, &register, false) {
             self.allocator.add_allocation(framework, key, &resources);
         }
-        let missing = self.missing_work(key, &register);
+        let mut missing = self.missing_work(key, &register);
+        if PlantedBug::LostLaunchIsForgotten.is_planted() {
+            missing.clear();
+        }
         self.send_registered(key, missing);
         self.shutdown_frameworks(key, ended);
         self.send_pending_kills(key);
@@ -405,7 +417,8 @@ impl Master {
         // A framework may have been told that the agent is unreachable by this master or, when it
         // asked for the task, by one that never had it on record.
         sometimes!(is_terminal(state), "an agent brings a task whose end was not acknowledged");
-        if was_unreachable && holds_resources(state) {
+        let silent = PlantedBug::ReturnIsNotTold.is_planted();
+        if was_unreachable && holds_resources(state) && !silent {
             // Not the state that the agent knows: its updates are still to come, in order.
             self.tell_task_returned(framework_key, &task_id, told, message);
         }
@@ -541,8 +554,8 @@ impl Master {
     }
 
     fn send_pending_kills(&mut self, key: AgentKey) {
-        let Some(agent) = self.agents.get_mut(&key) else { return };
-        for ((framework, task_id), kill_policy) in std::mem::take(&mut agent.pending_kills) {
+        let Some(agent) = self.agents.get(&key) else { return };
+        for ((framework, task_id), kill_policy) in agent.pending_kills.clone() {
             reachable!("a kill that waited goes to the agent that is back");
             let framework_id = self.frameworks.get(&framework).and_then(|one| one.info.id.clone());
             self.tell_agent(

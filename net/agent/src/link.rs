@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use orrery_agent::{Input, LinkNumber};
 use orrery_api::link::{self, from_agent};
-use orrery_coverage::{reachable, sometimes};
+use orrery_coverage::reachable;
 use orrery_link::LinkSender;
 use orrery_runtime::tasks::AbortOnDrop;
 
@@ -50,7 +50,15 @@ impl Link {
                     // A stopping agent needs no inputs any more.
                     return;
                 }
-                let Some(message) = receiver.receive().await else {
+                let received = tokio::select! {
+                    biased;
+                    received = receiver.receive() => received,
+                    () = detector.replaced(&master) => {
+                        tracing::info!(%master, "another master leads");
+                        None
+                    }
+                };
+                let Some(message) = received else {
                     break;
                 };
                 // A message without a body is of a kind that only newer masters know.
@@ -74,11 +82,11 @@ impl Link {
 
 impl Shared {
     fn link_opened(&self, number: LinkNumber, sender: LinkSender<link::FromAgent>) {
-        let current = lock(&self.link).as_ref().is_some_and(|link| link.number == number);
-        sometimes!(!current, "a link opens that the agent has given up");
         // The machine may have given this connection up meanwhile.
         if let Some(link) = lock(&self.link).as_mut().filter(|link| link.number == number) {
             link.sender = Some(sender);
+        } else {
+            reachable!("a link opens that the agent has given up");
         }
     }
 
