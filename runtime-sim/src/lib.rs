@@ -13,6 +13,8 @@
 //! | disk | what was not synced is lost or torn when the host loses power |
 //! | processes | registered programs and a small scripted shell; groups, sessions, signals |
 //!
+//! ZooKeeper is an [`Ensemble`] of servers on hosts, which speak its protocol: clients are real.
+//!
 //! What goes wrong is a [`Fault`]: one line of text that [`World::inject`] carries out. The same
 //! can be done by methods of [`NetworkControl`], [`Host`] and [`DiskControl`]. A fault that is off
 //! draws no random values: a run without it is the same as before the fault was thought of.
@@ -64,6 +66,8 @@ mod timers;
 mod trace;
 #[cfg(feature = "sim")]
 mod world;
+#[cfg(feature = "sim")]
+mod zookeeper;
 
 #[cfg(feature = "sim")]
 pub use {
@@ -72,7 +76,7 @@ pub use {
     disk::{DiskControl, DiskOperation, DiskSnapshot, Tearing},
     fault::{
         Ahead, ClockFault, DiskFault, Extent, Fault, InjectError, NetworkFault, ParseFaultError,
-        ProcessFault, Ways, text,
+        ProcessFault, Ways, ZookeeperFault, text,
     },
     host::Host,
     network::{Connecting, Ending, NetworkControl},
@@ -80,4 +84,5 @@ pub use {
     process::{Behaviour, ProcessInfo},
     simulate::{Failure, Report, Seed, simulate},
     world::World,
+    zookeeper::{Ensemble, EnsembleNode},
 };

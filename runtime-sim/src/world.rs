@@ -22,6 +22,7 @@ use crate::process::{Program, program};
 use crate::simulate::{Failure, Report, Seed};
 use crate::timers::{Sleep, Timers, drive};
 use crate::trace::{Chain, Node, Trace};
+use crate::zookeeper::Ensemble;
 
 /// What a [`World`] and everything in it point to.
 pub(crate) struct Inner {
@@ -33,6 +34,7 @@ pub(crate) struct Inner {
     pub(crate) trace: Lock<Trace>,
     pub(crate) network: Lock<Network>,
     hosts: Lock<Vec<Host>>,
+    ensembles: Lock<Vec<Ensemble>>,
     programs: Lock<BTreeMap<PathBuf, Program>>,
     scenario: Lock<Option<NodeHandle>>,
     spawned: AtomicU64,
@@ -133,6 +135,7 @@ impl World {
             trace: Lock::new(Trace::new(seed, config.trace)),
             network: Lock::new(network),
             hosts: Lock::new(Vec::new()),
+            ensembles: Lock::new(Vec::new()),
             programs: Lock::new(BTreeMap::new()),
             scenario: Lock::new(Some(scenario)),
             spawned: AtomicU64::new(0),
@@ -171,6 +174,15 @@ impl World {
     /// All hosts, in the order they were made.
     pub fn hosts(&self) -> Vec<Host> {
         self.inner.hosts.lock().clone()
+    }
+
+    pub(crate) fn enter_ensemble(&self, ensemble: &Ensemble) {
+        self.inner.ensembles.lock().push(ensemble.clone());
+    }
+
+    /// The ZooKeeper ensembles, in the order they were started.
+    pub fn ensembles(&self) -> Vec<Ensemble> {
+        self.inner.ensembles.lock().clone()
     }
 
     /// What can be done to the network.
@@ -305,6 +317,8 @@ impl World {
         }
         let nodes = std::mem::take(&mut *self.inner.nodes.lock());
         drop(nodes);
+        let ensembles = std::mem::take(&mut *self.inner.ensembles.lock());
+        drop(ensembles);
         self.inner.timers.lock().stop();
         let programs = std::mem::take(&mut *self.inner.programs.lock());
         drop(programs);

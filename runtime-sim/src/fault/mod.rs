@@ -10,11 +10,13 @@
 //! | P1–P15 | [`ProcessFault`] |
 //! | D1–D14 | [`DiskFault`]; D1 and D3 (lost writes, lost names) need none: see [`Host::crash`] |
 //! | C1–C4 | [`ClockFault`] |
+//! | Z1, Z4, Z5, Z7 | [`ZookeeperFault`] |
 //!
 //! Of the catalogue, these are no faults of a world but matters of the scenario: N4–N6 are
 //! partitions of the hosts concerned, N15 is what a client does after N10, N16 happens by itself,
 //! P4 is P1 repeated, P5, P6 and P8 start other programs or other flags, P11 and P14 need their
-//! components.
+//! components. Z2 is N10 between a client and a server of an ensemble, Z3 is P1 of a client, Z6 is
+//! P1 or P3 of a majority of the servers.
 
 mod clock;
 mod compound;
@@ -24,6 +26,7 @@ mod process;
 mod table;
 pub mod text;
 mod values;
+mod zookeeper;
 
 use std::fmt;
 use std::str::FromStr;
@@ -34,6 +37,7 @@ pub use network::NetworkFault;
 pub use process::ProcessFault;
 pub use text::ParseFaultError;
 pub use values::{Ahead, Extent, Ways};
+pub use zookeeper::ZookeeperFault;
 
 use crate::host::Host;
 use crate::world::World;
@@ -50,6 +54,8 @@ pub enum Fault {
     Disk(DiskFault),
     /// Of a host's clocks.
     Clock(ClockFault),
+    /// Of a ZooKeeper ensemble.
+    Zookeeper(ZookeeperFault),
     /// Everything is set right again, as far as that goes: all links, disks, clocks, launches and
     /// names; stopped processes go on. Hosts without power stay so, dead processes too.
     Mend,
@@ -63,6 +69,9 @@ pub enum InjectError {
     /// The world has no host of this name.
     #[error("host '{0}' is not known: expected the name of a host that was made before")]
     UnknownHost(String),
+    /// No server of an ensemble runs on this host.
+    #[error("host '{0}' has no ZooKeeper server: expected one of an ensemble's hosts")]
+    NoServer(String),
     /// No snapshot of this name was taken on this host.
     #[error("snapshot '{name}' of host '{host}' is not known: expected one taken before")]
     UnknownSnapshot {
@@ -81,6 +90,7 @@ impl Fault {
             Self::Process(fault) => fault.catalogue(),
             Self::Disk(fault) => fault.catalogue(),
             Self::Clock(fault) => fault.catalogue(),
+            Self::Zookeeper(fault) => fault.catalogue(),
             Self::Mend => "",
         }
     }
@@ -92,6 +102,7 @@ impl Fault {
             Self::Process(fault) => fault.keyword(),
             Self::Disk(fault) => fault.keyword(),
             Self::Clock(fault) => fault.keyword(),
+            Self::Zookeeper(fault) => fault.keyword(),
             Self::Mend => MEND,
         }
     }
@@ -102,6 +113,7 @@ impl Fault {
             Self::Process(fault) => fault.words(),
             Self::Disk(fault) => fault.words(),
             Self::Clock(fault) => fault.words(),
+            Self::Zookeeper(fault) => fault.words(),
             Self::Mend => vec![MEND.to_owned()],
         }
     }
@@ -129,6 +141,8 @@ impl FromStr for Fault {
             Self::Disk(fault)
         } else if let Some(fault) = ClockFault::read(&keyword, &mut words)? {
             Self::Clock(fault)
+        } else if let Some(fault) = ZookeeperFault::read(&keyword, &mut words)? {
+            Self::Zookeeper(fault)
         } else {
             return Err(ParseFaultError::new("fault", &keyword, "the name of a fault"));
         };
@@ -146,7 +160,13 @@ macro_rules! from {
         }
     )*};
 }
-from!(Network: NetworkFault, Process: ProcessFault, Disk: DiskFault, Clock: ClockFault);
+from!(
+    Network: NetworkFault,
+    Process: ProcessFault,
+    Disk: DiskFault,
+    Clock: ClockFault,
+    Zookeeper: ZookeeperFault
+);
 
 impl World {
     /// Carries a fault out, at once, and notes its line in the trace.
@@ -161,6 +181,7 @@ impl World {
             Fault::Process(fault) => fault.apply(self),
             Fault::Disk(fault) => fault.apply(self),
             Fault::Clock(fault) => fault.apply(self),
+            Fault::Zookeeper(fault) => fault.apply(self),
             Fault::Mend => {
                 self.mend();
                 Ok(())
@@ -173,6 +194,9 @@ impl World {
         self.network().mend();
         for host in self.hosts() {
             host.mend();
+        }
+        for ensemble in self.ensembles() {
+            ensemble.mend();
         }
     }
 
@@ -198,6 +222,7 @@ mod tests {
             3 => ProcessFault::any().prop_map(Fault::Process),
             3 => DiskFault::any().prop_map(Fault::Disk),
             1 => ClockFault::any().prop_map(Fault::Clock),
+            1 => ZookeeperFault::any().prop_map(Fault::Zookeeper),
             1 => Just(Fault::Mend),
         ]
     }
@@ -244,6 +269,8 @@ mod tests {
             "clock agent-1 -1h",
             "drift agent-1 -500",
             "restore log-1 \"before upgrade\"",
+            "expire-sessions /mesos one",
+            "lose-answers zk-1 2",
             "mend",
         ] {
             assert_eq!(line.parse::<Fault>().map(|fault| fault.to_string()), Ok(line.to_owned()));
