@@ -39,6 +39,7 @@ pub fn ip_towards_masters(masters: &Masters) -> Option<IpAddr> {
     match masters {
         Masters::One(master) => ip_towards(master),
         Masters::Peers(peers) => peers.iter().find_map(ip_towards),
+        Masters::ZooKeeper(url) => url.servers.iter().find_map(ip_towards),
     }
 }
 

@@ -3,6 +3,7 @@
 //! ```text
 //!  --master=HOST:PORT          the only master there is
 //!  --master=H1:P1,H2:P2,H3:P3  each is asked for `/redirect` until one of them names the leader
+//!  --master=zk://H1:P1,…/PATH  the lowest node below PATH in ZooKeeper
 //! ```
 //!
 //! What it promises: [`Detector::leader`] waits until a leader is known, for as long as it takes,
@@ -13,7 +14,9 @@
 
 mod ask;
 mod masters;
+mod watch;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use orrery_http::Client;
@@ -21,34 +24,61 @@ use orrery_runtime::{Address, Runtime};
 
 pub use masters::{Masters, MastersError};
 
+use watch::Watch;
+
 /// How long masters that know of no leader are left alone before they are asked again.
 const ASK_AGAIN: Duration = Duration::from_millis(200);
 
+/// How long ZooKeeper keeps a session that only looks.
+const SESSION_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// Finds the leading master. Cheap to clone; clones find the same.
 #[derive(Clone, Debug)]
-pub struct Detector {
-    runtime: Runtime,
-    client: Client,
-    masters: Masters,
+pub struct Detector(Finder);
+
+#[derive(Clone, Debug)]
+enum Finder {
+    One(Address),
+    Peers { runtime: Runtime, client: Client, peers: Vec<Address> },
+    ZooKeeper(Arc<Watch>),
 }
 
 impl Detector {
     /// Begins to look for the leader among `masters`.
     pub fn new(runtime: Runtime, masters: Masters) -> Self {
-        let client = Client::new(runtime.clone()).with_connect_time(ask::ANSWER_TIME);
-        Self { runtime, client, masters }
+        Self(match masters {
+            Masters::One(address) => Finder::One(address),
+            Masters::Peers(peers) => {
+                let client = Client::new(runtime.clone()).with_connect_time(ask::ANSWER_TIME);
+                Finder::Peers { runtime, client, peers }
+            }
+            Masters::ZooKeeper(url) => {
+                Finder::ZooKeeper(Arc::new(Watch::start(&runtime, url, SESSION_TIMEOUT)))
+            }
+        })
     }
 
     /// Where the leader is, as far as is known. Waits until there is one.
     pub async fn leader(&self) -> Address {
-        match &self.masters {
-            Masters::One(address) => address.clone(),
-            Masters::Peers(peers) => loop {
-                if let Some(leader) = ask::leader(&self.runtime, &self.client, peers).await {
+        match &self.0 {
+            Finder::One(address) => address.clone(),
+            Finder::Peers { runtime, client, peers } => loop {
+                if let Some(leader) = ask::leader(runtime, client, peers).await {
                     return leader;
                 }
-                self.runtime.sleep(ASK_AGAIN).await;
+                runtime.sleep(ASK_AGAIN).await;
             },
+            Finder::ZooKeeper(watch) => watch.until(|_| true).await,
+        }
+    }
+
+    /// Completes once another master than the one at `address` is known to lead, so that whoever is
+    /// connected to that one need not wait until the connection breaks. Where nobody tells of such
+    /// changes, it never does.
+    pub async fn replaced(&self, address: &Address) {
+        match &self.0 {
+            Finder::One(_) | Finder::Peers { .. } => std::future::pending().await,
+            Finder::ZooKeeper(watch) => drop(watch.until(|leader| leader != address).await),
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use orrery_election::{Url, UrlError};
 use orrery_runtime::Address;
 
 /// Where the masters are.
@@ -12,6 +13,8 @@ pub enum Masters {
     One(Address),
     /// Several that elect a leader among themselves.
     Peers(Vec<Address>),
+    /// Several that elect a leader through ZooKeeper: `zk://…`.
+    ZooKeeper(Url),
 }
 
 /// Why a text does not say where the masters are.
@@ -23,6 +26,9 @@ pub enum MastersError {
         /// The address.
         part: String,
     },
+    /// It begins as a ZooKeeper URL and is none.
+    #[error(transparent)]
+    ZooKeeper(#[from] UrlError),
     /// An address is given twice.
     #[error("the master {address} is given twice: expected each once")]
     Twice {
@@ -35,6 +41,9 @@ impl FromStr for Masters {
     type Err = MastersError;
 
     fn from_str(text: &str) -> Result<Self, MastersError> {
+        if text.trim_start().starts_with("zk://") {
+            return Ok(Self::ZooKeeper(text.parse()?));
+        }
         let mut addresses: Vec<Address> = Vec::new();
         for part in text.trim().split(',').map(str::trim) {
             let address: Address =
@@ -67,6 +76,7 @@ impl fmt::Display for Masters {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::One(address) => address.fmt(formatter),
+            Self::ZooKeeper(url) => url.fmt(formatter),
             Self::Peers(peers) => {
                 for (number, peer) in peers.iter().enumerate() {
                     write!(formatter, "{}{peer}", if number == 0 { "" } else { "," })?;
@@ -89,12 +99,15 @@ mod tests {
         let peers: Masters = text.parse().unwrap();
         assert!(matches!(&peers, Masters::Peers(peers) if peers.len() == 3));
         assert_eq!(peers.to_string(), text);
+        let zookeeper: Masters = "zk://a:2181,b:2181/mesos".parse().unwrap();
+        assert!(matches!(&zookeeper, Masters::ZooKeeper(url) if url.servers.len() == 2));
     }
 
     #[test]
     fn what_is_wrong_is_named() {
         let error = |text: &str| text.parse::<Masters>().unwrap_err().to_string();
         assert_eq!(error(""), "'' is not a master's address: expected HOST:PORT");
+        assert_eq!(error("zk://a:1"), orrery_election::UrlError::NoPath.to_string());
         assert_eq!(error("a:1,b"), "'b' is not a master's address: expected HOST:PORT");
         assert_eq!(error("a:1, a:1"), "the master a:1 is given twice: expected each once");
     }

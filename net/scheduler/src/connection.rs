@@ -54,6 +54,8 @@ enum Broken {
     NoStreamId,
     #[error("the event stream ended")]
     Ended,
+    #[error("another master leads")]
+    Replaced,
     #[error("the event stream broke: {0}")]
     Body(#[from] BodyError),
     #[error("the event stream is malformed: {0}")]
@@ -94,6 +96,7 @@ impl<F: Framework> Attempt<F> {
         let stream_id = response.headers().get(STREAM_ID).and_then(|id| id.to_str().ok());
         let stream_id = stream_id.ok_or(Broken::NoStreamId)?.to_owned();
         let (sender, refusals) = mpsc::channel(REFUSALS);
+        let (detector, leader) = (self.detector, master.clone());
         let pipeline = Pipeline {
             runtime: self.runtime,
             master,
@@ -114,6 +117,7 @@ impl<F: Framework> Attempt<F> {
             biased;
             carried = pipeline.run() => Ok(carried?),
             broken = events.read(response.into_body()) => Err(broken),
+            () = detector.replaced(&leader) => Err(Broken::Replaced),
             never = tell_refusals(self.feeder, self.connection, refusals) => match never {},
         }
     }

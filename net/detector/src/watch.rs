@@ -1,0 +1,107 @@
+//! Watching a group of ZooKeeper for the leader.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use orrery_api::v1::MasterInfo;
+use orrery_election::{self as election, Url};
+use orrery_runtime::coordination::Coordination;
+use orrery_runtime::tasks::AbortOnDrop;
+use orrery_runtime::{Address, Runtime};
+use orrery_zookeeper::ZooKeeper;
+use tokio::sync::oneshot;
+
+/// Pause after an error that only a person can mend, such as a wrong password.
+const TRY_AGAIN: Duration = Duration::from_secs(10);
+
+/// What is known at present.
+#[derive(Debug, Default)]
+struct Known {
+    leader: Option<Address>,
+    /// Told at the next change.
+    waiting: Vec<oneshot::Sender<()>>,
+}
+
+/// The leader as ZooKeeper shows it.
+#[derive(Debug)]
+pub(crate) struct Watch {
+    known: Arc<Mutex<Known>>,
+    _task: AbortOnDrop,
+}
+
+impl Watch {
+    pub(crate) fn start(runtime: &Runtime, url: Url, session_timeout: Duration) -> Self {
+        let known = Arc::new(Mutex::new(Known::default()));
+        let watching = watch(runtime.clone(), url, session_timeout, Arc::clone(&known));
+        let task = runtime.spawn("master detector", watching).abort_on_drop();
+        Self { known, _task: task }
+    }
+
+    /// Completes once there is a leader that `wanted` agrees to.
+    pub(crate) async fn until(&self, wanted: impl Fn(&Address) -> bool) -> Address {
+        loop {
+            let changed = {
+                let mut known = lock(&self.known);
+                if let Some(leader) = known.leader.as_ref().filter(|leader| wanted(leader)) {
+                    return leader.clone();
+                }
+                let (sender, changed) = oneshot::channel();
+                known.waiting.push(sender);
+                changed
+            };
+            // An error would mean that the watcher was dropped with us.
+            let _ = changed.await;
+        }
+    }
+}
+
+async fn watch(runtime: Runtime, url: Url, session_timeout: Duration, known: Arc<Mutex<Known>>) {
+    let coordination: Arc<dyn Coordination> = Arc::new(ZooKeeper::new(runtime.clone()));
+    let options = election::Options { session_timeout, ..election::Options::new(url) };
+    loop {
+        let mut detector = election::Detector::start(&runtime, &coordination, &options);
+        let error = loop {
+            match detector.next().await {
+                Ok(leader) => {
+                    let leader = leader.as_ref().map(address);
+                    match &leader {
+                        Some(leader) => tracing::info!(%leader, "a leading master is detected"),
+                        None => tracing::info!("no leading master is detected"),
+                    }
+                    tell(&known, leader);
+                }
+                Err(error) => break error,
+            }
+        };
+        tracing::error!(%error, zookeeper = %options.url, "the leading master cannot be found");
+        tell(&known, None);
+        runtime.sleep(TRY_AGAIN).await;
+    }
+}
+
+fn tell(known: &Mutex<Known>, leader: Option<Address>) {
+    let waiting = {
+        let mut known = lock(known);
+        known.leader = leader;
+        std::mem::take(&mut known.waiting)
+    };
+    for sender in waiting {
+        // Whoever has stopped waiting need not be told.
+        let _ = sender.send(());
+    }
+}
+
+/// Where a master is reached: by its address rather than by its name, as Mesos' agents do.
+fn address(info: &MasterInfo) -> Address {
+    let port = u16::try_from(info.port).unwrap_or_default();
+    let ip = info.address.as_ref().and_then(|address| address.ip.clone());
+    match ip {
+        Some(ip) => Address::new(ip, port),
+        None => Address::new(info.hostname(), port),
+    }
+}
+
+fn lock(known: &Mutex<Known>) -> MutexGuard<'_, Known> {
+    // Plain data, which a panic elsewhere cannot leave half changed.
+    known.lock().unwrap_or_else(PoisonError::into_inner)
+}
