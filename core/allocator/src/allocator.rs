@@ -12,6 +12,7 @@ use crate::filters::Filters;
 use crate::framework::Framework;
 use crate::options::{AgentKey, FrameworkKey, FrameworkOptions, Options};
 use crate::pending::Pending;
+use crate::planted::PlantedBug;
 use crate::roles::Roles;
 use crate::share::Pool;
 use crate::slab::Slab;
@@ -310,6 +311,8 @@ impl Allocator {
         if refuse.is_zero() || self.agents.get(agent.0).is_none() {
             return;
         }
+        let never_ends = PlantedBug::RefusalsNeverEnd.is_planted();
+        let refuse = if never_ends { REFUSE_MAX } else { refuse };
         let holds = refuse.max(self.options.allocation_interval).min(REFUSE_MAX);
         for (name, part) in resources.allocations() {
             self.refuse((framework, &name, agent), part.unallocated(), now + holds);
@@ -365,6 +368,9 @@ impl Allocator {
     }
 
     fn account_release(&mut self, framework: FrameworkKey, resources: &Resources) {
+        if PlantedBug::ReleaseForgetsRoles.is_planted() {
+            return;
+        }
         for_each_role(resources, |role, quantities| {
             self.roles.release(role, framework, quantities, &self.pool);
         });

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use orrery_model::{Quantities, Resources};
 
 use crate::options::{FrameworkOptions, Options};
+use crate::planted::PlantedBug;
 
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Framework {
@@ -24,7 +25,8 @@ impl Framework {
 
     /// Whether it takes offers in `role`, one of its roles.
     pub(crate) fn wants(&self, role: &str) -> bool {
-        self.active && !self.suppressed.contains(role)
+        let ignored = PlantedBug::SuppressionIsIgnored.is_planted();
+        self.active && (ignored || !self.suppressed.contains(role))
     }
 
     /// The part of `free` that it can deal with.

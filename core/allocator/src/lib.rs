@@ -44,10 +44,12 @@ mod framework;
 mod inspect;
 mod options;
 mod pending;
+mod planted;
 mod roles;
 mod run;
 mod share;
 mod slab;
 
 pub use allocator::Allocator;
+pub use planted::PlantedBug;
 pub use options::{AgentKey, FrameworkKey, FrameworkOptions, Grant, Options};

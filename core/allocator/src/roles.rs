@@ -16,6 +16,7 @@ use orrery_model::Quantities;
 pub(crate) use walk::Walk;
 
 use crate::options::FrameworkKey;
+use crate::planted::PlantedBug;
 use crate::share::{Pool, Share};
 
 /// A role, by its place in [`Roles`].
@@ -165,6 +166,9 @@ impl Roles {
     }
 
     fn drop_unused_client(&mut self, role: RoleKey, framework: FrameworkKey) {
+        if PlantedBug::UnusedClientsStay.is_planted() {
+            return;
+        }
         let clients = &mut self.node_mut(role).clients;
         if clients.get(&framework).is_some_and(Client::is_unused) {
             clients.remove(&framework);

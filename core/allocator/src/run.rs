@@ -11,6 +11,7 @@ use crate::allocator::Allocator;
 use crate::framework::Framework;
 use crate::options::{AgentKey, FrameworkKey, Grant};
 use crate::pending::Due;
+use crate::planted::PlantedBug;
 use crate::roles::RoleKey;
 
 impl Allocator {
@@ -75,6 +76,9 @@ impl Allocator {
             self.choose(key, agent, only, grants);
         }
         for grant in &grants[first..] {
+            if PlantedBug::GrantsAreNotBooked.is_planted() {
+                continue;
+            }
             self.allocate(grant.framework, key, &grant.resources);
         }
     }

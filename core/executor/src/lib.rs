@@ -16,6 +16,7 @@
 
 mod command;
 mod machine;
+mod planted;
 mod session;
 mod settings;
 mod task;
@@ -23,4 +24,5 @@ mod updates;
 
 pub use command::{CommandError, command_of};
 pub use machine::{CommandExecutor, Input, Output};
+pub use planted::PlantedBug;
 pub use settings::{Settings, SettingsError};

@@ -13,6 +13,7 @@ use orrery_runtime::{Command, ExitStatus, Generator, Instant, Now, ProcessId, Si
 use tracing::{error, info, warn};
 
 use crate::command::command_of;
+use crate::planted::PlantedBug;
 use crate::session::{Due, Session};
 use crate::settings::Settings;
 use crate::task::{Cause, Phase, Task, grace_of};
@@ -140,13 +141,15 @@ impl CommandExecutor {
         }
         let wanted = v1::framework_info::capability::Type::TaskKillingState as i32;
         let capabilities = &event.framework_info.capabilities;
-        self.tells_killing = capabilities.iter().any(|one| one.r#type == Some(wanted));
+        self.tells_killing = capabilities.iter().any(|one| one.r#type == Some(wanted))
+            || PlantedBug::TellsKillingToAll.is_planted();
         self.send_updates(outputs);
     }
 
     fn launch(&mut self, now: Now, info: v1::TaskInfo, outputs: &mut Vec<Output>) {
         let task_id = info.task_id.value.clone();
-        if let Some(task) = &self.task {
+        let again = PlantedBug::SecondLaunchRuns.is_planted();
+        if let Some(task) = self.task.as_ref().filter(|_| !again) {
             if task.id.value == task_id {
                 reachable!("a task is launched twice at its executor");
                 warn!(task_id, "the task was launched already");
@@ -197,7 +200,7 @@ impl CommandExecutor {
         };
         let id = task.id.clone();
         task.started(now, process);
-        if task.kill.is_some() {
+        if task.kill.is_some() && !PlantedBug::KillDuringStartIsLost.is_planted() {
             reachable!("a kill comes between the start of a command and TASK_RUNNING");
             // The kill came while the process was being started; it is already reported.
             task.complete_by = None;
@@ -236,6 +239,9 @@ impl CommandExecutor {
         };
         let (id, too_long) = (task.id.clone(), is_too_long(task));
         let (state, message) = match exit {
+            Ok(_) if PlantedBug::ExitStatusIsLost.is_planted() => {
+                (TaskState::TaskFinished, "Command has ended".to_owned())
+            }
             Ok(status) => (task.outcome(status), format!("Command {status}")),
             Err(reason) => {
                 reachable!("how a command ended cannot be known");
@@ -420,7 +426,8 @@ impl CommandExecutor {
             !self.updates.is_empty() && self.session.is_lost(),
             "an executor ends with updates"
         );
-        if self.updates.is_empty() || self.session.is_lost() || waited {
+        let hasty = PlantedBug::LeavesUnacknowledged.is_planted();
+        if self.updates.is_empty() || self.session.is_lost() || waited || hasty {
             self.exited = true;
             outputs.push(Output::Exit(self.exit_code));
         } else if self.session.is_subscribed() {

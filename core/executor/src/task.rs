@@ -5,6 +5,8 @@ use std::time::Duration;
 use orrery_api::v1;
 use orrery_runtime::{ExitStatus, Instant, Now, ProcessId};
 
+use crate::planted::PlantedBug;
+
 /// How long a task has between SIGTERM and SIGKILL when nobody says otherwise.
 const KILL_GRACE: Duration = Duration::from_secs(3);
 
@@ -81,6 +83,9 @@ impl Task {
 
     /// SIGTERM was sent: SIGKILL follows after the grace period.
     pub(crate) fn terminated(&mut self, now: Now) {
+        if PlantedBug::KillNeverEscalates.is_planted() {
+            return;
+        }
         if let Some(kill) = &mut self.kill {
             kill.escalate_at = Some(now.instant + kill.grace);
         }

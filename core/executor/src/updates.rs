@@ -4,6 +4,7 @@ use orrery_api::v1;
 use orrery_api::v1::executor::{Call, call};
 use orrery_coverage::sometimes;
 
+use crate::planted::PlantedBug;
 use crate::settings::Settings;
 
 /// Who calls.
@@ -97,7 +98,11 @@ impl Updates {
         }
         caller.subscribe(call::Subscribe {
             unacknowledged_tasks: self.task.iter().cloned().collect(),
-            unacknowledged_updates: self.pending.iter().map(|one| one.update.clone()).collect(),
+            unacknowledged_updates: self
+                .pending
+                .iter()
+                .filter(|_| !PlantedBug::BrokenConnectionLosesUpdates.is_planted())
+                .map(|one| one.update.clone()).collect(),
         })
     }
 

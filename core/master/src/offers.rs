@@ -148,7 +148,12 @@ impl Master {
     /// Takes an offer back and says so.
     pub(crate) fn rescind_offer(&mut self, number: u64) {
         let Some(framework) = self.offers.get(&number).map(|offer| offer.framework) else { return };
-        self.discard_offer(number, None);
+        if !PlantedBug::RescindedOfferStaysOpen.is_planted() {
+            self.discard_offer(number, None);
+        }
+        if PlantedBug::RescindsInSilence.is_planted() {
+            return;
+        }
         self.metrics.offers_rescinded += 1;
         let offer_id = v1::OfferId { value: self.offer_id(number) };
         self.tell(
@@ -212,7 +217,12 @@ impl Master {
             let Some(number) = self.offer_number(id) else { continue };
             let own = self.offers.get(&number).is_some_and(|offer| offer.framework == key);
             sometimes!(!own, "a DECLINE names an offer that is not open to its framework");
-            if own {
+            if PlantedBug::DeclineOfNothingPanics.is_planted() {
+                let _agent = self.offers[&number].agent;
+            }
+            if own && PlantedBug::DeclineKeepsResources.is_planted() {
+                self.take_offer(number);
+            } else if own {
                 self.metrics.offers_declined += 1;
                 self.discard_offer(number, Some(refuse));
             }

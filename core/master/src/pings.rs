@@ -5,7 +5,7 @@ use orrery_api::link::{self, from_master};
 use orrery_coverage::{reachable, sometimes};
 
 use crate::timers::Timer;
-use crate::{LinkId, Master};
+use crate::{LinkId, Master, PlantedBug};
 
 impl Master {
     /// One ping timeout has passed: counts a missing answer, then asks again.
@@ -33,6 +33,9 @@ impl Master {
     }
 
     pub(crate) fn pong(&mut self, link: LinkId) {
+        if PlantedBug::PongIsNotCounted.is_planted() {
+            return;
+        }
         let Some(key) = self.agent_on(link) else { return };
         if let Some(agent) = self.agents.get_mut(&key) {
             sometimes!(agent.missed_pings > 0, "an agent answers again after it has missed pings");

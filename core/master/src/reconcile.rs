@@ -5,7 +5,7 @@ use orrery_api::v1::task_status::Reason;
 use orrery_api::v1::{self, TaskState, scheduler};
 use orrery_coverage::{reachable, sometimes};
 
-use crate::Master;
+use crate::{Master, PlantedBug};
 
 impl Master {
     /// With a list, each task of it is answered for; without one, every active task.
@@ -48,7 +48,8 @@ impl Master {
         // What the framework is being told counts, not what the agent knows beyond that: its
         // updates are still to come and must come in order.
         sometimes!(task.told_state() != task.state(), "RECONCILE is answered with an older state");
-        let state = task.told_state() as i32;
+        let overtakes = PlantedBug::ReconciliationOvertakes.is_planted();
+        let state = if overtakes { task.state() } else { task.told_state() } as i32;
         let task = &task.message;
         let last = task.statuses.last();
         v1::TaskStatus {
@@ -75,7 +76,10 @@ impl Master {
     ) -> Option<v1::TaskStatus> {
         let mut since = None;
         let (state, message) = match agent_id.map(|id| id.value.as_str()) {
-            Some(id) if self.recovered.contains_key(id) || self.is_registering(id) => {
+            Some(id)
+                if (self.recovered.contains_key(id) || self.is_registering(id))
+                    && !PlantedBug::ReconciliationInvents.is_planted() =>
+            {
                 reachable!("RECONCILE is not answered because the agent may come back");
                 return None;
             }
@@ -90,7 +94,9 @@ impl Master {
             Some(id) if self.unreachable.contains_key(id) => {
                 reachable!("RECONCILE asks for a task on an unreachable agent");
                 since = self.unreachable.get(id).map(|agent| agent.since);
-                (TaskState::TaskUnreachable, "Reconciliation: Task is unreachable")
+                let gone = PlantedBug::UnreachableIsCalledGone.is_planted();
+                let state = if gone { TaskState::TaskGone } else { TaskState::TaskUnreachable };
+                (state, "Reconciliation: Task is unreachable")
             }
             Some(id) if self.gone.contains_key(id) => {
                 reachable!("RECONCILE asks for a task on an agent that is gone");

@@ -115,7 +115,9 @@ impl Master {
         let Some(task) = self.frameworks.get(&key).and_then(|one| one.tasks.get(task_id)) else {
             return;
         };
-        if task_state::is_terminal(task.told_state()) {
+        let untold = PlantedBug::UnreachableEndIsNeverTold.is_planted();
+        let known = if untold { task.state() } else { task.told_state() };
+        if task_state::is_terminal(known) {
             reachable!("an agent becomes unreachable before a told end is acknowledged");
             self.complete_task(key, task_id);
             return;

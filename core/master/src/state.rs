@@ -39,7 +39,7 @@ pub struct Agent {
     pub executors: BTreeMap<(FrameworkKey, String), Executor>,
     /// Its open offers.
     pub offers: BTreeSet<u64>,
-    /// Kills that could not be sent while it was away.
+    /// Kills of its tasks that have not ended, to be said again when it comes back.
     pub(crate) pending_kills: BTreeMap<TaskKey, Option<v1::KillPolicy>>,
     /// True between a ping and its answer.
     pub(crate) ping_outstanding: bool,

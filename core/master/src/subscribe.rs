@@ -8,7 +8,7 @@ use orrery_model::validate;
 
 use crate::state::Framework;
 use crate::timers::Timer;
-use crate::{ConnectionId, Master, Output};
+use crate::{ConnectionId, Master, Output, PlantedBug};
 
 impl Master {
     pub(crate) fn subscribe(
@@ -114,7 +114,9 @@ impl Master {
             self.emit_event(old, error_event("Framework failed over".to_owned()));
             self.emit(Output::CloseConnection { connection: old });
         }
-        self.discard_framework_offers(key);
+        if !PlantedBug::FailoverKeepsOffers.is_planted() {
+            self.discard_framework_offers(key);
+        }
         self.update_framework_info(key, info, suppressed);
         let now = self.now.wall;
         if let Some(framework) = self.frameworks.get_mut(&key) {
@@ -184,6 +186,9 @@ impl Master {
         if current != Some(connection) {
             return;
         }
+        if PlantedBug::NoHeartbeats.is_planted() {
+            return;
+        }
         self.emit_event(
             connection,
             scheduler::Event {
@@ -236,6 +241,7 @@ pub(crate) fn allocator_options(
     info: &v1::FrameworkInfo,
     suppressed: &[String],
 ) -> FrameworkOptions {
+    let suppressed = if PlantedBug::SubscribesUnsuppressed.is_planted() { &[] } else { suppressed };
     FrameworkOptions {
         roles: subscribed_roles(info),
         suppressed: suppressed.to_vec(),

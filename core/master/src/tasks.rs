@@ -97,7 +97,8 @@ impl Master {
 
     /// The state as `framework` can understand it: one that does not know partitions is told LOST.
     pub(crate) fn state_for(&self, key: FrameworkKey, state: TaskState) -> TaskState {
-        let aware = self.frameworks.get(&key).is_some_and(crate::Framework::is_partition_aware);
+        let aware = self.frameworks.get(&key).is_some_and(crate::Framework::is_partition_aware)
+            || PlantedBug::PartitionStatesForAll.is_planted();
         task_state::for_framework(state, aware)
     }
 
@@ -110,6 +111,9 @@ impl Master {
         reason: v1::task_status::Reason,
         message: String,
     ) {
+        if PlantedBug::RefusedLaunchIsDropped.is_planted() && state == TaskState::TaskError {
+            return;
+        }
         let state = self.state_for(key, state);
         tracing::info!(task_id = %task.task_id.value, ?state, %message, "task not launched");
         let status = v1::TaskStatus {

@@ -6,7 +6,7 @@ use orrery_api::v1::{self, TaskState, scheduler};
 use orrery_coverage::{reachable, sometimes};
 use orrery_model::task_state;
 
-use crate::{LinkId, Master};
+use crate::{LinkId, Master, PlantedBug};
 
 impl Master {
     /// The agent of a link, as long as nothing is being done about it that must not be disturbed.
@@ -92,6 +92,9 @@ impl Master {
         let framework_id = self.frameworks.get(&key).and_then(|one| one.info.id.clone());
         sometimes!(!ended && self.is_older(key, &acknowledge), "an old update is acknowledged");
         self.metrics.count("valid_status_update_acknowledgements");
+        if ended && PlantedBug::LastAcknowledgementIsKept.is_planted() {
+            return self.complete_task(key, &task_id);
+        }
         self.tell_agent(
             agent_key,
             from_master::Body::Acknowledgement(link::Acknowledgement {

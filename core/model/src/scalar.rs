@@ -4,6 +4,8 @@ use std::fmt;
 use std::iter::Sum;
 use std::ops::{Add, AddAssign, Sub, SubAssign};
 
+use crate::PlantedBug;
+
 /// An amount in thousandths: `Scalar(1500)` is 1.5.
 ///
 /// Sums and differences saturate instead of wrapping; amounts read from messages are far from the
@@ -61,7 +63,11 @@ impl Sub for Scalar {
     type Output = Self;
 
     fn sub(self, other: Self) -> Self {
-        Self(self.0.saturating_sub(other.0))
+        let difference = self.0.saturating_sub(other.0);
+        if PlantedBug::DifferencesAreRounded.is_planted() {
+            return Self(difference / 10 * 10);
+        }
+        Self(difference)
     }
 }
 

@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use orrery_coverage::sometimes;
 
-use crate::{BoxFuture, WallTime};
+use crate::{BoxFuture, PlantedBug, WallTime};
 
 /// How to open a file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -242,9 +242,11 @@ async fn replace(disk: &dyn Disk, path: &Path, content: Bytes) -> io::Result<()>
     let temporary = PathBuf::from(temporary);
     let file = disk.open(&temporary, OpenOptions::CREATE).await?;
     file.write_at(0, content).await?;
-    file.sync().await?;
+    if !PlantedBug::RenamesBeforeSync.is_planted() {
+        file.sync().await?;
+    }
     disk.rename(&temporary, path).await?;
-    match path.parent() {
+    match path.parent().filter(|_| !PlantedBug::FolderIsNotSynced.is_planted()) {
         Some(folder) => disk.sync_directory(folder).await,
         None => Ok(()),
     }

@@ -31,6 +31,7 @@ pub mod coordination;
 pub mod disk;
 pub mod machine;
 pub mod network;
+mod planted;
 pub mod processes;
 pub mod random;
 pub mod tasks;
@@ -38,8 +39,11 @@ pub mod tasks;
 pub use clock::{Clock, Instant, Now, WallTime};
 pub use coordination::Coordination;
 pub use disk::{DirectoryEntry, Disk, File, FileKind, Metadata, OpenOptions};
+pub use planted::PlantedBug;
 pub use network::{Address, ByteStream, Connection, Listener, Network};
-pub use processes::{Command, ExitStatus, ProcessId, Processes, Signal, Target};
+pub use processes::{
+    Adoption, Command, ExitStatus, Marked, ProcessId, Processes, Signal, Target,
+};
 pub use random::{Generator, Random};
 pub use tasks::{TaskHandle, Tasks};
 

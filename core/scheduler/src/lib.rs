@@ -90,6 +90,7 @@ mod context;
 mod event;
 pub mod execute;
 mod machine;
+mod planted;
 mod reconciliation;
 mod session;
 mod tasks;
@@ -99,6 +100,7 @@ pub use calls::launch;
 pub use context::{Context, Delivery};
 pub use event::Event;
 pub use machine::{Action, Ending, Input, Output, SchedulerMachine, Stop};
+pub use planted::PlantedBug;
 pub use session::{HEARTBEAT_INTERVAL, HEARTBEATS_MISSED, SUBSCRIBE_TIMEOUT, Subscription};
 
 /// Who acknowledges updates.

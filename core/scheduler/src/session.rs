@@ -11,6 +11,7 @@ use orrery_runtime::{Generator, Instant};
 use crate::backoff::Backoff;
 use crate::calls::Calls;
 use crate::machine::{Ending, Output};
+use crate::planted::PlantedBug;
 use crate::reconciliation::{Reconciliation, TASKS_PER_CALL};
 use crate::tasks::TaskBook;
 
@@ -137,7 +138,10 @@ impl Session {
         else {
             return false;
         };
-        let silence = heartbeat_interval(body.heartbeat_interval_seconds) * HEARTBEATS_MISSED;
+        let mut silence = heartbeat_interval(body.heartbeat_interval_seconds) * HEARTBEATS_MISSED;
+        if PlantedBug::SilenceIsBelieved.is_planted() {
+            silence = MAX_INTERVAL;
+        }
         self.link = Link::Subscribed { connection, silence, dead_at: now + silence };
         self.backoff.reset();
         let took_over = self.framework_id().is_some();
@@ -146,7 +150,7 @@ impl Session {
             reachable!("a kill is said again after the framework was disconnected");
             self.send(self.calls().kill(kill.clone()), outputs);
         }
-        if took_over {
+        if took_over && !PlantedBug::NeverReconciles.is_planted() {
             // Without names: tasks that this process never heard of. By name: those it waits for.
             self.send(self.calls().reconcile(Vec::new()), outputs);
             self.reconciliation.start(now, self.tasks.live().map(str::to_owned));

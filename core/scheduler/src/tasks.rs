@@ -10,6 +10,7 @@ use orrery_coverage::{reachable, sometimes};
 use orrery_model::task_state;
 
 use crate::calls::update_uuid;
+use crate::planted::PlantedBug;
 
 /// How many ended tasks are remembered, to recognise a terminal update whose acknowledgement was
 /// lost. Beyond it the oldest are forgotten, and such an update would be delivered again.
@@ -81,7 +82,7 @@ impl TaskBook {
         let record = self.records.entry(id.clone()).or_default();
         let uuid = update_uuid(status);
         if let Some(uuid) = uuid {
-            if record.seen.contains(uuid) {
+            if record.seen.contains(uuid) && !PlantedBug::DeliversRepeatedUpdates.is_planted() {
                 let pending = record.awaiting.contains(uuid);
                 sometimes!(
                     pending,
@@ -181,7 +182,8 @@ impl TaskBook {
 
     /// The kills to repeat, ordered by task id.
     pub(crate) fn kills(&self) -> impl Iterator<Item = &call::Kill> {
-        self.records.values().filter_map(|record| record.kill.as_ref())
+        let said_once = PlantedBug::KillsAreSaidOnce.is_planted();
+        self.records.values().filter_map(move |it| it.kill.as_ref().filter(|_| !said_once))
     }
 
     /// The ids of all tasks that are not terminal, ordered.

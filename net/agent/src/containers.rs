@@ -8,6 +8,7 @@ use orrery_coverage::{reachable, sometimes};
 use orrery_runtime::{ExitStatus, ProcessId, Runtime, Signal, Target};
 
 use crate::daemon::Shared;
+use crate::planted::PlantedBug;
 
 impl Shared {
     /// Makes the folder of an agent that has just got its id, and the link that names it.
@@ -48,6 +49,9 @@ impl Shared {
             let launched = Input::ContainerLaunched { container: container.clone(), process };
             let _ = feeder.feed(launched).await;
             let input = wait(&runtime, container, process).await;
+            if PlantedBug::ExitIsNotTold.is_planted() {
+                return;
+            }
             let _ = feeder.feed(input).await;
         });
     }
@@ -87,7 +91,9 @@ async fn wait(runtime: &Runtime, container: Container, process: ProcessId) -> In
         tracing::error!(container_id, %process, %error, "cannot wait for a process");
         ExitStatus::Exited(255)
     });
-    kill(runtime, &container, process);
+    if !PlantedBug::LeftoversStay.is_planted() {
+        kill(runtime, &container, process);
+    }
     Input::ContainerExited { container, status }
 }
 

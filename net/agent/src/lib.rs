@@ -33,12 +33,14 @@ mod monitor;
 mod operator_api;
 mod operator_state;
 mod options;
+mod planted;
 mod routes;
 mod state;
 
 use daemon::Shared;
 
 pub use options::Options;
+pub use planted::PlantedBug;
 
 /// How many inputs may wait for the machine before whoever has more is made to wait.
 const INPUT_QUEUE: usize = 4096;

@@ -39,6 +39,7 @@ mod date;
 mod exchange;
 pub mod limits;
 pub mod media;
+mod planted;
 pub mod recordio;
 pub mod respond;
 pub mod server;
@@ -48,6 +49,7 @@ pub use body::{Body, BodyError, RequestBody, SendError, StreamSender};
 pub use client::{Client, ClientError, ResponseBody};
 pub use closer::{Closer, closer};
 pub use media::MediaType;
+pub use planted::PlantedBug;
 pub use server::serve;
 
 /// What a peer asked. Its extensions hold the [`Peer`] and the connection's [`Closer`].

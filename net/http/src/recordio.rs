@@ -3,6 +3,8 @@
 
 use bytes::{Buf, Bytes, BytesMut};
 
+use crate::planted::PlantedBug;
+
 use orrery_coverage::{reachable, sometimes};
 
 /// Most digits of a length: as many as the largest 64-bit number has.
@@ -103,7 +105,8 @@ impl Decoder {
                 State::Failed(error) => return Err(error.clone()),
                 State::Record { length } => {
                     let length = *length;
-                    if self.buffer.len() < length {
+                    let waits = PlantedBug::RecordWaitsForTheNext.is_planted();
+                    if self.buffer.len() < length + usize::from(waits) {
                         return Ok(None);
                     }
                     sometimes!(self.pieces >= 3, "a record comes in three pieces or more");

@@ -21,6 +21,8 @@ use orrery_runtime::tasks::AbortOnDrop;
 use orrery_runtime::{Generator, Runtime};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::planted::PlantedBug;
+
 /// How many bytes of events may wait for a scheduler that reads slowly. One that falls further
 /// behind is disconnected; it then subscribes again and reconciles.
 const EVENT_QUEUE_BYTES: usize = 64 << 20;
@@ -198,6 +200,10 @@ impl Shared {
     }
 
     fn send_to_agent(&self, link: LinkId, body: link::from_master::Body) {
+        let first = matches!(body, link::from_master::Body::Registered(_));
+        if first && PlantedBug::FirstMessageIsLost.is_planted() {
+            return;
+        }
         let mut links = lock(&self.links);
         let Some(sender) = links.get(&link) else { return };
         let message = link::FromMaster { body: Some(body), ..Default::default() };

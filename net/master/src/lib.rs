@@ -21,6 +21,7 @@ mod daemon;
 mod operator_api;
 mod options;
 mod page;
+mod planted;
 mod registry_file;
 mod routes;
 mod scheduler_api;
@@ -32,6 +33,7 @@ use daemon::{Links, Shared};
 use registry_file::RegistryFile;
 
 pub use options::Options;
+pub use planted::PlantedBug;
 pub use registry_file::RegistryError;
 
 /// How many inputs may wait for the machine before whoever has more is made to wait.

@@ -9,6 +9,8 @@ use orrery_master::{Registry, RegistryOperation, Ticket};
 use orrery_runtime::{Runtime, disk};
 use tokio::sync::mpsc;
 
+use crate::planted::PlantedBug;
+
 /// The file's name in the work directory.
 const FILE_NAME: &str = "registry.pb";
 
@@ -90,14 +92,21 @@ impl RegistryFile {
     ) -> io::Result<()> {
         let mut batch = Vec::new();
         while changes.recv_many(&mut batch, BATCH).await > 0 {
-            for (_, operation) in &batch {
+            let one = PlantedBug::StoresOneChangeOfABatch.is_planted();
+            for (_, operation) in batch.iter().take(if one { 1 } else { BATCH }) {
                 self.registry.apply(operation);
             }
-            self.save().await?;
+            let early = PlantedBug::ReportsBeforeStored.is_planted();
+            if !early {
+                self.save().await?;
+            }
             for (ticket, _) in batch.drain(..) {
                 if !stored(ticket).await {
                     return Ok(());
                 }
+            }
+            if early {
+                self.save().await?;
             }
         }
         Ok(())

@@ -1,0 +1,18 @@
+//! Bugs that a test can switch on, to prove that the simulator would find them.
+
+orrery_planted::bugs! {
+    /// MESOS-8537: the executor leaves as soon as its task has ended, acknowledged or not.
+    LeavesUnacknowledged,
+    /// MESOS-9131: a task that ignores SIGTERM is not sent SIGKILL, and is being killed for ever.
+    KillNeverEscalates,
+    /// MESOS-7783: a kill that comes while the task's process is being started is forgotten.
+    KillDuringStartIsLost,
+    /// MESOS-9965: TASK_KILLING is told to frameworks that do not understand it.
+    TellsKillingToAll,
+    /// MESOS-9847: how the task's process ended is lost, and taken for success.
+    ExitStatusIsLost,
+    /// MESOS-10018: a second LAUNCH of its task starts a second process.
+    SecondLaunchRuns,
+    /// An update that was sent on a connection which broke is not sent again.
+    BrokenConnectionLosesUpdates,
+}
