@@ -10,7 +10,7 @@ use tokio::sync::{Semaphore, mpsc};
 
 use crate::disk_task::{DiskTask, Job};
 use crate::handle::{Handle, PAYLOAD, Right, Shared, Waiting};
-use crate::log::Transport;
+use crate::log::{Responses, Transport};
 use crate::machine::{Input, LogMachine, Output, Setup};
 use crate::signal::Signal;
 use crate::storage::{self, Opened};
@@ -46,6 +46,7 @@ pub(crate) async fn start(
     let mut outputs = Vec::new();
     let machine = LogMachine::new(setup, records, !damage.is_empty(), random, &mut outputs);
     let (driver, feeder) = Driver::new(machine, QUEUE);
+    transport.start(Responses { feeder: feeder.clone() });
     let carrier = Carrier { shared: Arc::clone(&shared), transport, feeder: feeder.clone() };
     for output in outputs {
         // Nothing can have ended yet.

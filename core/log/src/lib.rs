@@ -47,7 +47,7 @@ pub mod wire;
 pub use coordinator::Client;
 pub use error::{Damage, LogError, ReadError, StartError, WriteError};
 pub use handle::APPEND_MAX;
-pub use log::{Log, Reader, Status, Transport, Writer};
+pub use log::{Log, Reader, Responses, Status, Transport, Writer};
 pub use machine::{Caller, Input, LogMachine, Output, Setup};
 pub use messages::{KnownEntry, Request, Response, Verdict, Voter};
 pub use options::{Membership, Options, Timing};

@@ -1,27 +1,45 @@
 //! The log as the rest of the program sees it: [`Log`], [`Writer`] and [`Reader`].
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use orrery_runtime::machine::Feeder;
 use orrery_runtime::{Address, Runtime};
 
 use crate::driver;
 use crate::handle::{Answer, Handle, Right};
-use crate::machine::Input;
+use crate::machine::{Input, LogMachine};
 use crate::{
     Ballot, Entry, LogError, Options, Position, ReadError, ReplicaState, Request, Response,
     StartError, Value, WriteError,
 };
 
-/// Carries requests to other replicas. What comes back is fed to [`Log::response`].
+/// Carries requests to other replicas, and their responses back.
 pub trait Transport: Send + Sync + 'static {
+    /// Called once, before anything else: responses go there.
+    fn start(&self, responses: Responses);
+
     /// Sends `request` to the replica at `to`, or loses it. Never waits. Requests to one replica
     /// that arrive do so in order, as long as one connection carries them.
     fn send(&self, to: &Address, request: Request);
 
     /// From now on only these replicas are sent to.
-    fn members(&self, members: &std::collections::BTreeSet<Address>);
+    fn members(&self, members: &BTreeSet<Address>);
+}
+
+/// Where a [`Transport`] delivers responses. It does not keep the replica running.
+#[derive(Clone, Debug)]
+pub struct Responses {
+    pub(crate) feeder: Feeder<LogMachine>,
+}
+
+impl Responses {
+    /// Takes a response of the replica at `from`. False when the replica has ended.
+    pub async fn deliver(&self, from: Address, response: Response) -> bool {
+        self.feeder.feed(Input::Response { from, response }).await.is_ok()
+    }
 }
 
 /// One replica of a replicated log, and the way to write and read it. Cheap to clone; the replica
@@ -116,14 +134,6 @@ impl Log {
         answer: impl FnOnce(Response) + Send + 'static,
     ) -> Result<(), LogError> {
         self.handle.request(from, request, Answer::new(answer)).await
-    }
-
-    /// Takes a response of the replica at `from`.
-    ///
-    /// # Errors
-    /// [`LogError::Disk`] when the replica has ended.
-    pub async fn response(&self, from: Address, response: Response) -> Result<(), LogError> {
-        self.handle.feed(Input::Response { from, response }).await
     }
 }
 
