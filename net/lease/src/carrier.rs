@@ -1,6 +1,7 @@
 //! Carries out what the machine wants.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -35,6 +36,8 @@ pub(crate) struct Shared {
     /// An answer that takes longer than this is of no use.
     pub(crate) answer_time: Duration,
     pub(crate) questions: Mutex<Questions>,
+    /// Own questions that are on their way or wait for their answer.
+    pub(crate) under_way: AtomicUsize,
     pub(crate) events: mpsc::UnboundedSender<Event>,
     pub(crate) votes: mpsc::UnboundedSender<Durable>,
 }
@@ -97,10 +100,12 @@ impl Shared {
 
     fn send(self: &Arc<Self>, to: usize, asked: Request, sent: Instant) {
         let shared = Arc::clone(self);
+        shared.under_way.fetch_add(1, Ordering::Relaxed);
         // Ends by itself: no answer is waited for longer than it is worth.
         self.runtime.spawn("lease question", async move {
             let question = shared.question(to, asked);
             let answer = shared.runtime.timeout(shared.answer_time, question).await;
+            shared.under_way.fetch_sub(1, Ordering::Relaxed);
             if let Some(Some(message)) = answer {
                 // A stopping member needs no answers.
                 let _ =

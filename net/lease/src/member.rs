@@ -1,6 +1,7 @@
 //! A member: its machine, running.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -26,6 +27,9 @@ const QUESTION_BYTES: usize = 64 << 10;
 
 /// Pause before a vote that could not be stored is stored again.
 const STORE_AGAIN: Duration = Duration::from_secs(1);
+
+/// Pause between two looks at what is under way.
+const LOOK_AGAIN: Duration = Duration::from_millis(2);
 
 /// Settings of a member.
 #[derive(Clone, Debug)]
@@ -109,6 +113,7 @@ impl Member {
             client: Client::new(runtime.clone()).with_connect_time(answer_time),
             answer_time,
             questions: Mutex::default(),
+            under_way: AtomicUsize::new(0),
             events,
             votes,
         });
@@ -124,10 +129,20 @@ impl Member {
         Ok((Self { shared, _tasks: Arc::new(tasks) }, receiver))
     }
 
-    /// Stops leading, if it leads, and lets another one lead at once.
+    /// Stops leading, if it leads, and lets another one lead at once. Returns when the others have
+    /// been told, as far as they can be reached.
     pub async fn resign(&self) {
+        let shared = &self.shared;
         // A stopping member leads no more.
-        let _ = self.shared.feeder.feed(Input::Resign).await;
+        let _ = shared.feeder.feed(Input::Resign).await;
+        let told = async {
+            // What the machine wanted said is under way once it can be looked at.
+            let _ = shared.feeder.inspect(|_| ()).await;
+            while shared.under_way.load(Ordering::Relaxed) > 0 {
+                shared.runtime.sleep(LOOK_AGAIN).await;
+            }
+        };
+        let _ = shared.runtime.timeout(shared.answer_time, told).await;
     }
 
     /// Whether a request to `path` is the election's.
