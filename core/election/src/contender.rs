@@ -11,8 +11,6 @@
 //!   is ended, which takes the node with it if there is one, and all begins anew.
 //! - Its node of an earlier session is removed as soon as there is a new one.
 
-use std::collections::BTreeSet;
-
 use bytes::Bytes;
 use orrery_runtime::coordination::{
     Access, Answer, Change, CreateMode, Happening, Request, RequestError,
@@ -89,14 +87,13 @@ pub struct ContenderMachine {
     listed: bool,
     elected: bool,
     done: bool,
-    planted: BTreeSet<PlantedBug>,
 }
 
 type Outputs = Vec<Output<ContenderEvent>>;
 
 impl ContenderMachine {
     /// For a place in a group of this kind at `url`, with `data` for the others to read.
-    pub fn new(kind: Kind, url: &Url, data: Bytes, planted: BTreeSet<PlantedBug>) -> Self {
+    pub fn new(kind: Kind, url: &Url, data: Bytes) -> Self {
         Self {
             kind,
             path: url.path.clone(),
@@ -111,7 +108,6 @@ impl ContenderMachine {
             listed: false,
             elected: false,
             done: false,
-            planted,
         }
     }
 
@@ -152,7 +148,7 @@ impl ContenderMachine {
     ) {
         match (question, answer) {
             (Question::Join, Err(error)) if error.is_unknown() => {
-                if !PlantedBug::RepeatsUnknownJoin.is_in(&self.planted) {
+                if !PlantedBug::RepeatsUnknownJoin.is_planted() {
                     self.reopen(outputs);
                 }
             }
@@ -189,7 +185,7 @@ impl ContenderMachine {
     fn judge(&mut self, names: &[String], outputs: &mut Outputs) {
         let Some(own) = self.own.clone() else { return };
         if !names.contains(&own) {
-            if PlantedBug::OverlooksRemoval.is_in(&self.planted) {
+            if PlantedBug::OverlooksRemoval.is_planted() {
                 return;
             }
             self.own = None;
@@ -233,7 +229,7 @@ impl ContenderMachine {
         self.line.reset();
         self.depth = None;
         self.listed = false;
-        if !PlantedBug::TrustsOldNode.is_in(&self.planted) {
+        if !PlantedBug::TrustsOldNode.is_planted() {
             self.stale = self.own.take().or(self.stale.take());
         }
         outputs.push(Output::Reopen);
@@ -247,7 +243,7 @@ impl ContenderMachine {
             }
             Happening::Disconnected => self.line.disconnected(),
             Happening::Expired => {
-                if !PlantedBug::LeadsOnAfterExpiry.is_in(&self.planted) {
+                if !PlantedBug::LeadsOnAfterExpiry.is_planted() {
                     self.lose(Loss::SessionExpired, outputs);
                 }
                 self.reopen(outputs);

@@ -21,7 +21,6 @@
 
 #![forbid(unsafe_code)]
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -57,14 +56,12 @@ pub struct Options {
     /// `--zk_session_timeout`: how long a leader that falls silent is waited for. The service may
     /// choose another value, by default between 4 s and 40 s.
     pub session_timeout: Duration,
-    /// Bugs switched on by a test. Always empty in production.
-    pub planted: BTreeSet<PlantedBug>,
 }
 
 impl Options {
     /// Mesos' session time-out, which is ten seconds.
     pub const fn new(url: Url) -> Self {
-        Self { url, session_timeout: Duration::from_secs(10), planted: BTreeSet::new() }
+        Self { url, session_timeout: Duration::from_secs(10) }
     }
 
     fn session(&self) -> SessionOptions {
@@ -89,8 +86,7 @@ impl Contender {
         master: &MasterInfo,
     ) -> Self {
         let data = Bytes::from(json::encode(master));
-        let planted = options.planted.clone();
-        let machine = ContenderMachine::new(Kind::Masters, &options.url, data, planted);
+        let machine = ContenderMachine::new(Kind::Masters, &options.url, data);
         Self(Running::start(runtime, coordination, options.session(), machine))
     }
 
@@ -117,7 +113,7 @@ impl Detector {
         coordination: &Arc<dyn Coordination>,
         options: &Options,
     ) -> Self {
-        let machine = ObserverMachine::new(Kind::Masters, &options.url, options.planted.clone());
+        let machine = ObserverMachine::new(Kind::Masters, &options.url);
         Self(Running::start(runtime, coordination, options.session(), machine))
     }
 
@@ -163,8 +159,7 @@ impl Membership {
         data: Bytes,
     ) -> Self {
         let url = options.url.below(name);
-        let planted = options.planted.clone();
-        let machine = ContenderMachine::new(Kind::Replicas, &url, data, planted);
+        let machine = ContenderMachine::new(Kind::Replicas, &url, data);
         Self(Running::start(runtime, coordination, options.session(), machine))
     }
 
@@ -198,7 +193,7 @@ impl Members {
         name: &str,
     ) -> Self {
         let url = options.url.below(name);
-        let machine = ObserverMachine::new(Kind::Replicas, &url, options.planted.clone());
+        let machine = ObserverMachine::new(Kind::Replicas, &url);
         Self(Running::start(runtime, coordination, options.session(), machine))
     }
 

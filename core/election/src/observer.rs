@@ -4,7 +4,7 @@
 //! there any more, and that is told: whoever follows a leader must not follow one that may have
 //! been replaced long ago.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use orrery_runtime::coordination::{Answer, Happening, Request, RequestError};
@@ -51,14 +51,13 @@ pub struct ObserverMachine {
     known: BTreeMap<String, Bytes>,
     told: Option<Vec<Member>>,
     done: bool,
-    planted: BTreeSet<PlantedBug>,
 }
 
 type Outputs = Vec<Output<Sight>>;
 
 impl ObserverMachine {
     /// Of a group of this kind at `url`.
-    pub fn new(kind: Kind, url: &Url, planted: BTreeSet<PlantedBug>) -> Self {
+    pub fn new(kind: Kind, url: &Url) -> Self {
         Self {
             kind,
             path: url.path.clone(),
@@ -68,7 +67,6 @@ impl ObserverMachine {
             known: BTreeMap::new(),
             told: None,
             done: false,
-            planted,
         }
     }
 
@@ -89,7 +87,7 @@ impl ObserverMachine {
         let path = self.path.clone();
         match self.step {
             Step::Look => {
-                let watch = !PlantedBug::WaitsForNoGroup.is_in(&self.planted);
+                let watch = !PlantedBug::WaitsForNoGroup.is_planted();
                 self.line.ask(Question::Look, Request::Exists { path, watch }, outputs);
             }
             Step::List => {
@@ -177,7 +175,7 @@ impl ObserverMachine {
                 self.line.reset();
                 self.step = Step::List;
                 self.known.clear();
-                if !PlantedBug::NamesLeaderAfterExpiry.is_in(&self.planted) {
+                if !PlantedBug::NamesLeaderAfterExpiry.is_planted() {
                     self.tell(Vec::new(), outputs);
                 }
                 outputs.push(Output::Reopen);

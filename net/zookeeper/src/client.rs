@@ -1,6 +1,5 @@
 //! Runs sessions on the ports.
 
-use std::collections::BTreeSet;
 use std::io;
 use std::ops::ControlFlow;
 
@@ -13,7 +12,6 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::mpsc;
 
 use crate::jute::Frames;
-use crate::planted::PlantedBug;
 use crate::session::{Attempt, Input, MOST_REQUESTS, Output, SessionMachine};
 
 /// Inputs that may wait for a session.
@@ -23,19 +21,12 @@ const QUEUE: usize = 64;
 #[derive(Clone, Debug)]
 pub struct ZooKeeper {
     runtime: Runtime,
-    planted: BTreeSet<PlantedBug>,
 }
 
 impl ZooKeeper {
     /// On the ports of `runtime`.
     pub const fn new(runtime: Runtime) -> Self {
-        Self { runtime, planted: BTreeSet::new() }
-    }
-
-    /// With bugs that a test wants to be found.
-    #[must_use]
-    pub fn planted(self, planted: BTreeSet<PlantedBug>) -> Self {
-        Self { planted, ..self }
+        Self { runtime }
     }
 }
 
@@ -43,7 +34,7 @@ impl Coordination for ZooKeeper {
     fn open(&self, options: SessionOptions) -> Session {
         let (session, end) = Session::new();
         let random = self.runtime.random.generator();
-        let machine = SessionMachine::new(options, random, self.planted.clone());
+        let machine = SessionMachine::new(options, random);
         let (driver, feeder) = Driver::new(machine, QUEUE);
         let run = run(self.runtime.clone(), driver, feeder, end);
         self.runtime.spawn("zookeeper session", run);

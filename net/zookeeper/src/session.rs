@@ -22,7 +22,7 @@
 //! end the session earlier than its client believes. What must be done by one at a time, such as
 //! writing the registry, therefore needs more than a session: the replicated log has its ballots.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -127,16 +127,11 @@ pub(crate) struct SessionMachine {
     watches: Watches,
     closing: bool,
     over: bool,
-    planted: BTreeSet<PlantedBug>,
 }
 
 impl SessionMachine {
     /// A session that begins at its first tick, which is due at once.
-    pub(crate) fn new(
-        options: SessionOptions,
-        mut random: Generator,
-        planted: BTreeSet<PlantedBug>,
-    ) -> Self {
+    pub(crate) fn new(options: SessionOptions, mut random: Generator) -> Self {
         // Clients that are all given the same list must not all go to its first server.
         let mut servers = options.servers.clone();
         for index in (1..servers.len()).rev() {
@@ -156,7 +151,6 @@ impl SessionMachine {
             watches: Watches::default(),
             closing: false,
             over: false,
-            planted,
         }
     }
 
@@ -170,7 +164,7 @@ impl SessionMachine {
     }
 
     fn expires(&self) -> Option<Instant> {
-        if PlantedBug::WaitsForVerdict.is_in(&self.planted) {
+        if PlantedBug::WaitsForVerdict.is_planted() {
             return None;
         }
         let established = self.established.as_ref()?;
@@ -271,7 +265,7 @@ impl SessionMachine {
             outputs.push(Output::Send(frame));
         }
         if let Some(watches) = self.watches.renewal(self.last_zxid)
-            && !PlantedBug::ForgetsWatches.is_in(&self.planted)
+            && !PlantedBug::ForgetsWatches.is_planted()
         {
             let frame = ClientRecord::SetWatches(watches).frame(xid::SET_WATCHES);
             outputs.push(Output::Send(frame));

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use orrery_runtime_sim::{
     Ahead, ClockFault, Config, Connecting, DiskFault, Fault, NetworkFault, Probability,
-    ProcessFault, Tearing,
+    ProcessFault, Tearing, ZookeeperFault,
 };
 
 /// The faults that take `fault` back in a world of this configuration. None if it is over at once,
@@ -17,8 +17,21 @@ pub(super) fn undo(fault: &Fault, config: &Config) -> Vec<Fault> {
         Fault::Process(fault) => process(fault.clone()).into_iter().map(Fault::from).collect(),
         Fault::Disk(fault) => disk(fault.clone()).into_iter().map(Fault::from).collect(),
         Fault::Clock(fault) => vec![clock(fault.clone()).into()],
+        Fault::Zookeeper(fault) => {
+            zookeeper(fault.clone()).into_iter().map(Fault::from).collect()
+        }
         Fault::Mend => Vec::new(),
     }
+}
+
+fn zookeeper(fault: ZookeeperFault) -> Option<ZookeeperFault> {
+    use ZookeeperFault::*;
+    Some(match fault {
+        LoseWatches { host, .. } => LoseWatches { host, count: 0 },
+        LoseAnswers { host, .. } => LoseAnswers { host, count: 0 },
+        Lag { host, .. } => Lag { host, by: Duration::ZERO },
+        ExpireSessions { .. } | SetSequence { .. } => return None,
+    })
 }
 
 fn network(fault: NetworkFault, config: &Config) -> Vec<NetworkFault> {
