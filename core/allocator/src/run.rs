@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use orrery_coverage::{reachable, sometimes};
+use orrery_coverage::{always, reachable, sometimes};
 use orrery_model::Resources;
 use orrery_runtime::Instant;
 
@@ -79,8 +79,14 @@ impl Allocator {
             if PlantedBug::GrantsAreNotBooked.is_planted() {
                 continue;
             }
+            always!(self.is_free(key, &grant.resources), "what is granted was free", grant);
             self.allocate(grant.framework, key, &grant.resources);
         }
+    }
+
+    /// Whether nobody holds `resources` of an agent.
+    fn is_free(&self, key: AgentKey, resources: &Resources) -> bool {
+        self.agents.get(key.0).is_some_and(|agent| agent.free().contains(&resources.unallocated()))
     }
 
     fn choose(

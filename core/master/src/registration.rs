@@ -7,7 +7,7 @@ use orrery_allocator::{AgentKey, FrameworkKey};
 use orrery_api::link::{self, from_master};
 use orrery_api::v1::task_status::Reason;
 use orrery_api::v1::{self, TaskState};
-use orrery_coverage::{reachable, sometimes};
+use orrery_coverage::{always, reachable, sometimes};
 use orrery_model::Resources;
 use orrery_model::task_state::is_terminal;
 
@@ -244,6 +244,7 @@ impl Master {
         if !PlantedBug::ReturnedAgentStaysUnreachable.is_planted() {
             self.unreachable.remove(&id);
         }
+        always!(!self.agent_keys.contains_key(&id), "an agent is added once", id);
         self.agent_keys.insert(id.clone(), key);
         self.agents.insert(
             key,

@@ -2,7 +2,7 @@
 
 use orrery_allocator::FrameworkKey;
 use orrery_api::v1::{self, TaskState, scheduler};
-use orrery_coverage::sometimes;
+use orrery_coverage::{always, sometimes};
 use orrery_model::task_state;
 
 use crate::state::{holds_resources, remember};
@@ -74,6 +74,8 @@ impl Master {
         let limit = self.options.max_completed_tasks_per_framework;
         let Some(framework) = self.frameworks.get_mut(&key) else { return };
         let Some(task) = framework.tasks.remove(task_id) else { return };
+        let state = task.state();
+        always!(!holds_resources(state), "a task that is completed holds nothing", task_id, state);
         if let Some(agent) = self.agents.get_mut(&task.agent) {
             let task_key = (key, task_id.to_owned());
             agent.tasks.remove(&task_key);
