@@ -10,6 +10,7 @@
 
 mod agent;
 mod daemon;
+mod elections;
 mod execute;
 mod executor;
 mod failure;

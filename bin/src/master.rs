@@ -3,12 +3,13 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use orrery_flags::{FlagError, Flags, tables};
+use orrery_flags::{FlagError, Flags, Rate, tables};
 use orrery_model::{Quantities, Resources};
 use orrery_net_master::{Options, start};
 use tracing::info;
 
 use crate::daemon::{self, Stop};
+use crate::elections;
 use crate::failure::Failure;
 use crate::host;
 use crate::invocation::Invocation;
@@ -50,12 +51,24 @@ pub fn options(flags: &Flags) -> Result<Options, FlagError> {
         hostname: host::hostname(flags),
         cluster: flags.get("cluster"),
         work_dir: work_dir(flags)?,
+        quorum: elections::quorum(flags)?,
+        elections: elections::elections(flags)?,
+        log_auto_initialize: flags.is_set("log_auto_initialize"),
+        registry_fetch_timeout: flags.value("registry_fetch_timeout"),
+        registry_store_timeout: flags.value("registry_store_timeout"),
+        registry_gc_interval: flags.value("registry_gc_interval"),
+        registry_max_agent_age: flags.value("registry_max_agent_age"),
+        registry_max_agent_count: flags.value("registry_max_agent_count"),
         allocation_interval: flags.value("allocation_interval"),
         minimum_allocatable: Some(minimum_allocatable(flags)?),
         offer_timeout: flags.get("offer_timeout"),
         agent_ping_timeout: flags.value("agent_ping_timeout"),
         max_agent_ping_timeouts: flags.value("max_agent_ping_timeouts"),
         agent_reregister_timeout: flags.value("agent_reregister_timeout"),
+        agent_removal_interval: flags
+            .get("agent_removal_rate_limit")
+            .map(|rate: Rate| rate.per / u32::try_from(rate.count).unwrap_or(u32::MAX)),
+        recovery_agent_removal_limit: flags.value::<f64>("recovery_agent_removal_limit") / 100.0,
         max_completed_frameworks: flags.value("max_completed_frameworks"),
         max_completed_tasks_per_framework: flags.value("max_completed_tasks_per_framework"),
         max_unreachable_tasks_per_framework: flags.value("max_unreachable_tasks_per_framework"),

@@ -54,7 +54,9 @@ impl Kind {
             Self::Percent => "a number from 0 to 100 and a percent sign such as 50%",
             Self::Ip => "an IP address such as 127.0.0.1",
             Self::Master => "a master's address such as 10.0.0.1:5050",
-            Self::Masters => "addresses such as 10.0.0.1:5050,10.0.0.2:5050 or zk://10.0.0.9:2181/mesos",
+            Self::Masters => {
+                "addresses such as 10.0.0.1:5050,10.0.0.2:5050 or zk://10.0.0.9:2181/mesos"
+            }
             Self::Json => "a JSON text, or file://PATH of a file that holds it",
             Self::Rate => "a count, a slash and a duration such as 1/20mins",
         }

@@ -49,6 +49,8 @@ pub(crate) struct Shared {
     links: Mutex<BTreeMap<LinkId, LinkSender<link::FromMaster>>>,
     requests: Mutex<BTreeMap<RequestId, oneshot::Sender<Answer>>>,
     changes: mpsc::UnboundedSender<(Ticket, RegistryOperation)>,
+    /// Told when the machine wants to end.
+    failed: Mutex<Option<oneshot::Sender<String>>>,
 }
 
 impl Shared {
@@ -56,6 +58,7 @@ impl Shared {
         runtime: Runtime,
         feeder: Feeder<Master>,
         changes: mpsc::UnboundedSender<(Ticket, RegistryOperation)>,
+        failed: oneshot::Sender<String>,
     ) -> Arc<Self> {
         let generator = Mutex::new(runtime.random.generator());
         Arc::new(Self {
@@ -68,6 +71,7 @@ impl Shared {
             links: Mutex::default(),
             requests: Mutex::default(),
             changes,
+            failed: Mutex::new(Some(failed)),
         })
     }
 
@@ -162,7 +166,10 @@ impl Shared {
                 }
             }
             Output::Fail { reason } => {
-                tracing::error!(reason, "the master ends");
+                if let Some(failed) = lock(&self.failed).take() {
+                    // Nobody listens when the term is ending anyhow.
+                    let _ = failed.send(reason);
+                }
                 return ControlFlow::Break(());
             }
             Output::Store { ticket, operation } => {
@@ -173,6 +180,17 @@ impl Shared {
             }
         }
         ControlFlow::Continue(())
+    }
+
+    /// Ends the term: closes every stream and link, and gives up every request.
+    pub(crate) fn end(&self) {
+        lock(&self.streams).clear();
+        let subscribers = std::mem::take(&mut *lock(&self.subscribers));
+        let requests = std::mem::take(&mut *lock(&self.requests));
+        let links = std::mem::take(&mut *lock(&self.links));
+        // Outside the locks, because each closes something.
+        drop((subscribers, requests));
+        links.into_values().for_each(|sender| sender.close());
     }
 
     fn send_event(self: &Arc<Self>, connection: ConnectionId, event: &Event) {

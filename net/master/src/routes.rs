@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use http::header::{HeaderValue, LOCATION};
-use http::{Method, StatusCode};
+use http::StatusCode;
 use orrery_endpoints::{Asked, Route, RouteError, Router, machine, metrics, system};
 use orrery_http::{Request, Response, Service, respond};
 use orrery_link::LinkService;
@@ -12,10 +11,11 @@ use orrery_runtime::BoxFuture;
 use serde_json::Value;
 
 use crate::daemon::Shared;
+use crate::info::public_address;
 use crate::tasks::Selection;
-use crate::{Options, operator_api, page, scheduler_api, snapshot, state, tasks};
+use crate::{Options, operator_api, page, scheduler_api, snapshot, standby, state, tasks};
 
-const ROUTER: Router = Router::new(
+pub(crate) const ROUTER: Router = Router::new(
     "master",
     &[
         "",
@@ -46,8 +46,8 @@ pub(crate) struct Routes {
 }
 
 impl Routes {
-    pub(crate) fn new(shared: Arc<Shared>, links: LinkService, options: Options) -> Self {
-        Self { shared, links, options: Arc::new(options) }
+    pub(crate) fn new(shared: Arc<Shared>, links: LinkService, options: Arc<Options>) -> Self {
+        Self { shared, links, options }
     }
 }
 
@@ -70,7 +70,7 @@ async fn answer(shared: Arc<Shared>, options: Arc<Options>, request: Request) ->
     match endpoint {
         "api/v1/scheduler" => return scheduler_api::handle(shared, request).await,
         "api/v1" => return operator_api::handle(shared, options, request).await,
-        "health" => return health(request.method()),
+        "health" => return standby::health(request.method()),
         "redirect" if rest.is_empty() => return redirect(&shared).await,
         "redirect" => return respond::not_found(),
         "" | "page.css" | "page.js" | "draw.js" | "viewer.js" => {
@@ -129,26 +129,11 @@ async fn metrics_snapshot(shared: &Shared, asked: &Asked) -> Response {
     }
 }
 
-fn health(method: &Method) -> Response {
-    if matches!(*method, Method::GET | Method::HEAD) {
-        respond::empty(StatusCode::OK)
-    } else {
-        respond::method_not_allowed(&[Method::GET, Method::HEAD], method)
-    }
-}
-
 /// 307 to the leading master, which is this one.
 async fn redirect(shared: &Shared) -> Response {
-    let leader = shared.feeder.inspect(|master| {
-        let info = &master.options().master_info;
-        format!("//{}:{}", info.hostname(), info.port)
-    });
-    let Ok(location) = leader.await.map(HeaderValue::try_from) else {
-        return scheduler_api::stopping();
-    };
-    let mut response = respond::empty(StatusCode::TEMPORARY_REDIRECT);
-    if let Ok(location) = location {
-        response.headers_mut().insert(LOCATION, location);
+    let leader = shared.feeder.inspect(|master| public_address(&master.options().master_info));
+    match leader.await {
+        Ok(leader) => standby::redirect(Some(&leader), ""),
+        Err(_) => scheduler_api::stopping(),
     }
-    response
 }

@@ -31,18 +31,13 @@ const BASIC: &[FlagSpec] = &[
 const RECOVERY: &[FlagSpec] = &[
     flag("recover", Kind::Text, "What a restarted agent does with its executors.")
         .default("reconnect")
-        .one_of(&["reconnect", "cleanup"])
-        .default_only("executors of a restarted agent end by themselves"),
+        .one_of(&["reconnect", "cleanup"]),
     flag("recovery_timeout", Kind::Duration, "Executors end themselves without us after this.")
-        .default("15mins")
-        .no_effect(),
+        .default("15mins"),
     flag("reconfiguration_policy", Kind::Text, "Which changes a restart may make.")
         .default("equal")
-        .one_of(&["equal", "additive"])
-        .no_effect(),
-    flag("strict", Kind::Boolean, "What cannot be recovered stops the start.")
-        .default("true")
-        .no_effect(),
+        .one_of(&["equal", "additive"]),
+    flag("strict", Kind::Boolean, "What cannot be recovered stops the start.").default("true"),
 ];
 
 const EXECUTORS: &[FlagSpec] = &[
@@ -50,8 +45,7 @@ const EXECUTORS: &[FlagSpec] = &[
         .default("1mins"),
     flag("executor_reregistration_timeout", Kind::Duration, "The same after our restart.")
         .default("2secs")
-        .at_most("15secs")
-        .no_effect(),
+        .at_most("15secs"),
     flag("executor_shutdown_grace_period", Kind::Duration, "Time to end before being killed.")
         .default("5secs"),
     flag("executor_environment_variables", Kind::Json, "Environment of all executors."),

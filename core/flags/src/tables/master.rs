@@ -39,12 +39,10 @@ const AGENTS: &[FlagSpec] = &[
         .aliases(&["slave_reregister_timeout"])
         .at_least("10mins"),
     flag("agent_removal_rate_limit", Kind::Rate, "How fast agents may become unreachable.")
-        .aliases(&["slave_removal_rate_limit"])
-        .no_effect(),
+        .aliases(&["slave_removal_rate_limit"]),
     flag("recovery_agent_removal_limit", Kind::Percent, "Share of agents a new leader may lose.")
         .default("100%")
-        .aliases(&["recovery_slave_removal_limit"])
-        .no_effect(),
+        .aliases(&["recovery_slave_removal_limit"]),
     flag("require_agent_domain", Kind::Boolean, "Refuse agents without a fault domain.")
         .default("false")
         .default_only("fault domains come later: run without them"),
@@ -123,14 +121,11 @@ const REGISTRY: &[FlagSpec] = &[
     flag("registry_store_timeout", Kind::Duration, "Limit for writing the registry.")
         .default("20secs"),
     flag("registry_gc_interval", Kind::Duration, "Time between prunings of old agents.")
-        .default("15mins")
-        .no_effect(),
+        .default("15mins"),
     flag("registry_max_agent_age", Kind::Duration, "How long old agents are remembered.")
-        .default("2weeks")
-        .no_effect(),
+        .default("2weeks"),
     flag("registry_max_agent_count", Kind::Count, "How many old agents are remembered.")
-        .default("102400")
-        .no_effect(),
+        .default("102400"),
     flag("registry_strict", Kind::Boolean, "Refuse agents that the registry does not know.")
         .default("false")
         .default_only("agents that the registry does not know are always let in"),

@@ -1,0 +1,93 @@
+//! The one HTTP service of a master's port: whoever asks is answered by what the master is at the
+//! moment.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use http::StatusCode;
+use orrery_http::{Request, Response, Service, respond};
+use orrery_net_lease::Member;
+use orrery_net_log::LogService;
+use orrery_runtime::{Address, BoxFuture, Runtime};
+
+use crate::term::Term;
+use crate::{Options, standby};
+
+/// What a master is.
+#[derive(Clone)]
+pub(crate) enum Role {
+    /// It leads.
+    Leading(Arc<Term>),
+    /// It is elected, and reads the registry.
+    Recovering,
+    /// Another one leads, or none does.
+    Standby(Option<Address>),
+}
+
+/// The service.
+pub(crate) struct Front {
+    runtime: Runtime,
+    options: Arc<Options>,
+    role: Mutex<Role>,
+    log: Option<LogService>,
+    member: Option<Member>,
+}
+
+impl Front {
+    pub(crate) fn new(
+        runtime: Runtime,
+        options: Arc<Options>,
+        log: Option<LogService>,
+        member: Option<Member>,
+    ) -> Arc<Self> {
+        let role = Mutex::new(Role::Standby(None));
+        Arc::new(Self { runtime, options, role, log, member })
+    }
+
+    pub(crate) fn role(&self) -> Role {
+        // A role is replaced as a whole, which a panic elsewhere cannot interrupt.
+        self.role.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn set_role(&self, role: Role) {
+        let old = {
+            let mut current = self.role.lock().unwrap_or_else(PoisonError::into_inner);
+            std::mem::replace(&mut *current, role)
+        };
+        // After the lock, because a term that ends closes much.
+        drop(old);
+    }
+}
+
+impl Service for Front {
+    fn call(&self, request: Request) -> BoxFuture<'static, Response> {
+        let path = request.uri().path();
+        if let Some(log) = self.log.as_ref().filter(|_| LogService::handles(path)) {
+            return log.call(request);
+        }
+        if let Some(member) = self.member.as_ref().filter(|_| Member::handles(path)) {
+            return member.call(request);
+        }
+        match self.role() {
+            Role::Leading(term) => term.call(request),
+            Role::Recovering if is_api(path) => {
+                let text = "Master has not finished recovery";
+                let response = respond::text(StatusCode::SERVICE_UNAVAILABLE, text);
+                Box::pin(std::future::ready(response))
+            }
+            Role::Recovering => self.stand_by(None, request),
+            Role::Standby(leader) => self.stand_by(leader, request),
+        }
+    }
+}
+
+impl Front {
+    fn stand_by(&self, leader: Option<Address>, request: Request) -> BoxFuture<'static, Response> {
+        let (runtime, options) = (self.runtime.clone(), Arc::clone(&self.options));
+        Box::pin(async move { standby::answer(&runtime, &options, leader.as_ref(), request).await })
+    }
+}
+
+fn is_api(path: &str) -> bool {
+    let path = path.strip_prefix("/master").unwrap_or(path);
+    path.starts_with("/api/v1")
+}

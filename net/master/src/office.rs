@@ -1,0 +1,145 @@
+//! Standing for election, leading, being deposed, and so on for as long as the daemon runs.
+
+use std::sync::Arc;
+
+use core::net::SocketAddr;
+
+use orrery_api::v1;
+use orrery_log::{Log, WriteError};
+use orrery_runtime::{Generator, Runtime};
+use tokio::sync::oneshot;
+
+use crate::Options;
+use crate::election::{Election, Event};
+use crate::front::{Front, Role};
+use crate::info::{master_info, public_address};
+use crate::registrar::{Limits, Registrar, RegistryError};
+use crate::term::Term;
+
+/// Everything that a master needs to lead from time to time.
+pub(crate) struct Office {
+    pub(crate) runtime: Runtime,
+    pub(crate) options: Arc<Options>,
+    pub(crate) front: Arc<Front>,
+    pub(crate) election: Election,
+    /// `None` keeps the registry in memory.
+    pub(crate) log: Option<Log>,
+    /// Where the daemon listens.
+    pub(crate) address: SocketAddr,
+}
+
+/// How a term, or the hope for one, ended.
+enum End {
+    /// Others go on; this master may be elected again.
+    Deposed,
+    /// The registry failed this master, which has resigned.
+    Registry(RegistryError),
+    /// This master must not go on.
+    Broken(String),
+}
+
+impl Office {
+    /// Runs until `stop` is told or dropped, or until the daemon cannot go on: then it says why.
+    pub(crate) async fn run(mut self, mut stop: oneshot::Receiver<()>) -> Result<(), String> {
+        let mut generator = self.runtime.random.generator();
+        loop {
+            let end = tokio::select! {
+                biased;
+                _ = &mut stop => {
+                    self.front.set_role(Role::Standby(None));
+                    self.election.resign().await;
+                    return Ok(());
+                }
+                end = self.stand_and_lead(&mut generator) => end,
+            };
+            self.front.set_role(Role::Standby(None));
+            match end {
+                End::Deposed => tracing::warn!("this master does not lead any more"),
+                End::Registry(error) if self.election.is_alone() => return Err(error.to_string()),
+                End::Registry(error) => {
+                    tracing::error!(%error, "this master steps down");
+                    self.election.resign().await;
+                }
+                End::Broken(why) => return Err(why),
+            }
+        }
+    }
+
+    async fn stand_and_lead(&mut self, generator: &mut Generator) -> End {
+        let info = master_info(&self.options, self.address, generator);
+        self.election.stand(&info).await;
+        loop {
+            match self.election.next().await {
+                Event::Elected => break,
+                Event::Leader(leader) => {
+                    let own = public_address(&info);
+                    // Before it is told that it is elected it does not know better.
+                    let leader = leader.filter(|leader| *leader != own);
+                    if let Some(leader) = &leader {
+                        tracing::info!(%leader, "another master leads");
+                    }
+                    self.front.set_role(Role::Standby(leader));
+                }
+                Event::Deposed => {}
+                Event::Broken(why) => return End::Broken(why),
+            }
+        }
+        tracing::info!(master_id = %info.id, "elected as leader");
+        self.front.set_role(Role::Recovering);
+        let term = Leadership {
+            runtime: self.runtime.clone(),
+            options: Arc::clone(&self.options),
+            front: Arc::clone(&self.front),
+            log: self.log.clone(),
+        };
+        let leading = term.lead(info);
+        tokio::pin!(leading);
+        loop {
+            tokio::select! {
+                biased;
+                event = self.election.next() => match event {
+                    Event::Deposed => return End::Deposed,
+                    Event::Broken(why) => return End::Broken(why),
+                    Event::Elected | Event::Leader(_) => {}
+                },
+                end = &mut leading => return end,
+            }
+        }
+    }
+}
+
+/// What one term needs.
+struct Leadership {
+    runtime: Runtime,
+    options: Arc<Options>,
+    front: Arc<Front>,
+    log: Option<Log>,
+}
+
+impl Leadership {
+    async fn lead(self, info: v1::MasterInfo) -> End {
+        let limits = Limits {
+            fetch: self.options.registry_fetch_timeout,
+            store: self.options.registry_store_timeout,
+        };
+        let log = self.log.as_ref();
+        let registrar = match Registrar::recover(&self.runtime, log, &info, limits).await {
+            Ok(registrar) => registrar,
+            Err(error) => return End::Registry(error),
+        };
+        let agents = registrar.registry().admitted.len();
+        tracing::info!(master_id = %info.id, agents, "the registry is recovered");
+        let deposed = registrar.deposed();
+        let (term, changes, failure) = Term::begin(&self.runtime, &self.options, info, &registrar);
+        let keeping = term.keep(registrar, changes);
+        self.front.set_role(Role::Leading(Arc::new(term)));
+        tokio::select! {
+            biased;
+            () = deposed => End::Registry(RegistryError::Write(WriteError::Lost)),
+            Ok(reason) = failure => End::Broken(reason),
+            Err(error) = keeping => End::Registry(error),
+            // The machine has stopped, which only the end of the term makes it do.
+            else => std::future::pending().await,
+        }
+    }
+}

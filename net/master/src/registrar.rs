@@ -1,0 +1,203 @@
+//! The registry's keeper: reads it from the replicated log when this master begins to lead, and
+//! writes every change before anybody is told of it.
+//!
+//! The log holds changes. Once they have grown to a multiple of the whole content, the content is
+//! written again, in parts, and all before it is cut off; so a change costs at most twice its size.
+
+mod entries;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use orrery_api::v1;
+use orrery_log::{Log, LogError, Position, ReadError, WriteError, Writer};
+use orrery_master::{Registry, RegistryOperation, Ticket};
+use orrery_runtime::Runtime;
+use tokio::sync::mpsc;
+
+use crate::planted::PlantedBug;
+use entries::{EntryError, Replay};
+
+/// How many changes are written together at most.
+const BATCH: usize = 4096;
+
+/// Changes smaller than this, in bytes, are not worth a snapshot.
+const LEAST_CHANGES: usize = 1 << 20;
+
+/// Pause before an entry that is being fetched from other replicas is read again.
+const HEALING_TIME: Duration = Duration::from_millis(100);
+
+/// How long reading and writing may take.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    pub(crate) fetch: Duration,
+    pub(crate) store: Duration,
+}
+
+/// Why the registry cannot be used by this master at present.
+#[derive(Debug, thiserror::Error)]
+pub enum RegistryError {
+    /// No quorum answered in time.
+    #[error("the registry was not read within {} s", .0.as_secs_f64())]
+    FetchTimeout(Duration),
+    /// The log does not serve.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// The log cannot be read.
+    #[error("the registry cannot be read: {0}")]
+    Read(#[from] ReadError),
+    /// An entry of the log is none of a registry, or of a newer version.
+    #[error("the registry's entry at position {position} cannot be read: {text}")]
+    Entry {
+        /// Where it stands.
+        position: Position,
+        /// What is wrong with it.
+        text: String,
+    },
+    /// A change was not written, or not in time: another master leads, or no quorum is there.
+    #[error("the registry cannot be written: {0}")]
+    Write(#[from] WriteError),
+}
+
+/// The registry and the right to change it. Without a log it is kept in memory only.
+pub(crate) struct Registrar {
+    storage: Option<Arc<Writer>>,
+    registry: Registry,
+    limits: Limits,
+    /// Bytes of changes since the last snapshot.
+    changed: usize,
+    /// Bytes of the last snapshot.
+    whole: usize,
+}
+
+impl Registrar {
+    /// Reads the registry and takes the right to write it, which makes every earlier master unable
+    /// to. `leader` is written into it, which proves that a quorum takes our writes.
+    pub(crate) async fn recover(
+        runtime: &Runtime,
+        log: Option<&Log>,
+        leader: &v1::MasterInfo,
+        limits: Limits,
+    ) -> Result<Self, RegistryError> {
+        let recovering = async {
+            let (storage, replay) = match log {
+                Some(log) => {
+                    let writer = log.writer().await?;
+                    let replay = read(runtime, log, &writer).await?;
+                    (Some(Arc::new(writer)), replay)
+                }
+                None => (None, Replay::default()),
+            };
+            let (registry, changed, whole) = replay.finish();
+            let mut registrar = Self { storage, registry, limits, changed, whole };
+            registrar.write(&[RegistryOperation::Lead(Box::new(leader.clone()))]).await?;
+            Ok(registrar)
+        };
+        let recovered = runtime.timeout(limits.fetch, recovering).await;
+        recovered.unwrap_or(Err(RegistryError::FetchTimeout(limits.fetch)))
+    }
+
+    /// The content.
+    pub(crate) fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// Writes changes as they come, all that wait together, and reports each by its ticket once it
+    /// is durable. Ends when `stored` says that nobody is interested any more, and with the first
+    /// change that cannot be written: whether it was then is unknown, so this master must not go on.
+    pub(crate) async fn run(
+        mut self,
+        mut changes: mpsc::UnboundedReceiver<(Ticket, RegistryOperation)>,
+        stored: impl AsyncFn(Ticket) -> bool,
+    ) -> Result<(), RegistryError> {
+        let mut batch = Vec::new();
+        while changes.recv_many(&mut batch, BATCH).await > 0 {
+            let (tickets, mut operations): (Vec<_>, Vec<_>) = batch.drain(..).unzip();
+            if PlantedBug::StoresOneChangeOfABatch.is_planted() {
+                operations.truncate(1);
+            }
+            let early = PlantedBug::ReportsBeforeStored.is_planted();
+            if !early {
+                self.write(&operations).await?;
+            }
+            for ticket in tickets {
+                if !stored(ticket).await {
+                    return Ok(());
+                }
+            }
+            if early {
+                self.write(&operations).await?;
+            }
+            self.snapshot_if_due().await?;
+        }
+        Ok(())
+    }
+
+    /// Completes when another master has taken the right to write.
+    pub(crate) fn deposed(&self) -> impl Future<Output = ()> + Send + use<> {
+        let storage = self.storage.clone();
+        async move {
+            match storage {
+                Some(writer) => writer.lost().await,
+                None => std::future::pending().await,
+            }
+        }
+    }
+
+    async fn write(&mut self, operations: &[RegistryOperation]) -> Result<(), RegistryError> {
+        for operation in operations {
+            self.registry.apply(operation);
+        }
+        let Some(writer) = &self.storage else { return Ok(()) };
+        for entry in entries::operations(operations) {
+            self.changed += entry.len();
+            writer.append(entry, self.limits.store).await?;
+        }
+        Ok(())
+    }
+
+    async fn snapshot_if_due(&mut self) -> Result<(), RegistryError> {
+        let Some(writer) = &self.storage else { return Ok(()) };
+        if self.changed < LEAST_CHANGES.max(2 * self.whole) {
+            return Ok(());
+        }
+        let mut first = None;
+        self.whole = 0;
+        for part in entries::snapshot(&self.registry) {
+            self.whole += part.len();
+            let position = writer.append(part, self.limits.store).await?;
+            first = first.or(Some(position));
+        }
+        if let Some(first) = first {
+            writer.truncate(first, self.limits.store).await?;
+        }
+        self.changed = 0;
+        Ok(())
+    }
+}
+
+/// Reads everything that stood in the log when `writer` was elected.
+async fn read(runtime: &Runtime, log: &Log, writer: &Writer) -> Result<Replay, RegistryError> {
+    let reader = log.reader();
+    let (mut from, to) = (reader.beginning().await?, writer.position());
+    let mut replay = Replay::default();
+    while from <= to {
+        let entries = match reader.read(from, to).await {
+            Err(ReadError::Damaged(damage)) => {
+                tracing::warn!(%damage, "the registry is being healed from other replicas");
+                runtime.sleep(HEALING_TIME).await;
+                continue;
+            }
+            entries => entries?,
+        };
+        let Some(last) = entries.last() else { break };
+        from = last.position.next();
+        for entry in &entries {
+            let position = entry.position;
+            replay
+                .take(&entry.value)
+                .map_err(|EntryError(text)| RegistryError::Entry { position, text })?;
+        }
+    }
+    Ok(replay)
+}

@@ -1,0 +1,86 @@
+//! What a master answers that does not lead: where the leader is, or that there is none.
+
+use std::sync::Arc;
+
+use http::header::{HeaderValue, LOCATION};
+use http::{Method, StatusCode};
+use orrery_endpoints::{Asked, Route, RouteError, machine, metrics, system};
+use orrery_http::{Request, Response, respond};
+use orrery_link::LinkService;
+use orrery_runtime::{Address, Runtime};
+use serde_json::Value;
+
+use crate::routes::ROUTER;
+use crate::{Options, page};
+
+/// Answers a request to a master that does not lead. The page, the version, the flags and the like
+/// are its own; whatever is about the cluster is the leader's.
+pub(crate) async fn answer(
+    runtime: &Runtime,
+    options: &Arc<Options>,
+    leader: Option<&Address>,
+    request: Request,
+) -> Response {
+    if LinkService::handles(request.uri().path()) {
+        return no_leader();
+    }
+    let Route { endpoint, rest } = match ROUTER.route(request.uri().path()) {
+        Ok(route) => route,
+        Err(RouteError::NotFound(_)) => return respond::not_found(),
+        Err(error) => return respond::text(StatusCode::BAD_REQUEST, error.to_string()),
+    };
+    match endpoint {
+        "health" => return health(request.method()),
+        "redirect" if rest.is_empty() => return redirect(leader, ""),
+        "redirect" => return respond::not_found(),
+        "" | "page.css" | "page.js" | "draw.js" | "viewer.js" => {
+            return page::file(endpoint, request.method());
+        }
+        "version" | "flags" | "system/stats.json" | "metrics/snapshot" => {}
+        _ => {
+            let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
+            return redirect(leader, path);
+        }
+    }
+    let asked = match Asked::of(&request) {
+        Ok(asked) => asked,
+        Err(error) => return error.response(),
+    };
+    match endpoint {
+        "version" => asked.json(&Value::Object(system::version(&system::version_info()))),
+        "flags" => asked.json(&system::flags(&options.flags)),
+        "system/stats.json" => asked.json(&machine::read(runtime).await.object()),
+        _ => {
+            let mut all = std::collections::BTreeMap::from([("master/elected".to_owned(), 0.0)]);
+            machine::read(runtime).await.add_metrics(&mut all);
+            metrics::snapshot(&asked, &all)
+        }
+    }
+}
+
+pub(crate) fn health(method: &Method) -> Response {
+    if matches!(*method, Method::GET | Method::HEAD) {
+        respond::empty(StatusCode::OK)
+    } else {
+        respond::method_not_allowed(&[Method::GET, Method::HEAD], method)
+    }
+}
+
+/// 307 to the same path on the leader, whatever scheme is in use. The body and the method are to be
+/// sent again.
+pub(crate) fn redirect(leader: Option<&Address>, path: &str) -> Response {
+    let Some(leader) = leader else { return no_leader() };
+    match HeaderValue::try_from(format!("//{leader}{path}")) {
+        Ok(location) => {
+            let mut response = respond::empty(StatusCode::TEMPORARY_REDIRECT);
+            response.headers_mut().insert(LOCATION, location);
+            response
+        }
+        // No path that HTTP lets through, and no name that can be reached, comes to this.
+        Err(_) => no_leader(),
+    }
+}
+
+fn no_leader() -> Response {
+    respond::text(StatusCode::SERVICE_UNAVAILABLE, "No leader elected")
+}

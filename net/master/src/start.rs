@@ -1,0 +1,191 @@
+//! Starting a master: its port, the log, the election, and the office that brings them together.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+
+use core::net::SocketAddr;
+
+use orrery_election as zookeeper;
+use orrery_log::{Log, Membership};
+use orrery_net_lease::Member;
+use orrery_net_log::LogService;
+use orrery_runtime::coordination::Coordination;
+use orrery_runtime::tasks::AbortOnDrop;
+use orrery_runtime::{Address, Runtime};
+use orrery_zookeeper::ZooKeeper;
+use tokio::sync::oneshot;
+
+use crate::election::{self, Election};
+use crate::front::Front;
+use crate::info::own_address;
+use crate::office::Office;
+use crate::replicas::Replicas;
+use crate::{Elections, Ended, Options, Running};
+
+/// The replicated log's folder in the work directory.
+const LOG_FOLDER: &str = "replicated_log";
+
+/// Why a master does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The address is taken or not ours.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The replicated log cannot be used.
+    #[error(transparent)]
+    Log(#[from] orrery_log::StartError),
+    /// The masters' own election cannot be taken part in.
+    #[error(transparent)]
+    Election(#[from] orrery_net_lease::StartError),
+    /// An election needs something to remember votes and registry by.
+    #[error("--peers needs --work_dir and --registry=replicated_log, to keep votes and registry")]
+    NoFolder,
+}
+
+/// Starts a master: it listens, stands for election, and leads when it is its turn.
+///
+/// # Errors
+/// [`StartError`]; nothing is left running then.
+pub async fn start(runtime: Runtime, options: Options) -> Result<Running, StartError> {
+    let options = Arc::new(options);
+    let address = SocketAddr::new(options.ip, options.port);
+    let listener = runtime
+        .network
+        .listen(address)
+        .await
+        .map_err(|source| StartError::Listen { address, source })?;
+    let address = listener.local_address();
+    let coordination: Arc<dyn Coordination> = Arc::new(ZooKeeper::new(runtime.clone()));
+    let mut tasks = Vec::new();
+    let (log, log_service) = match &options.work_dir {
+        Some(folder) => {
+            let membership = membership(&runtime, &options, &coordination, address, &mut tasks);
+            let (log, service) = open_log(&runtime, &options, folder, membership).await?;
+            (Some(log), Some(service))
+        }
+        None => (None, None),
+    };
+    let (election, member) = open_election(&runtime, &options, coordination).await?;
+    let front = Front::new(runtime.clone(), Arc::clone(&options), log_service, member);
+    tracing::info!(%address, "master started");
+    let serving = orrery_http::serve(runtime.clone(), listener, Arc::clone(&front) as _);
+    tasks.push(runtime.spawn("http server", serving).abort_on_drop());
+    let (stop, stopped) = oneshot::channel();
+    let (end, ended) = oneshot::channel();
+    let office = Office {
+        runtime: runtime.clone(),
+        options,
+        front: Arc::clone(&front),
+        election,
+        log: log.clone(),
+        address,
+    };
+    let working = async move {
+        let ended = tokio::select! {
+            biased;
+            why = log_ended(log) => Err(why),
+            ended = office.run(stopped) => ended,
+        };
+        let why = ended.err().unwrap_or_else(|| "it was stopped".to_owned());
+        // Nobody listens when the master is dropped.
+        let _ = end.send(Ended(why));
+    };
+    tasks.push(runtime.spawn("office", working).abort_on_drop());
+    Ok(Running { address, runtime, front, ended, stop, _tasks: tasks })
+}
+
+/// Completes when the log cannot be used any more, or never will be.
+async fn log_ended(log: Option<Log>) -> String {
+    let Some(log) = log else { return std::future::pending().await };
+    tokio::select! {
+        biased;
+        error = log.ended() => error.to_string(),
+        Err(error) = log.ready() => error.to_string(),
+        else => log.ended().await.to_string(),
+    }
+}
+
+/// The own replica's name, and the others.
+fn membership(
+    runtime: &Runtime,
+    options: &Options,
+    coordination: &Arc<dyn Coordination>,
+    address: SocketAddr,
+    tasks: &mut Vec<AbortOnDrop>,
+) -> (Address, Membership) {
+    match &options.elections {
+        Elections::Alone => {
+            // Nobody asks a single replica, so its name only has to stay the same.
+            let own = Address::new("localhost", 5050);
+            (own.clone(), Membership::Fixed(BTreeSet::from([own])))
+        }
+        Elections::Peers { addresses, me } => {
+            let own = addresses.get(*me).cloned().unwrap_or_else(|| Address::from(address));
+            (own, Membership::Fixed(addresses.iter().cloned().collect()))
+        }
+        Elections::ZooKeeper { .. } => {
+            let own = Address::from(own_address(options, address));
+            let Some(options) = zookeeper_options(options) else {
+                return (own.clone(), Membership::Fixed(BTreeSet::from([own])));
+            };
+            let replicas = Replicas::join(runtime, coordination, &options, &own);
+            tasks.push(replicas.task);
+            (own, Membership::Changing(replicas.changes))
+        }
+    }
+}
+
+async fn open_log(
+    runtime: &Runtime,
+    options: &Options,
+    folder: &Path,
+    (address, membership): (Address, Membership),
+) -> Result<(Log, LogService), StartError> {
+    let log_options = orrery_log::Options {
+        folder: folder.join(LOG_FOLDER),
+        address,
+        quorum: options.quorum,
+        membership,
+        auto_initialize: options.log_auto_initialize,
+        timing: orrery_log::Timing::default(),
+    };
+    Ok(orrery_net_log::start(runtime, log_options).await?)
+}
+
+fn zookeeper_options(options: &Options) -> Option<zookeeper::Options> {
+    match &options.elections {
+        Elections::ZooKeeper { url, session_timeout } => Some(zookeeper::Options {
+            session_timeout: *session_timeout,
+            ..zookeeper::Options::new(url.clone())
+        }),
+        Elections::Alone | Elections::Peers { .. } => None,
+    }
+}
+
+async fn open_election(
+    runtime: &Runtime,
+    options: &Options,
+    coordination: Arc<dyn Coordination>,
+) -> Result<(Election, Option<Member>), StartError> {
+    if let Some(options) = zookeeper_options(options) {
+        let place = election::ZooKeeper::new(runtime, coordination, options);
+        return Ok((Election::ZooKeeper(Box::new(place)), None));
+    }
+    let Elections::Peers { addresses, me } = &options.elections else {
+        return Ok((Election::Alone { told: false }, None));
+    };
+    let member_options = orrery_net_lease::Options {
+        peers: addresses.clone(),
+        me: *me,
+        folder: options.work_dir.clone().ok_or(StartError::NoFolder)?,
+        timing: orrery_lease::Timing::default(),
+    };
+    let (member, events) = Member::start(runtime.clone(), member_options).await?;
+    Ok((Election::Peers { member: member.clone(), events }, Some(member)))
+}
