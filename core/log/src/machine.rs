@@ -355,9 +355,9 @@ impl LogMachine {
         outputs.push(Output::Local(response));
     }
 
-    fn tick(&mut self, now: Instant, effects: &mut Vec<Effect>) {
+    fn tick(&mut self, now: Instant, records: &mut Vec<Record>, effects: &mut Vec<Effect>) {
         self.coordinator.tick(now, &self.replica, effects);
-        let request = self.recovery.tick(now, &self.replica, &mut self.nonce);
+        let request = self.recovery.tick(now, &mut self.replica, &mut self.nonce, records);
         effects.extend(request.map(Effect::Broadcast));
         let request = self.catch_up.tick(now, &self.replica, &mut self.nonce);
         effects.extend(request.map(|(to, request)| Effect::Send(to, request)));
@@ -384,7 +384,7 @@ impl Machine for LogMachine {
         let (mut records, mut effects) = (Vec::new(), Vec::new());
         let voted = self.replica.is_voting();
         match input {
-            Input::Tick => self.tick(now, &mut effects),
+            Input::Tick => self.tick(now, &mut records, &mut effects),
             Input::Request { from, caller, request } => {
                 let (response, stored) = self.request(now, &from, request, &mut records);
                 outputs.extend(records.drain(..).map(Output::Persist));

@@ -102,8 +102,9 @@ impl Recovery {
     pub(crate) fn tick(
         &mut self,
         now: Instant,
-        replica: &Replica,
+        replica: &mut Replica,
         nonce: &mut u64,
+        records: &mut Vec<Record>,
     ) -> Option<Request> {
         if replica.state() == ReplicaState::Voting || self.next > now {
             return None;
@@ -121,6 +122,8 @@ impl Recovery {
         self.phase = Phase::Inquiring(BTreeMap::new());
         *nonce = nonce.wrapping_add(1);
         self.nonce = *nonce;
+        // Alone, there is nobody whose answer would lead on.
+        let _ = self.decide(now, replica, records);
         Some(Request::Inquire { nonce: self.nonce })
     }
 

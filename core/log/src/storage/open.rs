@@ -94,7 +94,9 @@ async fn finish(
     let mut index = BTreeMap::new();
     let mut older = BTreeMap::new();
     let mut records = Vec::new();
-    let last = segments.last().map(|segment| (segment.sequence, segment.contents.end));
+    let last = segments.last().map(|segment| {
+        (segment.sequence, segment.contents.durable, segment.contents.end)
+    });
     let numbers: Vec<u64> = segments.iter().map(|segment| segment.sequence).collect();
     for Segment { sequence, contents } in segments {
         let mut highest = Position::ZERO;
@@ -116,11 +118,11 @@ async fn finish(
     if PlantedBug::VotesDespiteDamage.is_planted() {
         damage.clear();
     }
-    let after = torn.or(last.map(|(sequence, _)| sequence + 1)).unwrap_or(1);
+    let after = torn.or(last.map(|(sequence, ..)| sequence + 1)).unwrap_or(1);
     let current = match last {
-        Some((sequence, end)) if damage.is_empty() && torn.is_none() => {
+        Some((sequence, durable, end)) if damage.is_empty() && torn.is_none() => {
             older.remove(&sequence);
-            reopen(&*disk, folder, sequence, end).await?
+            reopen(&*disk, folder, sequence, durable, end).await?
         }
         _ => create_segment(&*disk, folder, after, &metadata).await?,
     };
@@ -139,6 +141,7 @@ async fn reopen(
     disk: &dyn Disk,
     folder: &Path,
     sequence: u64,
+    durable: u64,
     end: u64,
 ) -> std::io::Result<Current> {
     let file = disk.open(&segment_path(folder, sequence), OpenOptions::UPDATE).await?;
@@ -146,6 +149,10 @@ async fn reopen(
         tracing::info!(sequence, end, "cut off a torn end of the replicated log");
         file.truncate(end).await?;
     }
+    // Where a sync has failed, the system may hold what the disk does not have, and sync it never.
+    let length = usize::try_from(end.saturating_sub(durable)).map_err(std::io::Error::other)?;
+    let unsure = file.read_at(durable, length).await?;
+    file.write_at(durable, unsure).await?;
     file.sync().await?;
     disk.sync_directory(folder).await?;
     Ok(Current { sequence, file, length: end, synced: end, unmarked: true })

@@ -23,6 +23,8 @@ pub(super) struct Contents {
     pub(super) damage: Vec<(u64, Option<Position>)>,
     /// Where the next record is to be written.
     pub(super) end: u64,
+    /// Up to here, the records say, all was durable.
+    pub(super) durable: u64,
 }
 
 /// Reads a segment. Of the `last` one, what was never durable may be torn: it is left out without
@@ -65,6 +67,7 @@ pub(super) fn scan(bytes: &Bytes, sequence: u64, last: bool) -> Contents {
         }
     }
     contents.end = end as u64;
+    contents.durable = durable.min(contents.end);
     if !last {
         durable = u64::MAX;
     }
