@@ -153,6 +153,8 @@ impl ContenderMachine {
                 }
             }
             (_, Err(error)) if error.is_passing() => self.line.retry_later(now),
+            // The number is taken: a service that was restored from an old copy counts anew.
+            (Question::Join, Err(RequestError::NodeExists)) => self.line.retry_later(now),
             // Whatever else keeps it from being removed: it goes with its session.
             (Question::Sweep, _) => self.stale = None,
             (Question::Look, Ok(Answer::Exists(Some(_)))) => {

@@ -54,6 +54,8 @@ pub struct EnsembleNode {
     pub data: Bytes,
     /// The session that it lives as long as; 0 for a persistent one.
     pub session: i64,
+    /// The transaction that made it.
+    pub created: i64,
 }
 
 impl Ensemble {
@@ -153,8 +155,7 @@ impl Ensemble {
 
     /// The children of a node, by all that was committed.
     pub fn children(&self, path: &str) -> Vec<EnsembleNode> {
-        let node = |(name, data, session)| EnsembleNode { name, data, session };
-        self.state().head.children(path).into_iter().map(node).collect()
+        self.state().head.children(path)
     }
 
     /// Whether a session lives, by all that was committed.
@@ -177,6 +178,14 @@ impl Ensemble {
             state.commit(Transaction::CloseSession { session: *session });
         }
         sessions.len()
+    }
+
+    /// Removes the first child of a node by name, as an operator may.
+    pub fn remove_first(&self, path: &str) {
+        if let Some(first) = self.children(path).into_iter().next() {
+            let path = format!("{path}/{}", first.name);
+            self.state().commit(Transaction::Delete { path });
+        }
     }
 
     /// The next watches that a server would tell of are lost, each with the client's connection

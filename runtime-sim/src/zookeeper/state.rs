@@ -412,13 +412,11 @@ impl State {
             (touch && !leads) || whom.is_some_and(|whom| whom.host.is_up() && !whom.is_alive());
         if hung_up || (!touch && now.since(contact) > self.tick * SYNC_LIMIT) {
             self.set_role(number, Role::Looking { since: now });
-        } else if touch {
-            if let Some(server) = self.servers.get_mut(number) {
-                server.role = Role::Following { leader, epoch, contact: now };
-                // What was sent while they were out of touch.
-                if let Some(news) = &server.news {
-                    let _ = news.send((self.history.len(), now));
-                }
+        } else if touch && let Some(server) = self.servers.get_mut(number) {
+            server.role = Role::Following { leader, epoch, contact: now };
+            // What was sent while they were out of touch.
+            if let Some(news) = &server.news {
+                let _ = news.send((self.history.len(), now));
             }
         }
     }

@@ -6,6 +6,8 @@ use bytes::Bytes;
 use orrery_runtime::coordination::{Access, Answer, Change, CreateMode, Request, Stat};
 use orrery_zookeeper::records::code;
 
+use super::EnsembleNode;
+
 /// A change that the leader has found possible. Every server applies it to its tree.
 #[derive(Clone, Debug)]
 pub(super) enum Transaction {
@@ -278,12 +280,17 @@ impl Tree {
         ours.map(|(path, _)| path.clone()).collect()
     }
 
-    /// The children of a node: names, data and whose session they live as long as.
-    pub(super) fn children(&self, path: &str) -> Vec<(String, Bytes, i64)> {
+    /// The children of a node.
+    pub(super) fn children(&self, path: &str) -> Vec<EnsembleNode> {
         let Some(node) = self.nodes.get(path) else { return Vec::new() };
         let child = |name: &String| {
             let child = self.nodes.get(&join(path, name))?;
-            Some((name.clone(), child.data.clone(), child.ephemeral_owner))
+            Some(EnsembleNode {
+                name: name.clone(),
+                data: child.data.clone(),
+                session: child.ephemeral_owner,
+                created: child.created,
+            })
         };
         node.children.iter().filter_map(child).collect()
     }
