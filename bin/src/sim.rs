@@ -1,63 +1,176 @@
-//! `orrery sim`: looks at traces of simulated runs, and runs many.
+//! `orrery sim`: runs simulated clusters, one with its trace or many, and shows traces.
 
-use std::io::{BufWriter, IsTerminal, Write};
+mod flags;
+mod meter;
+
+use std::io::{BufWriter, Write};
 use std::path::Path;
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
 
-use orrery_scenarios::hunt::{self, Hunt, Progress};
-use orrery_scenarios::runner::{self, Settings};
+use orrery_scenarios::goals::Goals;
+use orrery_scenarios::plan::Plan;
+use orrery_scenarios::runner::batch::{self, Stable};
+use orrery_scenarios::runner::keep::keep;
+use orrery_scenarios::runner::repeat::{self, OtherProcess};
+use orrery_scenarios::runner::{self, Again, Batch, Run, Settings, Totals};
 use orrery_scenarios::view;
 
 use crate::failure::Failure;
 use crate::invocation::{Invocation, say};
+use flags::{Flags, UsageError};
+use meter::Meter;
 
 const HELP: &str = "\
-Usage: orrery sim trace SEED > TRACE
+Usage: orrery sim run [--seeds N] [--first SEED] [--jobs N] [--for TIME] [--until-stable[=N]]
+                      [--keep DIR]
+       orrery sim run --plan FILE
+       orrery sim trace SEED > TRACE
+       orrery sim trace --plan FILE > TRACE
+       orrery sim plan SEED > FILE
        orrery sim view TRACE > page.html
-       orrery sim run [--seeds N] [--first N] [--jobs N] [--for TIME]
 
-trace  runs one seed and writes a line for each event
-view   makes one HTML page of a trace, be it from here or from SIM_TRACE=FILE of a test run
 run    runs seeds, each another cluster with other faults, and tells which fail
+trace  runs one seed or plan and writes a line for each event
+plan   writes what a seed does, as a file that can be changed and run
+view   makes one HTML page of a trace, be it from here or from SIM_TRACE=FILE of a test run
 
-  --seeds N    how many seeds to run at most (default: as many as there is time for)
-  --first N    the first seed (default: 0)
-  --jobs N     how many to run at once (default: one for each processor)
-  --for TIME   when to stop, such as 30s, 10m or 2h (default: when all seeds were run)";
+A seed is a number, or the hash of a commit, which stands for a number.
 
-/// How often progress is told where it cannot be written over, as in a log.
-const LOG_INTERVAL: Duration = Duration::from_secs(10);
-/// How often it is told on a terminal.
-const TERMINAL_INTERVAL: Duration = Duration::from_millis(200);
+  --seeds N          how many seeds to run at most (default: as many as there is time for)
+  --first SEED       the first seed (default: 0)
+  --jobs N           how many to run at once (default: one for each processor)
+  --for TIME         when to stop, such as 30s, 10m or 2h (default: when all seeds were run)
+  --until-stable[=N] stop when all goals were met and N runs in a row have shown nothing new:
+                     no other kind of failure, no other part of the code (default: 1000)
+  --keep DIR         keep the fastest failing run of each kind there: its plan and what went wrong
+  --plan FILE        play the plan of that file
+
+Every 20th run of 'run' is repeated in another process, and must be the same there.
+
+'run' ends with 0 when nothing failed, 1 when a run failed or could not be repeated, 2 when the
+flags cannot be used, and 3 when --until-stable was given and the hunt ended before that.";
+
+/// The exit code for a command line that cannot be understood.
+const USAGE: u8 = 2;
+/// The exit code of a hunt that ended before it had seen enough.
+const UNSTABLE: u8 = 3;
 
 /// Runs the command that the arguments name.
 pub fn run(invocation: &Invocation) -> Result<ExitCode, Failure> {
     let args: Vec<&str> = invocation.args.iter().map(String::as_str).collect();
-    match args.as_slice() {
-        ["trace", seed] => trace(seed),
+    match command(&args) {
+        Ok(end) => end,
+        Err(error) => {
+            eprintln!("{}: {error}", invocation.name);
+            Ok(ExitCode::from(USAGE))
+        }
+    }
+}
+
+fn command(args: &[&str]) -> Result<Result<ExitCode, Failure>, UsageError> {
+    let asked = |flags: &[&str]| {
+        let flags = Flags::parse(flags)?;
+        settings(&flags).map(|settings| (flags, settings))
+    };
+    Ok(match args {
         ["view", path] => show(Path::new(path)),
-        ["run", flags @ ..] => run_seeds(&hunt_of(flags)?),
+        ["plan", seed] => {
+            let flags = Flags::parse(&[seed])?;
+            write(&[runner::plan(flags.first.unwrap_or_default()).to_string()])
+        }
+        ["trace", rest @ ..] if !rest.is_empty() => {
+            let (flags, settings) = asked(rest)?;
+            trace(&flags, &settings)
+        }
+        ["run", rest @ ..] => {
+            let (flags, settings) = asked(rest)?;
+            match flags.plan {
+                Some(_) => play(&flags, &settings),
+                None => hunt(batch(&flags)?, &flags, &settings),
+            }
+        }
+        // What `run` calls in another process.
+        ["repeat", rest @ ..] => {
+            let (_, settings) = asked(rest)?;
+            Ok(if repeat::answer(&settings) { ExitCode::SUCCESS } else { ExitCode::from(USAGE) })
+        }
         [] | ["help" | "--help" | "-h"] => {
             say(HELP);
             Ok(ExitCode::SUCCESS)
         }
-        _ => Err(Failure::Other(format!("cannot understand '{}'\n{HELP}", args.join(" ")))),
+        _ => return Err(UsageError::Command(args.join(" "))),
+    })
+}
+
+fn settings(flags: &Flags) -> Result<Settings, UsageError> {
+    let program = std::env::args().next().unwrap_or_else(|| "orrery".to_owned());
+    let mut settings = Settings::default();
+    let mut extra = String::new();
+    if let Some(name) = &flags.plant {
+        let planted = runner::plant(name, &mut settings);
+        planted.map_err(|error| UsageError::Other(error.to_string()))?;
+        extra = format!(" --plant {name}");
+    }
+    settings.again = Again::Program { name: format!("{program} sim"), flags: extra };
+    Ok(settings)
+}
+
+fn batch(flags: &Flags) -> Result<Batch, UsageError> {
+    if flags.seeds.is_none() && flags.time.is_none() && flags.stable.is_none() {
+        return Err(UsageError::Endless);
+    }
+    let first = flags.first.unwrap_or_default();
+    let end = flags.seeds.map_or(u64::MAX, |seeds| first.saturating_add(seeds));
+    let goals = || Goals::standard().map_err(|error| UsageError::Other(error.to_string()));
+    let stable = match flags.stable {
+        Some(runs) => Some(Stable { runs, goals: goals()? }),
+        None => None,
+    };
+    let batch = Batch::of(first..end);
+    let jobs = flags.jobs.unwrap_or(batch.jobs);
+    Ok(Batch { jobs, time: flags.time, stable, ..batch })
+}
+
+/// The run that was asked for, with its trace if `trace` says so.
+fn run_one(flags: &Flags, settings: &Settings, trace: bool) -> Result<Run, Failure> {
+    let settings = Settings { trace, ..settings.clone() };
+    Ok(match &flags.plan {
+        Some(path) => runner::run_plan(Plan::read(path).map_err(Failure::because)?, &settings),
+        None => runner::run_seed(flags.first.unwrap_or_default(), &settings),
+    })
+}
+
+fn trace(flags: &Flags, settings: &Settings) -> Result<ExitCode, Failure> {
+    let run = run_one(flags, settings, true)?;
+    write(&run.lines)?;
+    tell_failure(flags, &run)
+}
+
+fn play(flags: &Flags, settings: &Settings) -> Result<ExitCode, Failure> {
+    let run = run_one(flags, settings, false)?;
+    let end = tell_failure(flags, &run);
+    let mut totals = Totals::default();
+    totals.add(run);
+    say(&totals.to_string());
+    end
+}
+
+/// What a run that was asked for by its name ends with.
+fn tell_failure(flags: &Flags, run: &Run) -> Result<ExitCode, Failure> {
+    match runner::failure(run) {
+        Some(mut failed) => {
+            failed.file.clone_from(&flags.plan);
+            Err(Failure::Other(failed.to_string()))
+        }
+        None => Ok(ExitCode::SUCCESS),
     }
 }
 
-fn trace(seed: &str) -> Result<ExitCode, Failure> {
-    let number = seed
-        .parse()
-        .map_err(|_| Failure::Other(format!("the seed is '{seed}': expected a number")))?;
-    let run = runner::run_seed(number, &Settings { trace: true, ..Settings::default() });
+fn write(lines: &[String]) -> Result<ExitCode, Failure> {
     let mut output = BufWriter::new(std::io::stdout().lock());
-    let written = run.lines.iter().try_for_each(|line| writeln!(output, "{line}"));
+    let written = lines.iter().try_for_each(|line| writeln!(output, "{}", line.trim_end()));
     written.and_then(|()| output.flush()).map_err(Failure::because)?;
-    match runner::failure(&run) {
-        Some(failed) => Err(Failure::Other(failed.to_string())),
-        None => Ok(ExitCode::SUCCESS),
-    }
+    Ok(ExitCode::SUCCESS)
 }
 
 fn show(path: &Path) -> Result<ExitCode, Failure> {
@@ -71,118 +184,36 @@ fn show(path: &Path) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn run_seeds(hunt: &Hunt) -> Result<ExitCode, Failure> {
-    let mut meter = Meter::new();
-    let progress = hunt::run(hunt, &Settings::default(), |progress| meter.tell(progress));
-    meter.clear();
-    say(&progress.to_string());
-    Ok(if progress.failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-/// The progress line. Failures are printed once, when they come.
-struct Meter {
-    is_terminal: bool,
-    told: Option<Instant>,
-    failures: usize,
-}
-
-impl Meter {
-    fn new() -> Self {
-        Self { is_terminal: std::io::stderr().is_terminal(), told: None, failures: 0 }
-    }
-
-    fn tell(&mut self, progress: &Progress) {
-        for failed in progress.failures.iter().skip(self.failures) {
-            self.clear();
-            say(&format!("{failed}\n"));
-        }
-        self.failures = progress.failures.len();
-        let interval = if self.is_terminal { TERMINAL_INTERVAL } else { LOG_INTERVAL };
-        if self.told.is_some_and(|told| told.elapsed() < interval) {
-            return;
-        }
-        self.told = Some(Instant::now());
-        if self.is_terminal {
-            eprint!("\r\x1b[K{progress}");
-        } else {
-            eprintln!("{progress}");
-        }
-    }
-
-    /// Takes the line away from a terminal.
-    fn clear(&self) {
-        if self.is_terminal {
-            eprint!("\r\x1b[K");
-        }
-    }
-}
-
-fn hunt_of(args: &[&str]) -> Result<Hunt, Failure> {
-    let (mut seeds, mut first, mut time) = (None, 0_u64, None);
-    let mut jobs = std::thread::available_parallelism().map_or(1, usize::from);
-    let mut args = args.iter().copied();
-    while let Some(argument) = args.next() {
-        let (name, value) = match argument.split_once('=') {
-            Some((name, value)) => (name, value),
-            None => (argument, args.next().unwrap_or_default()),
-        };
-        let expected = |what: &str| {
-            Failure::Other(format!("flag '{name}' has the value '{value}': expected {what}"))
-        };
-        match name {
-            "--seeds" => seeds = Some(value.parse::<u64>().map_err(|_| expected("a number"))?),
-            "--first" => first = value.parse().map_err(|_| expected("a number"))?,
-            "--jobs" => {
-                let number = value.parse().ok().filter(|number| (1..=1024).contains(number));
-                jobs = number.ok_or_else(|| expected("a number from 1 to 1024"))?;
+fn hunt(mut batch: Batch, flags: &Flags, settings: &Settings) -> Result<ExitCode, Failure> {
+    let mut arguments = vec!["sim", "repeat"];
+    arguments.extend(flags.plant.iter().flat_map(|name| ["--plant", name.as_str()]));
+    batch.other_process = Some(OtherProcess::new(&arguments).map_err(Failure::because)?);
+    let goals = Goals::standard().map_err(Failure::because)?;
+    let mut meter = Meter::new(&batch, &goals);
+    let mut kept = Ok(());
+    let totals = batch::run(&batch, settings, |totals, failed| {
+        if let Some(failed) = failed {
+            meter.fail(totals, failed);
+            if let (Some(folder), Ok(())) = (&flags.keep, &kept) {
+                kept = keep(folder, failed).map(|_| ());
             }
-            "--for" => time = Some(duration(value).ok_or_else(|| expected("30s, 10m or 2h"))?),
-            _ => return Err(Failure::Other(format!("unknown flag '{name}'\n{HELP}"))),
         }
-    }
-    if seeds.is_none() && time.is_none() {
-        return Err(Failure::Other("say when to stop: --seeds or --for".to_owned()));
-    }
-    let end = seeds.map_or(u64::MAX, |seeds| first.saturating_add(seeds));
-    Ok(Hunt { seeds: first..end, jobs, time })
+        meter.tell(totals);
+    });
+    meter.clear();
+    totals.differences.iter().for_each(|difference| say(&format!("{difference}\n")));
+    say(&format!("{}\n{}\n{totals}", goals.report(&totals.coverage), totals.coverage));
+    kept.map_err(Failure::because)?;
+    Ok(end_of(&batch, &totals))
 }
 
-/// Reads `30s`, `10m`, `2h`.
-fn duration(text: &str) -> Option<Duration> {
-    let unit = text.chars().last()?;
-    let number: u64 = text.strip_suffix(unit)?.parse().ok()?;
-    let seconds = match unit {
-        's' => 1,
-        'm' => 60,
-        'h' => 3_600,
-        _ => return None,
-    };
-    Some(Duration::from_secs(number.checked_mul(seconds)?))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn flags_say_what_to_run() {
-        let hunt = hunt_of(&["--seeds", "7", "--first=3", "--jobs", "2", "--for=10m"]);
-        let hunt = hunt.expect("understood");
-        assert_eq!((hunt.seeds, hunt.jobs), (3..10, 2));
-        assert_eq!(hunt.time, Some(Duration::from_secs(600)));
-    }
-
-    #[test]
-    fn what_is_wrong_with_a_flag_is_said() {
-        for (args, expected) in [
-            (&["--jobs", "0"][..], "flag '--jobs' has the value '0': expected a number from"),
-            (&["--for=1d"], "flag '--for' has the value '1d': expected 30s"),
-            (&["--seeds"], "flag '--seeds' has the value '': expected a number"),
-            (&["--sedes=1"], "unknown flag '--sedes'"),
-            (&[], "say when to stop"),
-        ] {
-            let error = hunt_of(args).expect_err("refused").to_string();
-            assert!(error.starts_with(expected), "{error}");
-        }
+fn end_of(batch: &Batch, totals: &Totals) -> ExitCode {
+    let is_stable = batch.stable.as_ref().is_none_or(|stable| stable.is_reached(totals));
+    if !totals.is_good() {
+        ExitCode::FAILURE
+    } else if !is_stable {
+        ExitCode::from(UNSTABLE)
+    } else {
+        ExitCode::SUCCESS
     }
 }

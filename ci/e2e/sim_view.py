@@ -80,7 +80,7 @@ def details(browser):
 def a_run_is_shown(browser, folder):
     show(browser, folder, eventful())
     names = browser.run("page.model.rows.filter((row) => row.slot < 0).map((row) => row.label)")
-    assert {"master", "agent-0", "scheduler-0", "network"} <= set(names), names
+    assert {"master-0", "agent-0", "scheduler-0", "network"} <= set(names), names
     assert browser.run("page.lanes.drawn.arrows") > 50
     messages = browser.run("page.model.arrows.filter((one) => one.group === 'messages').length")
     received = browser.run("page.model.events.filter((one) => one.kind === 'receive').length")
@@ -110,6 +110,42 @@ def the_filter_finds_a_task(browser):
     browser.click("document.getElementById('next')")
     assert browser.run("page.view.selected.index") > selected
     filter_for(browser, "")
+
+
+def one_entity_can_be_looked_at(browser):
+    """The choice offers tasks, agents and frameworks by name, and leaves what concerns them."""
+    names = browser.run("[...document.querySelectorAll('#entity optgroup')].map((one) => one.label)")
+    assert names == ["tasks", "agents", "frameworks"], names
+    choose(browser, "task-0-1")
+    texts = browser.run("page.view.listed.map((one) => one.text)")
+    assert texts and all("task-0-1" in text for text in texts), texts[:3]
+    choose(browser, "agent-0")
+    places = browser.run("page.view.listed.filter((one) => one.host.name !== 'agent-0').length")
+    own = browser.run("page.view.listed.filter((one) => one.host.name === 'agent-0').length")
+    assert own > 50 and places > 10, (own, places)
+    choose(browser, "everything")
+
+
+def choose(browser, name):
+    browser.run(f"""(() => {{
+        const choice = document.getElementById("entity");
+        choice.selectedIndex = [...choice.options].findIndex((one) => one.text === {name!r});
+        choice.dispatchEvent(new Event("change"));
+    }})()""")
+    frame(browser)
+
+
+def a_moment_has_a_state(browser):
+    """What lives, is cut, connected and runs at a time at which nothing happens."""
+    time_of_cut = browser.run("page.model.spans.find((span) => span.kind === 'cut').start")
+    browser.run(f"page.showMoment({time_of_cut} + 1)")
+    frame(browser)
+    text = details(browser)
+    for words in ("cut ", "not ended, as their frameworks were told", "registered as", "Alive: ",
+                  "Connected: ", "subscribed as"):
+        assert words in text, (words, text)
+    browser.run("page.showMoment(page.model.end)")
+    assert "TASK_" in details(browser) and "Tasks: 0 not ended" in details(browser)
 
 
 def a_click_on_the_lanes_selects(browser):
@@ -170,6 +206,8 @@ def main():
         browser.resize(1500, 950)
         a_run_is_shown(browser, folder)
         the_filter_finds_a_task(browser)
+        one_entity_can_be_looked_at(browser)
+        a_moment_has_a_state(browser)
         a_click_on_the_lanes_selects(browser)
         if os.environ.get("VIEW_SCREENSHOT"):
             keep_pictures(browser, os.environ["VIEW_SCREENSHOT"])

@@ -1,23 +1,41 @@
-//! Running seeds: many, one with its log, or as many as it takes to find a bug.
+//! Running plans: one with its trace, or many, until something is found.
+//!
+//! A run follows from a seed, which gives its plan and everything that the plan leaves open.
+//! [`batch`] runs many of them for tests and hunts alike; [`repeat`] proves in another process that
+//! a seed always gives the same run; what failed is a [`Failed`], grouped by [`Kind`].
 
-use std::ops::Range;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+pub mod batch;
+mod failed;
+pub mod keep;
+mod kind;
+mod plant;
+pub mod repeat;
+mod seed;
+mod totals;
+pub mod usage;
+
 use std::time::Duration;
 
-use orrery_runtime::Generator;
-use orrery_runtime_sim::{Config, Failure, Report, simulate};
+use orrery_coverage::Coverage;
+use orrery_runtime_sim::{Config, Failure, Report, Seed, World, simulate};
 
 use crate::checks::{Checks, Invariant, Violation};
-use crate::cluster::Bugs;
+use crate::planted::Bugs;
 use crate::plan::Plan;
 use crate::scenario::{self, Summary};
+
+pub use batch::{Batch, first_failure};
+pub use failed::{Again, Failed};
+pub use kind::Kind;
+pub use plant::{PlantError, plant};
+pub use seed::{SeedError, parse_seed};
+pub use totals::{Group, Totals};
 
 /// Virtual time after which a run counts as stuck.
 const TIME_LIMIT: Duration = Duration::from_secs(4 * 3_600);
 
-/// How many runs go on at once.
-const THREADS: usize = 2;
+/// When a planted run draws from the system's entropy.
+const ENTROPY_AT: Duration = Duration::from_secs(2);
 
 /// What is the same for all runs.
 #[derive(Clone, Debug)]
@@ -29,56 +47,97 @@ pub struct Settings {
     /// Whether the runs' lines are kept: one for each event, the daemons' logs and messages among
     /// them.
     pub trace: bool,
+    /// Whether the world draws from the system's entropy once, so that no run can be repeated: the
+    /// planted bug that the comparison with another process must find.
+    pub entropy: bool,
+    /// How those who read of a failure run it again.
+    pub again: Again,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { bugs: Bugs::default(), checks: Checks::all(), trace: false }
+        let (bugs, checks) = (Bugs::default(), Checks::all());
+        Self { bugs, checks, trace: false, entropy: false, again: Again::Tests }
     }
 }
 
-/// A run that went wrong.
+/// A finished run.
 #[derive(Clone, Debug)]
-pub struct Failed {
-    /// Its seed.
-    pub seed: u64,
+pub struct Run {
+    /// The seed.
+    pub seed: Seed,
     /// What was played.
     pub plan: Plan,
-    /// Which rule was broken, and how.
-    pub violation: Violation,
+    /// What came of it: the first rule that was broken, or why it did not end by itself.
+    pub outcome: Result<Result<Summary, Box<Violation>>, Failure>,
+    /// The chain of hashes over all events.
+    pub hash: u64,
+    /// How many events there were.
+    pub events: u64,
+    /// Virtual time at the end.
+    pub elapsed: Duration,
+    /// Processor time that it took; zero where the system does not tell.
+    pub processor: Duration,
+    /// The points of the product's code that it came by.
+    pub coverage: Coverage,
+    /// One line an event; empty unless [`Settings::trace`] is on.
+    pub lines: Vec<String>,
+    again: Again,
 }
 
-impl std::fmt::Display for Failed {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        writeln!(formatter, "seed {} failed. Its plan:\n{}", self.seed, self.plan)?;
-        writeln!(formatter, "What happened last:\n{}", self.violation)?;
-        write!(
-            formatter,
-            "Again, with its log: SIM_SEED={} cargo test -p orrery-scenarios --features sim \
-             --test simulation seeds -- --nocapture",
-            self.seed
-        )
+impl Run {
+    /// Whether it went wrong.
+    pub fn is_failure(&self) -> bool {
+        !matches!(self.outcome, Ok(Ok(_)))
     }
 }
-
-/// A finished run: what the simulator says of it.
-pub type Run = Report<Result<Summary, Box<Violation>>>;
 
 /// The plan of a seed.
 pub fn plan(seed: u64) -> Plan {
-    Plan::draw(&mut Generator::from_number(seed))
+    Plan::draw(seed)
 }
 
 /// Runs one seed.
 pub fn run_seed(seed: u64, settings: &Settings) -> Run {
-    run_plan(seed, plan(seed), settings)
+    run_plan(plan(seed), settings)
 }
 
-/// Plays a plan; everything that the plan leaves open follows from `seed`.
-pub fn run_plan(seed: u64, plan: Plan, settings: &Settings) -> Run {
+/// Plays a plan. Everything that it leaves open follows from its seed.
+pub fn run_plan(plan: Plan, settings: &Settings) -> Run {
     let config = Config { time_limit: TIME_LIMIT, trace: settings.trace, ..Config::default() };
-    let Settings { bugs, checks, .. } = settings.clone();
-    simulate(seed, config, move |world| scenario::play(world, plan, bugs, checks))
+    let Settings { bugs, checks, again, .. } = settings.clone();
+    // Inside the world all entropy follows from the seed.
+    let entropy = settings.entropy.then(true_entropy);
+    let meter = usage::Meter::default();
+    let (counted, played) = (meter.clone(), plan.clone());
+    let report = simulate(plan.seed, config, move |world| {
+        let counting = counted.count();
+        if let Some(number) = entropy {
+            note_entropy(&world, number);
+        }
+        async move {
+            let outcome = scenario::play(world, played, bugs, checks).await;
+            drop(counting);
+            outcome
+        }
+    });
+    let Report { seed, outcome, hash, events, elapsed, lines, coverage } = report;
+    let processor = meter.total();
+    Run { seed, plan, outcome, hash, events, elapsed, processor, lines, coverage, again }
+}
+
+/// A number that no seed gives: the key of a hash map's hasher.
+fn true_entropy() -> u64 {
+    use std::hash::{BuildHasher, Hasher, RandomState};
+    RandomState::new().build_hasher().finish()
+}
+
+fn note_entropy(world: &World, number: u64) {
+    let noting = world.clone();
+    world.spawn(async move {
+        noting.sleep(ENTROPY_AT).await;
+        noting.trace("world", "entropy", &number.to_string());
+    });
 }
 
 /// What was wrong with a run, if anything.
@@ -97,101 +156,20 @@ pub fn failure(run: &Run) -> Option<Failed> {
         },
     };
     let seed = run.seed.0;
-    Some(Failed { seed, plan: plan(seed), violation })
-}
-
-/// What many runs came to.
-#[derive(Clone, Debug, Default)]
-pub struct Totals {
-    /// How many runs there were.
-    pub seeds: u64,
-    /// Virtual time of all runs.
-    pub simulated: Duration,
-    /// Real time that passed.
-    pub real: Duration,
-    /// Events of all runs.
-    pub events: u64,
-    /// Tasks launched, and how many of them started.
-    pub tasks: (usize, usize),
-    /// The runs that went wrong, by seed.
-    pub failures: Vec<Failed>,
-}
-
-impl std::fmt::Display for Totals {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let real = self.real.as_secs_f64().max(1e-9);
-        write!(
-            formatter,
-            "{} seeds in {real:.1} s: {:.0} simulated seconds a second, {:.0} events a second, \
-             {} tasks launched, {} started, {} failures",
-            self.seeds,
-            self.simulated.as_secs_f64() / real,
-            self.events as f64 / real,
-            self.tasks.0,
-            self.tasks.1,
-            self.failures.len(),
-        )
-    }
-}
-
-impl Totals {
-    fn add(&mut self, run: &Run) {
-        self.seeds += 1;
-        self.simulated += run.elapsed;
-        self.events += run.events;
-        if let Ok(Ok(summary)) = &run.outcome {
-            self.tasks.0 += summary.launched;
-            self.tasks.1 += summary.started;
-        }
-        self.failures.extend(failure(run));
-    }
+    Some(Failed {
+        seed,
+        is_drawn: plan(seed) == run.plan,
+        plan: run.plan.clone(),
+        file: None,
+        violation,
+        events: run.events,
+        elapsed: run.elapsed,
+        lines: run.lines.clone(),
+        again: run.again.clone(),
+    })
 }
 
 /// Runs all seeds of a range.
-pub fn run_seeds(seeds: Range<u64>, settings: &Settings) -> Totals {
-    run_while(seeds, settings, |_, _| true)
-}
-
-/// Runs seeds in order until one fails, and returns that one.
-pub fn first_failure(seeds: Range<u64>, settings: &Settings) -> Option<Failed> {
-    let first = AtomicU64::new(u64::MAX);
-    let totals = run_while(seeds, settings, |seed, run| {
-        if run.is_some_and(|run| failure(run).is_some()) {
-            first.fetch_min(seed, Ordering::Relaxed);
-        }
-        seed < first.load(Ordering::Relaxed)
-    });
-    totals.failures.into_iter().min_by_key(|failed| failed.seed)
-}
-
-/// Runs seeds on several threads, each run on a thread of its own, while `go_on` agrees. It is
-/// asked before each run, and told of each run afterwards.
-#[allow(clippy::disallowed_methods, reason = "how long runs take in real time is printed")]
-fn run_while(
-    seeds: Range<u64>,
-    settings: &Settings,
-    go_on: impl Fn(u64, Option<&Run>) -> bool + Sync,
-) -> Totals {
-    let start = std::time::Instant::now();
-    let next = AtomicU64::new(seeds.start);
-    let totals = Mutex::new(Totals::default());
-    std::thread::scope(|scope| {
-        for _ in 0..THREADS {
-            scope.spawn(|| {
-                loop {
-                    let seed = next.fetch_add(1, Ordering::Relaxed);
-                    if seed >= seeds.end || !go_on(seed, None) {
-                        return;
-                    }
-                    let run = run_seed(seed, settings);
-                    go_on(seed, Some(&run));
-                    totals.lock().unwrap_or_else(PoisonError::into_inner).add(&run);
-                }
-            });
-        }
-    });
-    let mut totals = totals.into_inner().unwrap_or_else(PoisonError::into_inner);
-    totals.real = start.elapsed();
-    totals.failures.sort_by_key(|failed| failed.seed);
-    totals
+pub fn run_seeds(seeds: std::ops::Range<u64>, settings: &Settings) -> Totals {
+    batch::run(&Batch::of(seeds), settings, |_, _| ())
 }

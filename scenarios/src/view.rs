@@ -8,8 +8,13 @@ use serde_json::{Value, json};
 
 const PAGE: &str = include_str!("view/page.html");
 const STYLE: &str = include_str!("view/style.css");
-const SCRIPTS: [&str; 3] =
-    [include_str!("view/model.js"), include_str!("view/lanes.js"), include_str!("view/page.js")];
+const SCRIPTS: [&str; 5] = [
+    include_str!("view/model.js"),
+    include_str!("view/entities.js"),
+    include_str!("view/lanes.js"),
+    include_str!("view/moment.js"),
+    include_str!("view/page.js"),
+];
 
 /// Why there is no page.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]

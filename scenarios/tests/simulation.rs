@@ -1,48 +1,115 @@
 //! Whole clusters under faults: see `docs/simulation.md`.
 //!
-//! `SIM_SEED=N` runs one seed and prints its trace, or writes it to the file that `SIM_TRACE`
-//! names; `SIM_SEEDS=N` changes how many are run.
+//! `SIM_SEED=SEED` runs one seed, `SIM_PLAN=FILE` one plan, and prints the trace, or writes it to
+//! the file that `SIM_TRACE` names. `SIM_SEEDS=N` changes how many seeds are run, from `SIM_SEED` on
+//! when that is given too. `SIM_SHRINK=1` makes the plans of failures as small as they can be, and
+//! writes them to `scenarios/regressions/`.
 #![cfg(feature = "sim")]
 
-use orrery_scenarios::runner::{self, Settings};
-use orrery_scenarios::trace_file;
+use std::path::{Path, PathBuf};
+
+use orrery_scenarios::goals::Goals;
+use orrery_scenarios::plan::Plan;
+use orrery_scenarios::runner::batch;
+use orrery_scenarios::runner::repeat::{self, Found, OtherProcess};
+use orrery_scenarios::runner::{self, Batch, Failed, Run, Settings, Totals, parse_seed};
+use orrery_scenarios::{shrink, trace_file};
 
 /// How many seeds are run when nobody says otherwise.
 const SEEDS: u64 = 300;
 
-/// Has the test `print_hash` print the hash of this seed.
-const HASH_VARIABLE: &str = "SIM_PRINT_HASH_OF";
+/// Where plans that failed once are kept.
+const REGRESSIONS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/regressions");
 
-#[allow(clippy::disallowed_methods, reason = "how a test run is told its seeds")]
-fn variable(name: &str) -> Option<u64> {
-    let text = std::env::var(name).ok()?;
-    Some(text.trim().parse().unwrap_or_else(|_| panic!("{name} is '{text}': expected a number")))
+#[allow(clippy::disallowed_methods, reason = "how a test run is told what to run")]
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|text| !text.is_empty())
 }
 
-fn run_one(seed: u64) {
-    let run = runner::run_seed(seed, &Settings { trace: true, ..Settings::default() });
-    match trace_file::wanted() {
-        Some(path) => trace_file::write(&run.lines, &path).expect("the trace can be written"),
-        None => run.lines.iter().for_each(|line| println!("{line}")),
-    }
-    println!("seed {seed}, hash {:016x}, {} events, {:?}", run.hash, run.events, run.elapsed);
-    if let Some(failed) = runner::failure(&run) {
-        panic!("{failed}");
-    }
+fn entropy() -> Settings {
+    Settings { entropy: true, ..Settings::default() }
 }
 
 #[test]
 fn seeds() {
-    if let Some(seed) = variable("SIM_SEED") {
-        return run_one(seed);
+    let first =
+        variable("SIM_SEED").map(|text| parse_seed(&text).unwrap_or_else(|e| panic!("{e}")));
+    let count = variable("SIM_SEEDS").map(|text| {
+        text.trim().parse().unwrap_or_else(|_| panic!("SIM_SEEDS is '{text}': expected a number"))
+    });
+    let traced = Settings { trace: true, ..Settings::default() };
+    if let Some(path) = variable("SIM_PLAN").map(PathBuf::from) {
+        assert!(first.is_none(), "SIM_PLAN and SIM_SEED are set: expected one of them");
+        let plan = Plan::read(&path).unwrap_or_else(|error| panic!("SIM_PLAN: {error}"));
+        return show(runner::run_plan(plan, &traced), Some(path));
     }
-    let totals = runner::run_seeds(0..variable("SIM_SEEDS").unwrap_or(SEEDS), &Settings::default());
+    match (first, count) {
+        (Some(seed), None) => show(runner::run_seed(seed, &traced), None),
+        (first, count) => {
+            let first = first.unwrap_or_default();
+            let totals = run_many(first, count.unwrap_or(SEEDS));
+            if count.is_none() {
+                assert_standard(&totals);
+            }
+        }
+    }
+}
+
+/// Shows one run.
+fn show(run: Run, file: Option<PathBuf>) {
+    match trace_file::wanted() {
+        Some(path) => trace_file::write(&run.lines, &path).expect("the trace can be written"),
+        None => run.lines.iter().for_each(|line| println!("{line}")),
+    }
+    let failed = runner::failure(&run);
+    let mut totals = Totals::default();
+    totals.add(run);
     println!("{totals}");
-    for failed in &totals.failures {
-        println!("\n{failed}");
+    if let Some(mut failed) = failed {
+        failed.file = file;
+        shrink_if_wanted(&failed);
+        panic!("{failed}");
     }
-    assert!(totals.failures.is_empty(), "{totals}");
+}
+
+fn shrink_if_wanted(failed: &Failed) {
+    if variable("SIM_SHRINK").is_none_or(|value| value == "0") {
+        return;
+    }
+    let (smallest, runs) = shrink::shrink_failure(failed, &Settings::default());
+    let written = shrink::write(Path::new(REGRESSIONS), &smallest);
+    let path = written.unwrap_or_else(|error| panic!("SIM_SHRINK: {error}"));
+    let steps = (failed.plan.steps.len(), smallest.plan.steps.len());
+    println!("{} of {} steps are left after {runs} runs:", steps.1, steps.0);
+    println!("{}{}", smallest.plan, path.display());
+}
+
+/// Runs seeds, and every 20th once more in another process.
+fn run_many(first: u64, count: u64) -> Totals {
+    let range = first..first.saturating_add(count);
+    let repeated = range.clone().filter(|seed| seed % batch::REPEATED == 0).count();
+    let other_process = Some(OtherProcess::test("repeated").expect("this test is a program"));
+    let batch = Batch { other_process, ..Batch::of(range) };
+    let totals = batch::run(&batch, &Settings::default(), |_, _| ());
+    println!("{totals}");
+    for group in totals.failures.values() {
+        println!("\n{}", group.fastest);
+        shrink_if_wanted(&group.fastest);
+    }
+    for difference in &totals.differences {
+        println!("\n{difference}");
+    }
+    assert!(totals.is_good(), "{totals}");
+    assert_eq!(totals.repeats, repeated as u64);
+    totals
+}
+
+/// What the standard run must have come by.
+fn assert_standard(totals: &Totals) {
     assert!(totals.tasks.1 * 2 > totals.tasks.0, "most tasks never start: {totals}");
+    let goals = Goals::standard().unwrap_or_else(|error| panic!("{error}"));
+    println!("{}", goals.report(&totals.coverage));
+    goals.check(&totals.coverage).unwrap_or_else(|unmet| panic!("{unmet}"));
 }
 
 #[test]
@@ -56,27 +123,72 @@ fn a_seed_gives_the_same_run_each_time() {
     }
 }
 
-/// Not a check of its own: the other process of the next test.
+/// Not a check of its own: the other process of the runs that are repeated.
 #[test]
-fn print_hash() {
-    if let Some(seed) = variable(HASH_VARIABLE) {
-        println!("hash={:016x}", runner::run_seed(seed, &Settings::default()).hash);
+fn repeated() {
+    repeat::answer(&Settings::default());
+}
+
+/// The other process of the next test.
+#[test]
+fn repeated_with_entropy() {
+    repeat::answer(&entropy());
+}
+
+/// A run that does not follow from its seed is found out by the comparison with another process,
+/// which shows the first event that differs and those before it.
+#[test]
+fn entropy_from_outside_is_found_and_shown() {
+    let other_process = OtherProcess::test("repeated_with_entropy").expect("this is a program");
+    let batch = Batch { other_process: Some(other_process), ..Batch::of(40..41) };
+    let totals = batch::run(&batch, &entropy(), |_, _| ());
+    assert!(totals.failures.is_empty() && !totals.is_good(), "{totals}");
+    let [difference] = totals.differences.as_slice() else { panic!("{totals}") };
+    let Found::Line { before, here: Some(here), there: Some(there), .. } = &difference.found else {
+        panic!("{difference}")
+    };
+    assert!(here != there && !before.is_empty(), "{difference}");
+    for line in [here, there] {
+        assert!(line.contains("world") && line.contains(" entropy "), "{difference}");
     }
 }
 
-#[allow(clippy::disallowed_methods, reason = "another process of the real system is needed")]
+/// A process that does not answer is no run that was the same.
 #[test]
-fn a_seed_gives_the_same_run_in_another_process() {
-    let program = std::env::current_exe().expect("this test is a program");
-    for seed in [2_000, 2_001] {
-        let output = std::process::Command::new(&program)
-            .args(["--exact", "print_hash", "--nocapture"])
-            .env(HASH_VARIABLE, seed.to_string())
-            .output()
-            .expect("runs");
-        let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        let run = runner::run_seed(seed, &Settings::default());
-        let expected = format!("hash={:016x}", run.hash);
-        assert!(text.contains(&expected), "seed {seed}: expected {expected} in {text}");
-    }
+fn a_repetition_without_an_answer_is_told() {
+    let other_process = OtherProcess::test("no test has this name").expect("this is a program");
+    let batch = Batch { other_process: Some(other_process), ..Batch::of(0..1) };
+    let totals = batch::run(&batch, &Settings::default(), |_, _| ());
+    let [difference] = totals.differences.as_slice() else { panic!("{totals}") };
+    assert!(matches!(difference.found, Found::NoAnswer(_)), "{difference}");
+}
+
+/// Failing works: what is planted is found, told with one command, and found again by its seed and
+/// by its plan.
+#[test]
+fn a_failure_is_found_again_by_its_seed_and_by_its_plan() {
+    let mut settings = Settings::default();
+    runner::plant("AcceptRecoversWholeOffer", &mut settings).expect("there is such a bug");
+    let failed = runner::first_failure(0..SEEDS, &settings).expect("a seed finds it");
+    let command = format!("SIM_SEED={} cargo test -p orrery-scenarios", failed.seed);
+    assert!(failed.to_string().contains(&command), "{failed}");
+    let again = runner::failure(&runner::run_seed(failed.seed, &settings)).expect("it fails");
+    assert_eq!(again.violation, failed.violation);
+    let plan: Plan = failed.plan.to_string().parse().expect("a plan is read back");
+    assert_eq!(plan, failed.plan);
+    let again = runner::failure(&runner::run_plan(plan, &settings)).expect("it fails");
+    assert_eq!((again.violation, again.events), (failed.violation, failed.events));
+    assert!(runner::failure(&runner::run_seed(failed.seed, &Settings::default())).is_none());
+}
+
+/// A plan that was changed is shown as it was run, and no seed is said to give it.
+#[test]
+fn a_failed_plan_is_told_as_that_plan() {
+    let mut settings = Settings::default();
+    runner::plant("AcceptRecoversWholeOffer", &mut settings).expect("there is such a bug");
+    let mut plan = runner::first_failure(0..SEEDS, &settings).expect("a seed finds it").plan;
+    plan.shape.agents += 1;
+    let failed = runner::failure(&runner::run_plan(plan.clone(), &settings)).expect("it fails");
+    assert_eq!(failed.plan, plan);
+    assert!(!failed.is_drawn && failed.command().starts_with("SIM_PLAN="), "{failed}");
 }

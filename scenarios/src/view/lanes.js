@@ -268,12 +268,14 @@ class Lanes {
   drawSelected() {
     const { pen, color, view } = this;
     const { selected } = view;
-    if (!selected) return;
-    const x = this.x(selected.time);
+    const time = selected ? selected.time : view.moment;
+    if (time === null) return;
+    const x = this.x(time);
     pen.fillStyle = color.select;
     pen.globalAlpha = 0.35;
     pen.fillRect(x - 0.5, AXIS, 1, this.height);
     pen.globalAlpha = 1;
+    if (!selected) return;
     pen.strokeStyle = color.select;
     pen.lineWidth = 1.5;
     pen.beginPath();

@@ -42,6 +42,7 @@ class Model {
     this.connections = new Map();
     this.pendingSends = new Map();
     this.openSpans = new Map();
+    this.entities = new Entities();
     this.events = trace.events.map(([time, host, process, kind, text], index) => ({
       index, time, host: this.hosts[host], process, kind: trace.kinds[kind], text, life: null,
       group: groupOf(trace.kinds[kind], text), arrow: null,
@@ -61,6 +62,7 @@ class Model {
       data: this.data, end: this.data, send: this.send, receive: this.receive,
     }[event.kind];
     if (take) take.call(this, event);
+    this.entities.add(event);
   }
 
   // Hosts and processes.
@@ -243,10 +245,17 @@ class Model {
   /** What was the case at a time. */
   stateAt(time) {
     const holds = (one) => one.start <= time && (one.stop === null || one.stop > time);
+    const connections = [...this.connections.values()].filter((one) => one.ends[1] && holds(one));
+    const connected = new Map();
+    for (const { ends } of connections) {
+      const pair = ends.map((end) => end?.host.name ?? "?").join(" → ");
+      connected.set(pair, (connected.get(pair) || 0) + 1);
+    }
     return {
       alive: this.lives.filter(holds),
       spans: this.spans.filter(holds),
-      connections: [...this.connections.values()].filter((one) => one.ends[1] && holds(one)).length,
+      connections: connections.length,
+      connected,
     };
   }
 }

@@ -20,6 +20,7 @@ class View {
     this.whole();
     this.scroll = 0;
     this.selected = null;
+    this.moment = null;
     this.matches = null;
     this.listed = [];
   }
@@ -33,14 +34,17 @@ class View {
     return this.matches === null || this.matches[event.index] === 1;
   }
 
-  /** Marks the events that hold every word of `text`. */
-  filter(text) {
+  /** Marks the events that hold every word of `text` and concern `entity`, if one is given. */
+  filter(text, entity = null) {
     const words = text.toLowerCase().split(/\s+/).filter(Boolean);
-    const { events } = this.model;
-    this.matches = words.length ? new Uint8Array(events.length) : null;
-    for (const event of words.length ? events : []) {
+    const { events, entities } = this.model;
+    const isAny = !words.length && !entity;
+    const concerns = entity ? entities.concerns(entity) : () => true;
+    this.matches = isAny ? null : new Uint8Array(events.length);
+    for (const event of isAny ? [] : events) {
       event.words ??= `${placeOf(event)} ${event.kind} ${event.text}`.toLowerCase();
-      if (words.every((word) => event.words.includes(word))) this.matches[event.index] = 1;
+      const holds = words.every((word) => event.words.includes(word));
+      if (holds && concerns(event)) this.matches[event.index] = 1;
     }
     this.list();
   }
@@ -114,6 +118,7 @@ class Page {
     const hasMessages = this.model.arrows.some((arrow) => arrow.group === "messages");
     if (!hasMessages) GROUPS.bytes.shown = GROUPS.connections.shown = true;
     this.makeGroups();
+    this.makeEntities();
     this.bind();
     this.refilter();
   }
@@ -153,8 +158,23 @@ class Page {
     }
   }
 
+  /** A choice of everything that the trace knows by name. */
+  makeEntities() {
+    this.entities = [];
+    for (const [name, list] of this.model.entities.groups()) {
+      const options = list.map((entity) => {
+        const option = make("option", entity.name);
+        option.value = this.entities.push(entity) - 1;
+        return option;
+      });
+      const group = make("optgroup", "", ...options);
+      group.label = name;
+      if (list.length) element("entity").append(group);
+    }
+  }
+
   refilter() {
-    this.view.filter(element("filter").value);
+    this.view.filter(element("filter").value, this.entities[element("entity").value]);
     const all = this.model.events.length.toLocaleString("en");
     const shown = this.view.listed.length.toLocaleString("en");
     element("count").textContent = `${shown} of ${all} events`;
@@ -168,6 +188,7 @@ class Page {
       clearTimeout(this.listening);
       this.listening = setTimeout(() => this.refilter(), 120);
     });
+    element("entity").addEventListener("change", () => this.refilter());
     const act = {
       closer: () => this.zoom(0.5), farther: () => this.zoom(2), whole: () => this.view.whole(),
       next: () => this.step(1), previous: () => this.step(-1),
@@ -184,7 +205,7 @@ class Page {
   }
 
   key(key, act) {
-    if (key.target.tagName === "INPUT" || key.ctrlKey || key.metaKey || key.altKey) return;
+    if (["INPUT", "SELECT"].includes(key.target.tagName) || key.ctrlKey || key.metaKey || key.altKey) return;
     const width = this.view.to - this.view.from;
     const action = {
       n: act.next, N: act.previous, "+": act.closer, "=": act.closer, "-": act.farther,
@@ -224,10 +245,16 @@ class Page {
       return this.redraw();
     });
     canvas.addEventListener("pointerup", (mouse) => {
-      if (held && held.moved < 4) this.select(this.lanes.at(mouse.offsetX, mouse.offsetY));
+      if (held && held.moved < 4) this.click(mouse.offsetX, mouse.offsetY);
       held = null;
     });
     canvas.addEventListener("pointerleave", () => { element("tip").hidden = true; });
+  }
+
+  click(x, y) {
+    const event = this.lanes.at(x, y);
+    if (event) this.select(event);
+    else if (x > NAMES) this.showMoment(this.lanes.time(x));
   }
 
   bindOverview() {
@@ -305,8 +332,18 @@ class Page {
     box.append(make("div", `${seconds(event.time)} s`));
     box.append(make("pre", pretty(event.text)));
     if (event.arrow) box.append(this.describeArrow(event));
-    box.append(...this.describeState(event.time));
+    box.append(...describeMoment(this.model, event.time));
     box.scrollTop = 0;
+  }
+
+  /** What was the case at a time at which nothing needs to have happened. */
+  showMoment(time) {
+    const moment = Math.max(0, Math.min(time, this.model.end));
+    Object.assign(this.view, { selected: null, moment });
+    const box = element("details");
+    box.replaceChildren(...describeMoment(this.model, moment));
+    box.scrollTop = 0;
+    this.redraw();
   }
 
   describeArrow(event) {
@@ -316,29 +353,6 @@ class Page {
     const button = make("button", event === from ? "go to its arrival" : "go to its origin");
     button.addEventListener("click", () => this.select(other, true));
     return make("p", `${placeOf(from)} → ${placeOf(to)}, ${took} ms later `, button);
-  }
-
-  describeState(time) {
-    const { alive, spans, connections } = this.model.stateAt(time);
-    const parts = [make("h3", `At ${seconds(time)} s: faults`)];
-    const faults = spans.map((span) => {
-      const who = span.life ? `${span.life.host.name}/${span.life.process}` : span.hosts[0]?.name;
-      const about = ["pause", "down"].includes(span.kind) ? `${who} is ${span.label}` : span.label;
-      return make("li", `${about}, since ${seconds(span.start, 3)} s`);
-    });
-    parts.push(faults.length ? make("ul", "", ...faults) : make("div", "none"));
-    parts.push(make("h3", `Alive: ${alive.length} processes; ${connections} connections open`));
-    const hosts = new Map();
-    for (const life of alive) {
-      const processes = hosts.get(life.host) || [];
-      processes.push(`${life.process} ${life.command}`);
-      hosts.set(life.host, processes);
-    }
-    const lines = [...hosts].map(([host, processes]) => {
-      return make("li", "", make("b", host.name), ": " + processes.join(", "));
-    });
-    parts.push(make("ul", "", ...lines));
-    return parts;
   }
 
   // The list: only the rows that can be seen exist.

@@ -1,0 +1,237 @@
+//! A run that went wrong, told so that one can begin to look for the cause.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::checks::Violation;
+use crate::plan::Plan;
+
+use super::kind::Kind;
+use super::{Settings, run_plan};
+
+/// So many lines of a plan are shown; a plan that was written to a file is there as a whole.
+const PLAN_LINES: usize = 60;
+
+/// So many of the last events that concern what is wrong are shown, and of all events.
+const RELATED_LINES: usize = 30;
+const LAST_LINES: usize = 30;
+
+/// Lines of a trace may hold whole messages.
+const LINE_LENGTH: usize = 240;
+
+/// How somebody who reads of a failure runs it again.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Again {
+    /// By the tests.
+    #[default]
+    Tests,
+    /// By `orrery sim`.
+    Program {
+        /// How it is called, as far as `sim`.
+        name: String,
+        /// Flags that this run needs, each with a space before it.
+        flags: String,
+    },
+}
+
+impl Again {
+    /// The command that runs what is named by `seed`, or the plan in a file.
+    fn command(&self, seed: u64, file: Option<&str>) -> String {
+        match (self, file) {
+            (Self::Tests, file) => {
+                let what =
+                    file.map_or(format!("SIM_SEED={seed}"), |file| format!("SIM_PLAN={file}"));
+                format!(
+                    "{what} cargo test -p orrery-scenarios --features sim --test simulation seeds \
+                     -- --nocapture"
+                )
+            }
+            (Self::Program { name, flags }, None) => {
+                format!("{name} trace {seed}{flags} > {seed}.trace")
+            }
+            (Self::Program { name, flags }, Some(file)) => {
+                format!("{name} trace --plan {file}{flags} > {file}.trace")
+            }
+        }
+    }
+}
+
+/// A run that went wrong.
+#[derive(Clone, Debug)]
+pub struct Failed {
+    /// Its seed.
+    pub seed: u64,
+    /// What was played.
+    pub plan: Plan,
+    /// Whether the plan is the one that is drawn from the seed.
+    pub is_drawn: bool,
+    /// The file that the plan came from or was written to.
+    pub file: Option<PathBuf>,
+    /// Which rule was broken, and how.
+    pub violation: Violation,
+    /// How many events the run had: what one would have to read.
+    pub events: u64,
+    /// Virtual time of the run.
+    pub elapsed: Duration,
+    /// Lines of the run's trace; empty when none was kept.
+    pub lines: Vec<String>,
+    /// How to run it again.
+    pub again: Again,
+}
+
+impl Failed {
+    /// The kind of failure that it is.
+    pub fn kind(&self) -> Kind {
+        Kind::of(&self.violation)
+    }
+
+    /// Runs it once more to know which lines of its trace concern what is wrong.
+    #[must_use]
+    pub fn with_trace(mut self, settings: &Settings) -> Self {
+        let settings = Settings { trace: true, ..settings.clone() };
+        let run = run_plan(self.plan.clone(), &settings);
+        let about = related(&run.lines, &subjects(&self.violation.message));
+        self.lines = about.into_iter().map(str::to_owned).collect();
+        self
+    }
+
+    /// The command that runs it again.
+    pub fn command(&self) -> String {
+        let file = self.file.as_ref().map(|file| file.display().to_string());
+        let drawn = self.is_drawn && self.file.is_none();
+        let file = (!drawn).then(|| file.unwrap_or_else(|| "FILE-WITH-THE-PLAN-ABOVE".to_owned()));
+        self.again.command(self.seed, file.as_deref())
+    }
+}
+
+impl fmt::Display for Failed {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { seed, violation, .. } = self;
+        writeln!(formatter, "seed {seed} failed. Its plan:")?;
+        let plan = self.plan.to_string();
+        let mut lines = plan.lines();
+        for line in lines.by_ref().take(PLAN_LINES) {
+            writeln!(formatter, "{line}")?;
+        }
+        match lines.count() {
+            0 => {}
+            more => writeln!(formatter, "… and {more} more lines")?,
+        }
+        let subjects = subjects(&violation.message);
+        let events = if self.lines.is_empty() { &violation.before } else { &self.lines };
+        let related = related(events, &subjects);
+        if !related.is_empty() {
+            writeln!(formatter, "What concerned {}:", subjects.join(", "))?;
+            write_lines(formatter, &related)?;
+        }
+        writeln!(formatter, "What happened last:")?;
+        let last = violation.before.len().saturating_sub(LAST_LINES);
+        let last: Vec<&str> = violation.before[last..].iter().map(String::as_str).collect();
+        write_lines(formatter, &last)?;
+        let at = violation.at.as_secs_f64();
+        writeln!(formatter, "{} at {at:.3}s: {}", violation.invariant, violation.message)?;
+        write!(formatter, "Again, with its trace: {}", self.command())
+    }
+}
+
+fn write_lines(formatter: &mut fmt::Formatter<'_>, lines: &[&str]) -> fmt::Result {
+    for line in lines {
+        match line.char_indices().nth(LINE_LENGTH) {
+            Some((cut, _)) => writeln!(formatter, "  {}…", &line[..cut])?,
+            None => writeln!(formatter, "  {line}")?,
+        }
+    }
+    Ok(())
+}
+
+/// What a message is about: the words in it that have a number behind a hyphen, such as `agent-1`
+/// and `task-0-3`, and ids.
+fn subjects(message: &str) -> Vec<String> {
+    let is_part = |letter: char| letter.is_alphanumeric() || "-_".contains(letter);
+    let mut found: Vec<String> = Vec::new();
+    for word in message.split(|letter| !is_part(letter)) {
+        let is_named = word.contains('-')
+            && word.starts_with(|letter: char| letter.is_alphanumeric())
+            && word.contains(|letter: char| letter.is_ascii_digit());
+        if is_named && !found.iter().any(|other| other == word) {
+            found.push(word.to_owned());
+        }
+    }
+    found
+}
+
+/// The last of `lines` that name one of `subjects`, oldest first.
+fn related<'a>(lines: &'a [String], subjects: &[String]) -> Vec<&'a str> {
+    let is_meant = |line: &&String| subjects.iter().any(|subject| names(line, subject));
+    let mut found: Vec<&str> =
+        lines.iter().rev().filter(is_meant).take(RELATED_LINES).map(String::as_str).collect();
+    found.reverse();
+    found
+}
+
+/// Whether `subject` stands in `line` as a word of its own: `task-1` does not in `task-10`.
+fn names(line: &str, subject: &str) -> bool {
+    let is_part = |letter: char| letter.is_alphanumeric() || letter == '_';
+    line.match_indices(subject).any(|(start, _)| {
+        let before = line[..start].chars().next_back();
+        let after = line[start + subject.len()..].chars().next();
+        !before.is_some_and(is_part) && !after.is_some_and(is_part)
+    })
+}
+
+/// A failure for tests.
+#[cfg(test)]
+pub(super) fn sample() -> Failed {
+    let before = ["1 agent-1 starts", "2 x task-0-1 runs", "3 x task-0-10 runs", "4 end"];
+    let message = "task task-0-1: TASK_FAILED after the terminal TASK_FAILED".to_owned();
+    let at = Duration::from_millis(13_336);
+    let before = before.map(str::to_owned).into();
+    let invariant = crate::checks::Invariant::Tasks;
+    Failed {
+        seed: 274,
+        plan: Plan { seed: 274, ..Plan::default() },
+        is_drawn: true,
+        file: None,
+        violation: Violation { invariant, at, message, before },
+        events: 5,
+        elapsed: at,
+        lines: Vec::new(),
+        again: Again::Tests,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_tells_rule_time_events_and_one_command() {
+        let text = sample().to_string();
+        let about = text.find("What concerned task-0-1:\n  2 x task-0-1 runs\nWhat").expect("it");
+        let last = text.find("  3 x task-0-10 runs\n  4 end\ntasks at 13.336s: task task-0-1");
+        assert!(about < last.expect("all events"), "{text}");
+        let command = text.lines().last().expect("a line");
+        assert!(command.starts_with("Again, with its trace: SIM_SEED=274 cargo test "), "{text}");
+    }
+
+    #[test]
+    fn the_command_runs_what_was_run() {
+        let plan = Failed { is_drawn: false, ..sample() };
+        assert!(plan.command().starts_with("SIM_PLAN=FILE-WITH-THE-PLAN-ABOVE cargo"), "{plan}");
+        let file = Failed { file: Some("a/b.plan".into()), ..plan };
+        assert!(file.command().starts_with("SIM_PLAN=a/b.plan cargo test"), "{file}");
+        let again = Again::Program { name: "orrery sim".into(), flags: " --plant X".into() };
+        let file = Failed { again: again.clone(), ..file };
+        assert_eq!(file.command(), "orrery sim trace --plan a/b.plan --plant X > a/b.plan.trace");
+        let seed = Failed { again, ..sample() };
+        assert_eq!(seed.command(), "orrery sim trace 274 --plant X > 274.trace");
+    }
+
+    #[test]
+    fn subjects_are_names_and_ids() {
+        let message = "agent 4f6c1a08-9d5e-S0 (agent-1): 3 -1 re-used by task-0-1, task-0-1";
+        assert_eq!(subjects(message), ["4f6c1a08-9d5e-S0", "agent-1", "task-0-1"]);
+        assert!(names("a task-0-1: b", "task-0-1") && !names("task-0-10", "task-0-1"));
+    }
+}
