@@ -2,14 +2,18 @@
 //!
 //! A process that ended keeps its number until it is waited for, so until then a signal can hit
 //! nobody else. Afterwards its number is refused, except as that of a session: the session may
-//! still have processes, and those carry its number themselves.
+//! still have processes, and those carry its number themselves. An adopted process is somebody
+//! else's child, so it is known by the time of its start besides its number.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use orrery_runtime::{BoxFuture, Command, ExitStatus, ProcessId, Processes, Signal, Target};
+use orrery_runtime::{
+    Adoption, BoxFuture, Command, ExitStatus, Marked, ProcessId, Processes, Signal, Target,
+};
 use rustix::process::{
     Pid, PidfdFlags, WaitId, WaitIdOptions, kill_process, kill_process_group, pidfd_open, waitid,
 };
@@ -17,12 +21,16 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::signal::unix::{Signal as SignalStream, SignalKind, signal};
 
-use crate::{blocking, launch, sessions, spawn};
+use crate::sessions::{self, Leader};
+use crate::{blocking, launch, spawn};
 
 /// At this many sessions of waited leaders those without survivors are forgotten.
 const FIRST_SWEEP: usize = 1024;
+/// Time between two looks at an adopted process on a kernel without pidfds.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
-/// The kernel's processes. Only those launched here, and their sessions, are ever signalled.
+/// The kernel's processes. Only those launched or adopted here, and their sessions, are ever
+/// signalled.
 #[derive(Debug)]
 pub(crate) struct SystemProcesses {
     table: Arc<Mutex<Table>>,
@@ -31,10 +39,12 @@ pub(crate) struct SystemProcesses {
     use_pidfd: bool,
 }
 
-/// A launched process that was not waited for.
+/// A launched or adopted process that was not waited for.
 #[derive(Debug)]
 struct Launched {
     new_session: bool,
+    /// Set when it was adopted: when it was started.
+    adopted: Option<u64>,
     /// Somebody is waiting for it now.
     awaited: bool,
 }
@@ -43,7 +53,7 @@ struct Launched {
 struct Table {
     launched: BTreeMap<i32, Launched>,
     /// Sessions whose leader was waited for and that may have survivors.
-    orphaned_sessions: BTreeSet<i32>,
+    orphaned_sessions: BTreeMap<i32, Leader>,
     /// Size of `orphaned_sessions` at which it is looked through.
     next_sweep: usize,
 }
@@ -53,7 +63,7 @@ impl SystemProcesses {
         spawn::heed_children();
         let table = Table {
             launched: BTreeMap::new(),
-            orphaned_sessions: BTreeSet::new(),
+            orphaned_sessions: BTreeMap::new(),
             next_sweep: FIRST_SWEEP,
         };
         Self { table: Arc::new(Mutex::new(table)), use_pidfd: true }
@@ -82,7 +92,7 @@ impl Processes for SystemProcesses {
             let newborn = blocking(move || {
                 let new_session = command.new_session;
                 let pid = launch::launch(command)?;
-                let launched = Launched { new_session, awaited: false };
+                let launched = Launched { new_session, adopted: None, awaited: false };
                 lock(&table).launched.insert(pid.as_raw_pid(), launched);
                 Ok(Newborn { pid, table: Some(table) })
             });
@@ -94,6 +104,11 @@ impl Processes for SystemProcesses {
         let (table, use_pidfd) = (Arc::clone(&self.table), self.use_pidfd);
         Box::pin(async move {
             let claim = Claim::new(table, to_pid(process)?)?;
+            if let Some(started) = claim.adopted {
+                end_of_adopted(claim.pid, started, use_pidfd).await?;
+                lock(&claim.table).forget(claim.pid);
+                return Ok(ExitStatus::Unknown);
+            }
             let mut ended = Ended::watch(claim.pid, use_pidfd)?;
             loop {
                 if let Some(status) = lock(&claim.table).reap(claim.pid)? {
@@ -123,30 +138,92 @@ impl Processes for SystemProcesses {
                 Ok(kill_process_group(table.unwaited(to_pid(process)?)?, signal)?)
             }
             Target::Session(process) => {
-                let leader = to_pid(process)?;
-                let reaped = table.session_is_orphaned(leader)?;
-                sessions::signal_session(leader, reaped, signal)
+                let pid = to_pid(process)?;
+                let kind = table.session(pid)?;
+                sessions::signal_session(pid, kind, signal)
             }
         }
+    }
+
+    fn started(&self, process: ProcessId) -> io::Result<u64> {
+        let found = sessions::read(to_pid(process)?.as_raw_pid());
+        let living = found.filter(|found| !found.ended());
+        living.map(|found| found.started).ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
+    fn adopt(
+        &self,
+        leader: ProcessId,
+        started: Option<u64>,
+    ) -> BoxFuture<'static, io::Result<Adoption>> {
+        let table = Arc::clone(&self.table);
+        Box::pin(blocking(move || lock(&table).adopt(to_pid(leader)?.as_raw_pid(), started)))
+    }
+
+    fn marked(&self, variable: &str) -> BoxFuture<'static, io::Result<Vec<Marked>>> {
+        let variable = variable.to_owned();
+        Box::pin(blocking(move || {
+            let marked = sessions::marked(&variable)?.into_iter().map(|(process, value)| Marked {
+                process: ProcessId(process.number()),
+                session: ProcessId(process.session.unsigned_abs()),
+                value,
+            });
+            Ok(marked.collect())
+        }))
     }
 }
 
 impl Table {
     /// The process, if it is one that was launched and not yet waited for.
     fn unwaited(&self, pid: Pid) -> io::Result<Pid> {
-        match self.launched.contains_key(&pid.as_raw_pid()) {
-            true => Ok(pid),
-            false => Err(not_ours(pid)),
+        match self.launched.get(&pid.as_raw_pid()) {
+            Some(launched) if launched.adopted.is_none() => Ok(pid),
+            _ => Err(not_ours(pid)),
         }
     }
 
-    /// Whether the leader of a session that we made was waited for.
-    fn session_is_orphaned(&self, leader: Pid) -> io::Result<bool> {
+    /// Whose the leader's number can be of a session that we made or adopted.
+    fn session(&self, leader: Pid) -> io::Result<Leader> {
         let leader = leader.as_raw_pid();
         match self.launched.get(&leader) {
-            Some(launched) if launched.new_session => Ok(false),
-            None if self.orphaned_sessions.contains(&leader) => Ok(true),
-            _ => Err(not_ours(leader)),
+            Some(Launched { adopted: Some(started), .. }) => Ok(Leader::Adopted(*started)),
+            Some(launched) if launched.new_session => Ok(Leader::Ours),
+            None => self.orphaned_sessions.get(&leader).copied().ok_or_else(|| not_ours(leader)),
+            Some(_) => Err(not_ours(leader)),
+        }
+    }
+
+    fn adopt(&mut self, leader: i32, started: Option<u64>) -> io::Result<Adoption> {
+        if self.launched.contains_key(&leader) {
+            let text = format!("process {leader} is ours already");
+            return Err(io::Error::new(io::ErrorKind::AlreadyExists, text));
+        }
+        let Some(found) = sessions::read(leader) else {
+            self.orphaned_sessions.insert(leader, Leader::Gone);
+            return Ok(Adoption::Ended);
+        };
+        if found.session != leader || started.is_some_and(|started| started != found.started) {
+            let text = format!("process {leader} is another one than the leader of that session");
+            return Err(io::Error::new(io::ErrorKind::NotFound, text));
+        }
+        let adopted = Some(found.started);
+        self.launched.insert(leader, Launched { new_session: true, adopted, awaited: false });
+        if found.ended() {
+            self.forget(Pid::from_raw(leader).ok_or_else(|| not_ours(leader))?);
+            return Ok(Adoption::Ended);
+        }
+        Ok(Adoption::Lives)
+    }
+
+    /// Of a process that has ended only its session is remembered.
+    fn forget(&mut self, pid: Pid) {
+        let pid = pid.as_raw_pid();
+        if let Some(launched) = self.launched.remove(&pid)
+            && launched.new_session
+        {
+            let leader = launched.adopted.map_or(Leader::Gone, Leader::Adopted);
+            self.orphaned_sessions.insert(pid, leader);
+            self.sweep();
         }
     }
 
@@ -155,12 +232,7 @@ impl Table {
         let Some(status) = status(pid, WaitIdOptions::empty())? else {
             return Ok(None);
         };
-        if let Some(launched) = self.launched.remove(&pid.as_raw_pid())
-            && launched.new_session
-        {
-            self.orphaned_sessions.insert(pid.as_raw_pid());
-            self.sweep();
-        }
+        self.forget(pid);
         Ok(Some(status))
     }
 
@@ -218,6 +290,27 @@ impl Ended {
     }
 }
 
+/// Completes when an adopted process has ended. Its number may be another's by then.
+async fn end_of_adopted(pid: Pid, started: u64, use_pidfd: bool) -> io::Result<()> {
+    let lives = || {
+        let found = sessions::read(pid.as_raw_pid());
+        found.is_some_and(|found| found.started == started && !found.ended())
+    };
+    let descriptor = match pidfd_open(pid, PidfdFlags::empty()) {
+        Ok(descriptor) if use_pidfd => Some(register(descriptor)?),
+        // It has ended, or the kernel gives no descriptor; a look tells.
+        _ => None,
+    };
+    // Looked at only now, so that the descriptor, too, is that very process's.
+    while lives() {
+        match &descriptor {
+            Some(descriptor) => descriptor.readable().await?.clear_ready(),
+            None => tokio::time::sleep(LOOK_AGAIN).await,
+        }
+    }
+    Ok(())
+}
+
 #[allow(unsafe_code)]
 fn register(pidfd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
     // SAFETY: an `OwnedFd` stays open and the same for as long as it is owned, and `AsyncFd` owns
@@ -230,19 +323,24 @@ fn register(pidfd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
 struct Claim {
     table: Arc<Mutex<Table>>,
     pid: Pid,
+    /// When the process was started, if it is an adopted one.
+    adopted: Option<u64>,
 }
 
 impl Claim {
     fn new(table: Arc<Mutex<Table>>, pid: Pid) -> io::Result<Self> {
-        match lock(&table).launched.get_mut(&pid.as_raw_pid()) {
+        let adopted = match lock(&table).launched.get_mut(&pid.as_raw_pid()) {
             None => return Err(not_ours(pid)),
             Some(launched) if launched.awaited => {
                 let text = format!("process {pid} is already being waited for");
                 return Err(io::Error::new(io::ErrorKind::ResourceBusy, text));
             }
-            Some(launched) => launched.awaited = true,
-        }
-        Ok(Self { table, pid })
+            Some(launched) => {
+                launched.awaited = true;
+                launched.adopted
+            }
+        };
+        Ok(Self { table, pid, adopted })
     }
 }
 

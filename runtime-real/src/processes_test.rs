@@ -71,7 +71,8 @@ async fn sessions_without_survivors_are_forgotten() {
         port.wait(process).await.unwrap();
     }
     let leader = to_pid(survivor).unwrap().as_raw_pid();
-    assert_eq!(lock(&port.table).orphaned_sessions, BTreeSet::from([leader]));
+    let left = BTreeMap::from([(leader, Leader::Gone)]);
+    assert_eq!(lock(&port.table).orphaned_sessions, left);
     assert_eq!(lock(&port.table).next_sweep, FIRST_SWEEP);
     port.signal(Target::Session(survivor), Signal::Kill).unwrap();
 }
@@ -86,5 +87,36 @@ async fn strangers_are_never_signalled() {
             assert_eq!(error.kind(), io::ErrorKind::NotFound, "{target:?}");
         }
         assert_eq!(port.wait(process).await.unwrap_err().kind(), io::ErrorKind::NotFound);
+    }
+}
+
+fn has_two(marked: &[Marked], value: &str) -> bool {
+    marked.iter().filter(|one| one.value == value).count() == 2
+}
+
+#[tokio::test]
+async fn both_ways_of_waiting_see_the_end_of_an_adopted_process() {
+    for use_pidfd in [true, false] {
+        let (parent, port) = (processes(true), processes(use_pidfd));
+        let mark = ("ADOPTED".to_owned(), format!("{} {use_pidfd}", std::process::id()));
+        let command = shell("/bin/sleep 600 & exec /bin/sleep 600");
+        let command = Command { environment: vec![mark.clone()], ..command };
+        let sleeper = parent.launch(command).await.unwrap();
+        while !has_two(&port.marked(&mark.0).await.unwrap(), &mark.1) {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        let refused = port.signal(Target::Session(sleeper), Signal::Kill).unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::NotFound);
+        let started = port.started(sleeper).unwrap();
+        let stranger = port.adopt(sleeper, Some(started + 1)).await.unwrap_err();
+        assert_eq!(stranger.kind(), io::ErrorKind::NotFound);
+        assert_eq!(port.adopt(sleeper, Some(started)).await.unwrap(), Adoption::Lives);
+        let waiting = tokio::spawn(port.wait(sleeper));
+        parent.signal(Target::Process(sleeper), Signal::Kill).unwrap();
+        assert_eq!(waiting.await.unwrap().unwrap(), ExitStatus::Unknown);
+        assert!(lock(&port.table).launched.is_empty());
+        // Its parent has not waited for it yet, so it still has its number. It left a child.
+        port.signal(Target::Session(sleeper), Signal::Kill).unwrap();
+        assert_eq!(parent.wait(sleeper).await.unwrap(), ExitStatus::Signaled(libc::SIGKILL));
     }
 }

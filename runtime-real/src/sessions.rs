@@ -14,24 +14,50 @@ const MOST_LOOKS: usize = 64;
 
 /// One line of the process table.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Process {
+pub(crate) struct Process {
     pid: i32,
     parent: i32,
-    session: i32,
+    pub(crate) session: i32,
     state: u8,
     /// When it was started, in the kernel's ticks: with the pid it is the process's identity.
-    started: u64,
+    pub(crate) started: u64,
 }
 
 impl Process {
-    fn ended(&self) -> bool {
+    pub(crate) fn number(&self) -> u32 {
+        self.pid.unsigned_abs()
+    }
+
+    pub(crate) fn ended(&self) -> bool {
         matches!(self.state, b'Z' | b'X')
     }
 }
 
-/// Sends `signal` to every process of the session that `leader` leads or led and to all their
-/// descendants. `reaped` says that the leader was waited for: its number may then belong to a
-/// stranger, which shows by a process of that number being there.
+/// Whose the number of a session's leader can be by now. While the session has processes the kernel
+/// gives it to nobody else, so a stranger shows that none of them is left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Leader {
+    /// A child of ours that was not waited for: it keeps its number.
+    Ours,
+    /// It is gone: whoever has its number is a stranger.
+    Gone,
+    /// Somebody else's child, started at this time: it keeps its number until its parent has waited
+    /// for it.
+    Adopted(u64),
+}
+
+impl Leader {
+    fn is_stranger(self, process: &Process) -> bool {
+        match self {
+            Self::Ours => false,
+            Self::Gone => true,
+            Self::Adopted(started) => process.started != started,
+        }
+    }
+}
+
+/// Sends `signal` to every process of the session that process `pid` leads or led and to all
+/// their descendants.
 ///
 /// Looks again after each round until it finds nobody new, so a process that is made meanwhile is
 /// not missed. A stopped process is continued after `SIGTERM`, or it could not follow it.
@@ -39,16 +65,16 @@ impl Process {
 /// # Errors
 /// `NotFound` when the session has no living process; `PermissionDenied` when one may not be
 /// signalled (all others were); otherwise what reading `/proc` gives.
-pub(crate) fn signal_session(leader: Pid, reaped: bool, signal: Signal) -> io::Result<()> {
-    if !has_members(leader)? {
+pub(crate) fn signal_session(pid: Pid, kind: Leader, signal: Signal) -> io::Result<()> {
+    if !has_members(pid)? {
         return Err(io::ErrorKind::NotFound.into());
     }
-    let leader = leader.as_raw_pid();
+    let leader = pid.as_raw_pid();
     let mut signalled = BTreeSet::new();
     let mut failure = None;
     for _ in 0..MOST_LOOKS {
         let processes = all()?;
-        if reaped && processes.contains_key(&leader) {
+        if processes.get(&leader).is_some_and(|process| kind.is_stranger(process)) {
             break;
         }
         let members = members(&processes, leader, &signalled);
@@ -75,13 +101,37 @@ pub(crate) fn signal_session(leader: Pid, reaped: bool, signal: Signal) -> io::R
     }
 }
 
-/// Whether a number is still in use as that of a session, by somebody other than a process that
-/// has this very number. Only then can [`signal_session`] find anybody after the leader's end.
-pub(crate) fn surviving_sessions(leaders: &BTreeSet<i32>) -> io::Result<BTreeSet<i32>> {
+/// Which of these sessions may still have processes, by the numbers of their leaders. In the others
+/// [`signal_session`] will find nobody any more.
+pub(crate) fn surviving_sessions(
+    leaders: &BTreeMap<i32, Leader>,
+) -> io::Result<BTreeMap<i32, Leader>> {
     let processes = all()?;
     let sessions: BTreeSet<_> = processes.values().map(|process| process.session).collect();
-    let survives = |leader: &&i32| sessions.contains(leader) && !processes.contains_key(leader);
-    Ok(leaders.iter().filter(survives).copied().collect())
+    let survives = |(leader, kind): &(&i32, &Leader)| {
+        let stranger = processes.get(leader).is_some_and(|process| kind.is_stranger(process));
+        sessions.contains(leader) && !stranger
+    };
+    Ok(leaders.iter().filter(survives).map(|(leader, kind)| (*leader, *kind)).collect())
+}
+
+/// The living processes whose first environment holds `variable`, with its value.
+pub(crate) fn marked(variable: &str) -> io::Result<Vec<(Process, String)>> {
+    let mut found = Vec::new();
+    let start = format!("{variable}=");
+    for pid in numbers()? {
+        let pid = pid?;
+        // Whoever ended since, or may not be looked at, is left out.
+        let Ok(environment) = fs::read(format!("/proc/{pid}/environ")) else { continue };
+        let mut variables = environment.split(|byte| *byte == 0);
+        let value = variables.find_map(|one| one.strip_prefix(start.as_bytes()));
+        let process = value.and_then(|_| read(pid)).filter(|process| !process.ended());
+        if let Some((process, value)) = process.zip(value) {
+            found.push((process, String::from_utf8_lossy(value).into_owned()));
+        }
+    }
+    found.sort_by_key(|(process, _)| process.pid);
+    Ok(found)
 }
 
 /// The processes of a session, those that were signalled before, and the descendants of all these.
@@ -176,7 +226,8 @@ fn numbers() -> io::Result<impl Iterator<Item = io::Result<i32>>> {
     Ok(fs::read_dir("/proc")?.filter_map(number))
 }
 
-fn read(pid: i32) -> Option<Process> {
+/// The line of one process; `None` when there is none of that number.
+pub(crate) fn read(pid: i32) -> Option<Process> {
     // A program may give itself a name that is no text.
     parse(&String::from_utf8_lossy(&fs::read(format!("/proc/{pid}/stat")).ok()?))
 }

@@ -37,6 +37,13 @@ async fn processes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn adoption() {
+    let folder = tempdir().unwrap();
+    let shell = Path::new("/bin/sh");
+    contract::processes::check_adoption(&runtime(), &runtime(), shell, folder.path()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn machine() {
     contract::machine::check(&runtime()).await;
 }

@@ -109,7 +109,14 @@ impl Host {
     pub fn attach(&self, name: &str) -> (ProcessId, Runtime) {
         assert!(self.is_up(), "host '{}' is down: nothing can start on it", self.name());
         let words = name.split_whitespace().map(str::to_owned).collect();
-        self.create_process(Start { command: words, parent: None, new_session: true, join: None })
+        self.create_process(Start {
+            command: words,
+            parent: None,
+            new_session: true,
+            join: None,
+            environment: Vec::new(),
+            at: self.world().now(),
+        })
     }
 
     /// Registers a program that the process port of this host can launch. See

@@ -63,6 +63,21 @@ fn processes() {
 }
 
 #[test]
+fn adoption() {
+    for seed in 0..8 {
+        let report = simulate(seed, Config::default(), |world| async move {
+            let host = world.host("one");
+            host.disk().install("/agent/.keep", "").expect("a new disk");
+            let (_, parent) = host.attach("parent");
+            let (_, runtime) = host.attach("adopter");
+            let (shell, folder) = (Path::new("/bin/sh"), Path::new("/agent"));
+            contract::processes::check_adoption(&runtime, &parent, shell, folder).await;
+        });
+        report.outcome.unwrap_or_else(|failure| panic!("seed {seed}: {failure}"));
+    }
+}
+
+#[test]
 fn machine() {
     on_every_seed(|runtime| async move { contract::machine::check(&runtime).await });
 }

@@ -65,14 +65,17 @@ pub enum ExitStatus {
     Exited(i32),
     /// This signal ended it.
     Signaled(i32),
+    /// It was no child of ours, and only its parent was told.
+    Unknown,
 }
 
 impl ExitStatus {
-    /// The form that waitpid(2) gives, which Mesos' messages carry.
+    /// The form that waitpid(2) gives, which Mesos' messages carry; -1 when it is not known.
     pub fn as_wait_status(self) -> i32 {
         match self {
             Self::Exited(code) => (code & 0xff) << 8,
             Self::Signaled(signal) => signal & 0x7f,
+            Self::Unknown => -1,
         }
     }
 }
@@ -84,6 +87,7 @@ impl fmt::Display for ExitStatus {
             Self::Signaled(signal) => {
                 write!(formatter, "terminated with signal {}", signal_name(*signal))
             }
+            Self::Unknown => formatter.write_str("ended with an unknown status"),
         }
     }
 }
@@ -108,7 +112,28 @@ fn signal_name(signal: i32) -> String {
     name.to_owned()
 }
 
-/// The port to processes. Every launched process must be waited for exactly once.
+/// A living process that was started with a variable that was looked for.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Marked {
+    /// Its number.
+    pub process: ProcessId,
+    /// The process that leads, or led, its session.
+    pub session: ProcessId,
+    /// The variable's value.
+    pub value: String,
+}
+
+/// What was found of a session that is taken over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Adoption {
+    /// Its leader lives, and can be waited for.
+    Lives,
+    /// Its leader has ended. What it left behind can still be signalled as [`Target::Session`].
+    Ended,
+}
+
+/// The port to processes. Every launched process must be waited for exactly once, and so must the
+/// living leader of every adopted session.
 pub trait Processes: Send + Sync {
     /// Starts a process.
     ///
@@ -116,10 +141,11 @@ pub trait Processes: Send + Sync {
     /// The program, the working directory, an output file or the user is missing or not allowed.
     fn launch(&self, command: Command) -> BoxFuture<'static, io::Result<ProcessId>>;
 
-    /// Waits until a process that this port launched has ended.
+    /// Waits until a process that this port launched or adopted has ended. How an adopted one ended
+    /// is not known.
     ///
     /// # Errors
-    /// It was not launched here, or was already waited for.
+    /// It was not launched or adopted here, or was already waited for.
     fn wait(&self, process: ProcessId) -> BoxFuture<'static, io::Result<ExitStatus>>;
 
     /// Sends a signal.
@@ -127,6 +153,32 @@ pub trait Processes: Send + Sync {
     /// # Errors
     /// `NotFound` when nothing of that number lives; or not allowed.
     fn signal(&self, target: Target, signal: Signal) -> io::Result<()>;
+
+    /// When a living process came to be, in a unit of the host's own. Among all processes between
+    /// two boots of a host no other one has both the same number and the same time.
+    ///
+    /// # Errors
+    /// `NotFound` when it does not live.
+    fn started(&self, process: ProcessId) -> io::Result<u64>;
+
+    /// Takes over a session that an earlier process of ours launched, so that its leader can be
+    /// waited for and all of it be signalled. `started` is what [`Processes::started`] said of the
+    /// leader; without it, whoever has the number now is taken for the leader.
+    ///
+    /// # Errors
+    /// `NotFound` when the number is not that of a session or belongs to another process by now.
+    fn adopt(
+        &self,
+        leader: ProcessId,
+        started: Option<u64>,
+    ) -> BoxFuture<'static, io::Result<Adoption>>;
+
+    /// The living processes whose first environment holds `variable`, by number: whatever became of
+    /// their parents and sessions, this they inherit.
+    ///
+    /// # Errors
+    /// The process table cannot be read. Processes that may not be looked at are left out.
+    fn marked(&self, variable: &str) -> BoxFuture<'static, io::Result<Vec<Marked>>>;
 }
 
 #[cfg(test)]
@@ -139,6 +191,7 @@ mod tests {
         assert_eq!(ExitStatus::Exited(3).as_wait_status(), 0x300);
         assert_eq!(ExitStatus::Exited(255).as_wait_status(), 0xff00);
         assert_eq!(ExitStatus::Signaled(9).as_wait_status(), 9);
+        assert_eq!(ExitStatus::Unknown.as_wait_status(), -1);
     }
 
     #[test]

@@ -4,7 +4,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use orrery_runtime::{
-    BoxFuture, Command, ExitStatus, FileKind, ProcessId, Processes, Signal, Target,
+    Adoption, BoxFuture, Command, ExitStatus, FileKind, Marked, ProcessId, Processes, Signal,
+    Target,
 };
 
 use super::behaviour::behave;
@@ -45,6 +46,12 @@ impl Processes for Ports {
                 let message = format!("process {process} is no child that can be waited for");
                 io::Error::new(io::ErrorKind::NotFound, message)
             };
+            if host.table().lock().is_adopted(parent, process.0) {
+                // Only its parent could tell how it ended, and may have waited for it first.
+                host.exit_of(process.0).await;
+                host.table().lock().release(process.0);
+                return Ok(ExitStatus::Unknown);
+            }
             if !host.table().lock().is_child(parent, process.0) {
                 return Err(unknown());
             }
@@ -61,6 +68,36 @@ impl Processes for Ports {
         } else {
             Err(io::Error::new(io::ErrorKind::NotFound, format!("{target:?} has no process")))
         }
+    }
+
+    fn started(&self, process: ProcessId) -> io::Result<u64> {
+        let started = self.host().table().lock().started(process.0);
+        started.ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
+    fn adopt(
+        &self,
+        leader: ProcessId,
+        started: Option<u64>,
+    ) -> BoxFuture<'static, io::Result<Adoption>> {
+        if !self.is_alive() {
+            return Box::pin(std::future::pending());
+        }
+        let adopted = self.host().table().lock().adopt(self.process(), leader.0, started);
+        let adoption = match adopted {
+            Some(true) => Ok(Adoption::Lives),
+            Some(false) => Ok(Adoption::Ended),
+            None => Err(io::ErrorKind::NotFound.into()),
+        };
+        Box::pin(std::future::ready(adoption))
+    }
+
+    fn marked(&self, variable: &str) -> BoxFuture<'static, io::Result<Vec<Marked>>> {
+        if !self.is_alive() {
+            return Box::pin(std::future::pending());
+        }
+        let marked = self.host().table().lock().marked(variable);
+        Box::pin(std::future::ready(Ok(marked)))
     }
 }
 
@@ -117,6 +154,8 @@ pub(crate) fn launch(
         parent: Some(parent),
         new_session: command.new_session,
         join: group,
+        environment: command.environment.clone(),
+        at: host.world().now(),
     });
     let path = command.program.clone();
     let main = behave(host, id.0, &path, || match found {

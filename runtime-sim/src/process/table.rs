@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Waker;
 
 use madsim::task::NodeId;
-use orrery_runtime::{ExitStatus, ProcessId, Target};
+use orrery_runtime::{ExitStatus, Marked, ProcessId, Target};
 
 use super::ProcessInfo;
 
@@ -22,12 +22,20 @@ pub(crate) struct Start {
     pub(crate) new_session: bool,
     /// The group that it joins instead of leading one.
     pub(crate) join: Option<u32>,
+    /// What it is started with.
+    pub(crate) environment: Vec<(String, String)>,
+    /// When, in nanoseconds since the start of the run.
+    pub(crate) at: u64,
 }
 
 /// One process, living or not yet waited for.
 pub(crate) struct Process {
     pub(crate) command: Vec<String>,
     parent: Option<u32>,
+    /// Who has taken it over and not waited for it yet.
+    adopter: Option<u32>,
+    environment: Vec<(String, String)>,
+    started: u64,
     /// The scenario started it: what is known of its end is kept.
     kept: bool,
     pub(crate) group: u32,
@@ -99,6 +107,9 @@ impl ProcessTable {
         let process = Process {
             command: start.command,
             parent: start.parent,
+            adopter: None,
+            environment: start.environment,
+            started: start.at,
             kept: start.parent.is_none(),
             group: start.join.unwrap_or(id),
             session,
@@ -203,6 +214,53 @@ impl ProcessTable {
             !(ours && child.status.is_some())
         });
         Some(node)
+    }
+
+    /// When a living process was started.
+    pub(crate) fn started(&self, id: u32) -> Option<u64> {
+        self.processes.get(&id).filter(|process| process.status.is_none()).map(|it| it.started)
+    }
+
+    /// Has `adopter` take over the session of `leader`: whether the leader lives; `None` when the
+    /// number is not that of a session or was started at another time.
+    pub(crate) fn adopt(
+        &mut self,
+        adopter: u32,
+        leader: u32,
+        started: Option<u64>,
+    ) -> Option<bool> {
+        let Some(process) = self.get_mut(leader) else { return Some(false) };
+        let same = started.is_none_or(|started| started == process.started);
+        if process.session != leader || !same {
+            return None;
+        }
+        process.adopter = Some(adopter);
+        Some(true)
+    }
+
+    /// Whether `adopter` has taken a process over and not waited for it yet.
+    pub(crate) fn is_adopted(&self, adopter: u32, id: u32) -> bool {
+        self.processes.get(&id).is_some_and(|process| process.adopter == Some(adopter))
+    }
+
+    /// The adopter of a process has waited for it.
+    pub(crate) fn release(&mut self, id: u32) {
+        if let Some(process) = self.processes.get_mut(&id) {
+            process.adopter = None;
+        }
+    }
+
+    /// The living processes that were started with a variable, and its value.
+    pub(crate) fn marked(&self, variable: &str) -> Vec<Marked> {
+        let value = |process: &Process| {
+            let found = process.environment.iter().find(|(name, _)| name == variable);
+            found.map(|(_, value)| value.clone())
+        };
+        let marked = self.living().filter_map(|(id, process)| {
+            let session = ProcessId(process.session);
+            Some(Marked { process: ProcessId(id), session, value: value(process)? })
+        });
+        marked.collect()
     }
 
     /// Whether `parent` launched a process and has not waited for it yet.

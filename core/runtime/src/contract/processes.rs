@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::{failure, finish};
 use crate::disk::read_file;
-use crate::{Command, ExitStatus, ProcessId, Runtime, Signal, Target};
+use crate::{Adoption, Command, ExitStatus, ProcessId, Runtime, Signal, Target};
 
 /// SIGKILL and SIGTERM.
 const KILLED: ExitStatus = ExitStatus::Signaled(9);
@@ -32,6 +32,19 @@ pub async fn check(runtime: &Runtime, shell: &Path, folder: &Path) {
     bench.killing_does_not_wait_for_the_program().await;
     bench.what_is_missing_is_not_found().await;
     bench.strangers_are_refused().await;
+}
+
+/// Checks that `runtime` can take over what `parent`, another runtime on the same host, launched.
+/// `shell` and `folder` are as for [`check`].
+///
+/// # Panics
+/// Where a promise is broken.
+pub async fn check_adoption(runtime: &Runtime, parent: &Runtime, shell: &Path, folder: &Path) {
+    let (bench, parent) =
+        (Bench { runtime, shell, folder }, Bench { runtime: parent, shell, folder });
+    bench.a_living_leader_is_waited_for(&parent).await;
+    bench.what_a_dead_leader_left_can_be_signalled(&parent).await;
+    bench.marks_are_found(&parent).await;
 }
 
 struct Bench<'a> {
@@ -229,5 +242,57 @@ impl Bench<'_> {
             let signalled = self.runtime.processes.signal(target(stranger), Signal::Kill);
             assert_eq!(failure("signalling a stranger", signalled), ErrorKind::NotFound);
         }
+    }
+
+    async fn a_living_leader_is_waited_for(&self, parent: &Self) {
+        let process = parent.launch(parent.command("sleep 600; exit 0")).await;
+        let started = self.runtime.processes.started(process).expect("it lives");
+        let other = self.runtime.processes.adopt(process, Some(started + 1)).await;
+        assert_eq!(failure("another process of that number", other), ErrorKind::NotFound);
+        let adopted = self.runtime.processes.adopt(process, Some(started)).await;
+        assert_eq!(adopted.expect("is adopted"), Adoption::Lives);
+        self.signal(Target::Session(process), Signal::Kill);
+        assert_eq!(self.wait(process).await, ExitStatus::Unknown);
+        assert_eq!(parent.wait(process).await, KILLED);
+        self.until_empty(process).await;
+        let again = self.runtime.processes.wait(process).await;
+        assert_eq!(failure("waiting twice", again), ErrorKind::NotFound);
+        let gone = self.runtime.processes.started(process);
+        assert_eq!(failure("asking about the dead", gone), ErrorKind::NotFound);
+    }
+
+    async fn what_a_dead_leader_left_can_be_signalled(&self, parent: &Self) {
+        let process = parent.launch(parent.command("sleep 600 & exit 0")).await;
+        let started = parent.runtime.processes.started(process);
+        assert_eq!(parent.wait(process).await, ExitStatus::Exited(0));
+        // It may have ended before anybody could ask about it.
+        let adopted = self.runtime.processes.adopt(process, started.ok()).await;
+        assert_eq!(adopted.expect("is adopted"), Adoption::Ended);
+        self.signal(Target::Session(process), Signal::Kill);
+        self.until_empty(process).await;
+    }
+
+    async fn marks_are_found(&self, parent: &Self) {
+        let mark = ("ADOPTION_MARK".to_owned(), "a b=c".to_owned());
+        let command = parent.command("sleep 600; exit 0");
+        let environment = command.environment.iter().cloned().chain([mark.clone()]).collect();
+        let process = parent.launch(Command { environment, ..command }).await;
+        let marked = async {
+            loop {
+                let marked = self.runtime.processes.marked(&mark.0).await.expect("can be read");
+                // The shell may not have come to its child yet.
+                if marked.iter().any(|one| one.process == process) {
+                    return marked;
+                }
+                self.runtime.sleep(Duration::from_millis(1)).await;
+            }
+        };
+        let marked = finish(self.runtime, "finding a mark", marked).await;
+        assert!(marked.iter().all(|one| one.session == process && one.value == mark.1));
+        parent.signal(Target::Session(process), Signal::Kill);
+        assert_eq!(parent.wait(process).await, KILLED);
+        parent.until_empty(process).await;
+        let marked = self.runtime.processes.marked(&mark.0).await.expect("can be read");
+        assert_eq!(marked, []);
     }
 }

@@ -226,4 +226,13 @@ impl Processes for Ports {
     fn signal(&self, _: Target, _: Signal) -> io::Result<()> {
         Err(io::ErrorKind::Unsupported.into())
     }
+    fn started(&self, _: ProcessId) -> io::Result<u64> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+    fn adopt(&self, _: ProcessId, _: Option<u64>) -> BoxFuture<'static, io::Result<Adoption>> {
+        none()
+    }
+    fn marked(&self, _: &str) -> BoxFuture<'static, io::Result<Vec<Marked>>> {
+        none()
+    }
 }
