@@ -6,7 +6,8 @@ use std::process::ExitCode;
 
 use orrery_flags::{FlagError, Flags, tables};
 use orrery_model::attributes;
-use orrery_net_agent::{Options, start};
+use orrery_net_agent::{Options, Policy, start};
+use tokio::signal::unix::{SignalKind, signal};
 use tracing::info;
 
 use crate::daemon::{self, Stop};
@@ -14,7 +15,8 @@ use crate::failure::Failure;
 use crate::invocation::Invocation;
 use crate::{host, logging, master, masters};
 
-/// Runs an agent until a signal stops it; its tasks are killed then.
+/// Runs an agent until a signal stops it. SIGTERM and SIGINT leave the tasks of frameworks that
+/// checkpoint to the next run; SIGUSR1 ends everything, and the agent leaves the cluster.
 pub fn run(invocation: &Invocation) -> Result<ExitCode, Failure> {
     let Some(flags) = invocation.flags("Runs an agent.", &tables::agent())? else {
         return Ok(ExitCode::SUCCESS);
@@ -23,15 +25,26 @@ pub fn run(invocation: &Invocation) -> Result<ExitCode, Failure> {
     let options = options(&flags)?;
     daemon::run(async {
         let mut stop = Stop::listen()?;
+        let mut leave = signal(SignalKind::user_defined1()).map_err(Failure::because)?;
         let runtime = orrery_runtime_real::runtime();
         let mut running = start(runtime, options).await.map_err(Failure::because)?;
         println!("agent listens on http://{}", running.address);
         tokio::select! {
             biased;
-            signal = stop.asked() => info!(signal, "stopping"),
-            ended = running.ended() => return Err(Failure::because(ended)),
+            signal = stop.asked() => {
+                info!(signal, "stopping");
+                stop.unless_asked_again(running.stop()).await;
+            }
+            _ = leave.recv() => {
+                info!(signal = "SIGUSR1", "leaving");
+                stop.unless_asked_again(running.leave()).await;
+            }
+            ended = running.ended() => {
+                if !ended.is_in_order() {
+                    return Err(Failure::because(ended));
+                }
+            }
         }
-        stop.unless_asked_again(running.stop()).await;
         Ok(ExitCode::SUCCESS)
     })
 }
@@ -62,6 +75,15 @@ pub fn options(flags: &Flags) -> Result<Options, FlagError> {
     options.switch_user = flags.is_set("switch_user");
     options.registration_backoff_factor = flags.value("registration_backoff_factor");
     options.executor_registration_timeout = flags.value("executor_registration_timeout");
+    options.executor_reregistration_timeout = flags.value("executor_reregistration_timeout");
+    options.recovery_timeout = flags.value("recovery_timeout");
+    options.cleans_up = flags.value::<String>("recover") == "cleanup";
+    options.strict = flags.is_set("strict");
+    options.reconfiguration_policy = match flags.value::<String>("reconfiguration_policy").as_str()
+    {
+        "additive" => Policy::Additive,
+        _ => Policy::Equal,
+    };
     options.executor_shutdown_grace_period = flags.value("executor_shutdown_grace_period");
     options.max_completed_executors_per_framework =
         flags.value("max_completed_executors_per_framework");

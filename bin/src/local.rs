@@ -155,7 +155,7 @@ impl Running {
     /// Agents first, so that frameworks still hear how their tasks end.
     async fn stop(self) {
         for agent in self.agents {
-            agent.stop().await;
+            agent.leave().await;
         }
         self.master.stop().await;
     }

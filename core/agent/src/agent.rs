@@ -6,11 +6,13 @@ use orrery_api::link::{from_agent, from_master};
 use orrery_api::v1;
 use orrery_api::v1::executor;
 use orrery_coverage::reachable;
+use orrery_journal::Change;
 use orrery_runtime::machine::Machine;
 use orrery_runtime::{Generator, Instant, Now};
 
 use crate::framework::{Executor, ExecutorKey, ExecutorState, Framework};
 use crate::metrics::Counters;
+use crate::recovery::Recovery;
 use crate::registration::Registration;
 use crate::streams::Streams;
 use crate::{ConnectionNumber, Input, Options, Output};
@@ -18,8 +20,10 @@ use crate::{ConnectionNumber, Input, Options, Output};
 /// Why the agent is ending.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Stopping {
-    /// The operator wants it.
-    Asked,
+    /// The operator wants it, and starts the agent again afterwards.
+    Restart,
+    /// The operator wants it, for good.
+    Leave,
     /// The master wants it, or no sensible way is left; the text says why.
     Forced(String),
     /// `Stop` was said.
@@ -44,6 +48,7 @@ pub struct Agent {
     pub(crate) now: Now,
     pub(crate) started: Now,
     pub(crate) registration: Registration,
+    pub(crate) recovery: Recovery,
     /// Empty until the first registration.
     pub(crate) agent_id: String,
     pub(crate) master: Option<v1::MasterInfo>,
@@ -58,13 +63,16 @@ pub struct Agent {
     pub(crate) stopping: Option<Stopping>,
     /// How a stopping agent takes its leave of the master.
     pub(crate) leave: Leave,
+    /// What the present step writes down.
+    pub(crate) changes: Vec<Change>,
     pub(crate) outputs: Vec<Output>,
 }
 
 impl Agent {
-    /// An agent that is about to look for its master. `random` decides ids and waits.
-    pub fn new(options: Options, mut random: Generator, now: Now) -> Self {
-        let registration = Registration::new(now.instant, &options, &mut random);
+    /// An agent that waits for [`Input::Recovered`] before it does anything. `random` decides ids
+    /// and waits.
+    pub fn new(options: Options, random: Generator, now: Now) -> Self {
+        let registration = Registration::new(now.instant);
         let streams = Streams::default();
         Self {
             options,
@@ -72,6 +80,7 @@ impl Agent {
             now,
             started: now,
             registration,
+            recovery: Recovery::Reading,
             agent_id: String::new(),
             master: None,
             frameworks: BTreeMap::new(),
@@ -82,6 +91,7 @@ impl Agent {
             counters: Counters::default(),
             stopping: None,
             leave: Leave::default(),
+            changes: Vec::new(),
             outputs: Vec::new(),
         }
     }
@@ -97,8 +107,8 @@ impl Agent {
             }
             Input::ExecutorCall { request, call } => self.executor_call(request, *call),
             Input::ExecutorDisconnected { connection } => self.executor_disconnected(connection),
-            Input::ContainerLaunched { container, process } => {
-                self.container_launched(&container, process);
+            Input::ContainerLaunched { container, process, started } => {
+                self.container_launched(&container, process, started);
             }
             Input::ContainerLaunchFailed { container, message } => {
                 self.container_launch_failed(&container, &message);
@@ -106,7 +116,9 @@ impl Agent {
             Input::ContainerExited { container, status } => {
                 self.container_exited(&container, status);
             }
-            Input::Stop => self.stop(Stopping::Asked),
+            Input::Recovered(recovered) => self.recovered(*recovered),
+            Input::Stop => self.stop(Stopping::Restart),
+            Input::Leave => self.stop(Stopping::Leave),
         }
     }
 
@@ -230,8 +242,10 @@ impl Machine for Agent {
         }
         self.now = now;
         self.dispatch(input);
+        self.recovery_due();
         self.forward_updates();
         self.stop_if_ended();
+        self.emit_checkpoint();
         outputs.append(&mut self.outputs);
     }
 
@@ -240,10 +254,9 @@ impl Machine for Agent {
             return None;
         }
         let executors = self.deadlines.first().map(|(at, _)| *at);
-        [self.registration.deadline(), self.streams.deadline(), executors, self.leave.until]
-            .into_iter()
-            .flatten()
-            .min()
+        let registration = self.registration.deadline();
+        let (streams, recovery) = (self.streams.deadline(), self.recovery_deadline());
+        [registration, streams, recovery, executors, self.leave.until].into_iter().flatten().min()
     }
 
     fn tick() -> Input {

@@ -11,6 +11,10 @@ use orrery_runtime::Command;
 use crate::framework::{Executor, Framework};
 use crate::{Launch, Options, paths};
 
+/// Names the sandbox to an executor and to all that it starts. By this the agent finds them again
+/// after a restart, so nothing may override it.
+pub const SANDBOX_VARIABLE: &str = "MESOS_DIRECTORY";
+
 /// Why this version cannot start a container for such an executor, if so. What a command was
 /// promised and would not get is refused. Checks are not among that: a task runs without them as it
 /// would with them, only unwatched.
@@ -73,7 +77,7 @@ pub(crate) fn launch(
 ) -> Launch {
     let command = executor.info.command.clone().unwrap_or_default();
     let (program, arguments) = program(&command);
-    let environment = environment(executor, &command, agent_id, options);
+    let environment = environment(framework, executor, &command, agent_id, options);
     Launch {
         container: executor.container.clone(),
         directory: executor.directory.clone(),
@@ -118,6 +122,7 @@ fn variables(command: &v1::CommandInfo) -> impl Iterator<Item = &v1::environment
 /// The executor's environment: the configured one, then what executors read of us, then what the
 /// framework asks for, each overriding the one before.
 fn environment(
+    framework: &Framework,
     executor: &Executor,
     command: &v1::CommandInfo,
     agent_id: &str,
@@ -129,9 +134,7 @@ fn environment(
         ("LIBPROCESS_IP", options.ip.to_string()),
         ("LIBPROCESS_PORT", "0".to_owned()),
         ("MESOS_AGENT_ENDPOINT", options.endpoint()),
-        // Executors end with their agent: it does not recover them after a restart yet.
-        ("MESOS_CHECKPOINT", "0".to_owned()),
-        ("MESOS_DIRECTORY", directory.clone()),
+        ("MESOS_CHECKPOINT", u8::from(framework.is_checkpointed()).to_string()),
         ("MESOS_EXECUTOR_ID", executor.container.executor_id.clone()),
         ("MESOS_EXECUTOR_SHUTDOWN_GRACE_PERIOD", duration::format(grace)),
         ("MESOS_FRAMEWORK_ID", executor.container.framework_id.clone()),
@@ -139,13 +142,22 @@ fn environment(
         ("MESOS_SANDBOX", directory.clone()),
         ("MESOS_SLAVE_ID", agent_id.to_owned()),
         ("MESOS_SLAVE_PID", options.pid()),
-        ("PWD", directory),
+        ("PWD", directory.clone()),
+    ];
+    let of_restarts = [
+        ("MESOS_RECOVERY_TIMEOUT", options.recovery_timeout),
+        ("MESOS_SUBSCRIPTION_BACKOFF_MAX", options.executor_reregistration_timeout),
     ];
     let mut environment = options.executor_environment.clone();
     environment.extend(ours.map(|(name, value)| (name.to_owned(), value)));
+    if framework.is_checkpointed() {
+        let texts = of_restarts.map(|(name, time)| (name.to_owned(), duration::format(time)));
+        environment.extend(texts);
+    }
     environment.extend(
         variables(command).map(|it| (it.name.clone(), it.value.clone().unwrap_or_default())),
     );
+    environment.insert(SANDBOX_VARIABLE.to_owned(), directory);
     environment
 }
 

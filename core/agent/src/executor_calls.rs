@@ -14,6 +14,7 @@ use crate::{Agent, ConnectionNumber, Output, RequestNumber};
 const ACCEPTED: u16 = 202;
 const BAD_REQUEST: u16 = 400;
 const FORBIDDEN: u16 = 403;
+const UNAVAILABLE: u16 = 503;
 
 /// Checks what can be told from the call alone. A call that passes may be fed to the agent.
 ///
@@ -77,7 +78,11 @@ impl Agent {
             return;
         };
         let is_first = executor.state == ExecutorState::Registering;
-        if is_first {
+        sometimes!(
+            executor.state == ExecutorState::Recovering,
+            "an executor comes back after its agent's restart"
+        );
+        if matches!(executor.state, ExecutorState::Registering | ExecutorState::Recovering) {
             executor.state = ExecutorState::Running;
         }
         let is_running = executor.state == ExecutorState::Running;
@@ -98,6 +103,7 @@ impl Agent {
         let subscribe = call.subscribe.unwrap_or_default();
         if is_first {
             self.set_deadline(&key, None);
+            self.checkpoint_subscribed(&key);
         } else {
             reachable!("an executor subscribes again");
             self.drop_lost_launches(&key, &subscribe);
@@ -173,8 +179,12 @@ impl Agent {
             Ok(key) => key,
             Err(text) => return self.reply(request, BAD_REQUEST, text),
         };
-        let is_new = self.executor(&key).is_some_and(|it| it.state == ExecutorState::Registering);
-        if is_new {
+        let state = self.executor(&key).map(|it| it.state);
+        if state == Some(ExecutorState::Recovering) {
+            // It sends the call again once it has subscribed.
+            return self.reply(request, UNAVAILABLE, "Agent has not finished recovery");
+        }
+        if state == Some(ExecutorState::Registering) {
             reachable!("an executor calls before it has subscribed");
             return self.reply(request, FORBIDDEN, "Executor is not subscribed");
         }
@@ -310,9 +320,7 @@ impl Agent {
             return;
         };
         let id = info.id.clone().unwrap_or_default().value;
-        if let Some(framework) = self.frameworks.get_mut(&id) {
-            framework.info = info;
-        }
+        self.describe_framework(&id, info);
     }
 
     fn reply(&mut self, request: RequestNumber, status: u16, text: impl Into<String>) {

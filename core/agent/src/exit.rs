@@ -8,7 +8,7 @@ use orrery_runtime::ExitStatus;
 
 use crate::framework::{Executor, ExecutorKey, ExecutorState};
 use crate::launch::key_of;
-use crate::{Agent, Container, Output, PlantedBug};
+use crate::{Agent, Container, Output, PlantedBug, checkpoint};
 
 impl Agent {
     pub(crate) fn container_exited(&mut self, container: &Container, status: ExitStatus) {
@@ -84,6 +84,7 @@ impl Agent {
         let Some(mut executor) = framework.executors.remove(&key.executor) else {
             return;
         };
+        self.changes.extend(checkpoint::removed(framework, &executor));
         // Ended tasks whose framework never acknowledged their end stay what they are.
         for task in executor.tasks.values_mut() {
             task.info = None;
@@ -96,8 +97,9 @@ impl Agent {
             return;
         }
         if framework.terminating {
-            self.streams.remove_framework(&key.framework);
+            self.streams.remove_framework(&key.framework, &mut self.changes);
         }
+        self.changes.extend(checkpoint::framework_removed(framework));
         let framework = self.frameworks.remove(&key.framework);
         self.completed_frameworks.extend(framework);
         while self.completed_frameworks.len() > self.options.max_completed_frameworks {

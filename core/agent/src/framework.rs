@@ -39,6 +39,15 @@ impl Framework {
         dropped_state(&self.info)
     }
 
+    /// The state of a task that is over without anybody having seen its end: TASK_GONE, or
+    /// TASK_LOST for a framework that does not know the newer states.
+    pub(crate) fn gone_state(&self) -> v1::TaskState {
+        match self.dropped_state() {
+            v1::TaskState::TaskDropped => v1::TaskState::TaskGone,
+            older => older,
+        }
+    }
+
     /// The executor that has this task, if any.
     pub(crate) fn executor_of(&self, task_id: &str) -> Option<&Executor> {
         // A command task's executor has the task's id, so that most searches end here.
@@ -59,6 +68,8 @@ pub(crate) fn dropped_state(info: &v1::FrameworkInfo) -> v1::TaskState {
 pub(crate) enum ExecutorState {
     /// Being started; it has not subscribed yet.
     Registering,
+    /// It had subscribed before the agent was started again, and has not come back yet.
+    Recovering,
     /// It has subscribed.
     Running,
     /// It was told to end or its container is being destroyed.
@@ -119,9 +130,37 @@ pub(crate) struct Executor {
     pub(crate) completed: VecDeque<v1::Task>,
     /// Whether a task was ever delivered to it.
     pub(crate) had_task: bool,
+    /// The number of the next launch that is queued.
+    pub(crate) next_launch: u64,
 }
 
 impl Executor {
+    /// One that is still to be started, without tasks.
+    pub(crate) fn new(
+        container: Container,
+        info: v1::ExecutorInfo,
+        directory: PathBuf,
+        generated: bool,
+    ) -> Self {
+        Self {
+            info,
+            container,
+            directory,
+            generated,
+            state: ExecutorState::Registering,
+            process: None,
+            destroy_when_launched: false,
+            connection: None,
+            deadline: None,
+            termination: None,
+            queue: VecDeque::new(),
+            tasks: BTreeMap::new(),
+            completed: VecDeque::new(),
+            had_task: false,
+            next_launch: 0,
+        }
+    }
+
     pub(crate) fn key(&self) -> ExecutorKey {
         ExecutorKey {
             framework: self.container.framework_id.clone(),
@@ -142,12 +181,11 @@ impl Executor {
         live.map(|(id, _)| id.clone()).collect()
     }
 
-    /// Remembers an ended task.
-    pub(crate) fn complete(&mut self, task: Task, keep: usize) {
+    /// Remembers an ended task; returns those that it forgets for it.
+    pub(crate) fn complete(&mut self, task: Task, keep: usize) -> Vec<v1::Task> {
         self.completed.push_back(task.task);
-        while self.completed.len() > keep {
-            self.completed.pop_front();
-        }
+        let beyond = self.completed.len().saturating_sub(keep);
+        self.completed.drain(..beyond).collect()
     }
 }
 

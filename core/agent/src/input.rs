@@ -4,7 +4,7 @@ use orrery_api::link::from_master;
 use orrery_api::v1::executor;
 use orrery_runtime::{ExitStatus, ProcessId};
 
-use crate::Container;
+use crate::{Container, Recovered};
 
 /// Tells one connection to the master from the ones before it.
 pub type LinkNumber = u64;
@@ -16,6 +16,8 @@ pub type RequestNumber = u64;
 /// One thing that happened.
 #[derive(Debug)]
 pub enum Input {
+    /// What an earlier run has left, or nothing: comes once, before everything else.
+    Recovered(Box<Recovered>),
     /// [`Machine::deadline`](orrery_runtime::machine::Machine::deadline) has passed.
     Tick,
     /// The connection asked for by [`Output::Connect`](crate::Output::Connect) is open.
@@ -62,6 +64,9 @@ pub enum Input {
         container: Container,
         /// Its first process.
         process: ProcessId,
+        /// What tells the process from a later one of its number; `None` when it has ended before
+        /// this could be found out.
+        started: Option<u64>,
     },
     /// A container could not be started; nothing of it runs.
     ContainerLaunchFailed {
@@ -77,6 +82,10 @@ pub enum Input {
         /// How.
         status: ExitStatus,
     },
-    /// The operator wants the agent to end: executors are shut down, then comes `Stop`.
+    /// The operator wants the agent to end and to be started again later. Executors of frameworks
+    /// that checkpoint go on; the others are shut down, then comes `Stop`.
     Stop,
+    /// The operator wants the agent to end for good: all executors are shut down, the master is
+    /// told, then comes `Stop`.
+    Leave,
 }

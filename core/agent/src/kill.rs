@@ -40,6 +40,7 @@ impl Agent {
         sometimes!(task.is_terminal(), "a kill comes to the agent after its task's end");
         sometimes!(task.kill.is_some(), "a kill comes to the agent twice");
         task.kill = Some(kill.clone());
+        self.checkpoint_kill(&key, &kill);
         self.send_to_executor(&key, kill_event(kill));
     }
 
@@ -66,7 +67,7 @@ impl Agent {
     }
 
     /// An executor that never had a task would wait for one for ever (MESOS-8411).
-    fn end_unused_executor(&mut self, key: &ExecutorKey) {
+    pub(crate) fn end_unused_executor(&mut self, key: &ExecutorKey) {
         let Some(executor) = self.executor(key) else {
             return;
         };
@@ -79,7 +80,7 @@ impl Agent {
                 reachable!("an executor is not needed any more before it has subscribed");
                 self.destroy(key, None);
             }
-            ExecutorState::Running => self.begin_shutdown(key),
+            ExecutorState::Recovering | ExecutorState::Running => self.begin_shutdown(key),
             ExecutorState::Terminating | ExecutorState::Terminated => {}
         }
     }
@@ -100,7 +101,7 @@ impl Agent {
     fn begin_framework_shutdown(&mut self, framework_id: &str) {
         let Some(framework) = self.frameworks.get_mut(framework_id) else {
             // Refused launches are reported without an executor; nobody is there to hear it now.
-            return self.streams.remove_framework(framework_id);
+            return self.streams.remove_framework(framework_id, &mut self.changes);
         };
         framework.terminating = true;
         let keys: Vec<_> = framework.executors.values().map(|executor| executor.key()).collect();
@@ -163,27 +164,31 @@ impl Agent {
                 reachable!("an executor does not end in time when it is shut down");
                 self.destroy(key, None);
             }
-            ExecutorState::Running | ExecutorState::Terminated => {}
+            ExecutorState::Recovering | ExecutorState::Running | ExecutorState::Terminated => {}
         }
     }
 
-    /// Shuts every executor down; `Stop` follows once they have ended.
+    /// Shuts executors down, all of them unless the agent will come back for those that checkpoint;
+    /// `Stop` follows once they have ended.
     pub(crate) fn stop(&mut self, stopping: Stopping) {
         if self.stopping.is_some() {
             return;
         }
         tracing::info!(agent_id = self.agent_id, ?stopping, "stopping");
         let frameworks: Vec<String> = self.frameworks.keys().cloned().collect();
-        let forced = matches!(stopping, Stopping::Forced(_));
-        self.stopping = Some(stopping);
+        self.stopping = Some(stopping.clone());
         for id in frameworks {
-            if forced {
+            if matches!(stopping, Stopping::Forced(_)) {
                 // Whoever forces it has given up these tasks: their frameworks know already.
                 self.begin_framework_shutdown(&id);
                 continue;
             }
-            let executors = self.frameworks.get(&id).into_iter().flat_map(|it| &it.executors);
-            let keys: Vec<_> = executors.map(|(_, executor)| executor.key()).collect();
+            let Some(framework) = self.frameworks.get(&id) else { continue };
+            if stopping == Stopping::Restart && framework.is_checkpointed() {
+                reachable!("an agent leaves executors behind for its next run");
+                continue;
+            }
+            let keys: Vec<_> = framework.executors.values().map(|one| one.key()).collect();
             for key in keys {
                 self.begin_shutdown(&key);
             }
@@ -191,34 +196,44 @@ impl Agent {
     }
 
     pub(crate) fn stop_if_ended(&mut self) {
-        let error = match &self.stopping {
-            Some(Stopping::Asked) => None,
-            Some(Stopping::Forced(why)) => Some(why.clone()),
+        let (error, comes_back) = match &self.stopping {
+            Some(Stopping::Restart) => (None, true),
+            Some(Stopping::Leave) => (None, false),
+            Some(Stopping::Forced(why)) => (Some(why.clone()), false),
             Some(Stopping::Done) | None => return,
         };
-        let mut executors = self.frameworks.values().flat_map(|it| it.executors.values());
+        let frameworks = self.frameworks.values();
+        let ending = frameworks.filter(|framework| !(comes_back && framework.is_checkpointed()));
+        let mut executors = ending.flat_map(|it| it.executors.values());
         if executors.any(|executor| executor.state != ExecutorState::Terminated) {
             return;
         }
-        if error.is_none() && self.is_leaving() {
+        if error.is_none() && self.is_leaving(comes_back) {
             return;
         }
         self.stopping = Some(Stopping::Done);
+        if !comes_back {
+            self.emit(Output::Forget);
+        }
         self.emit(Output::Stop { error });
     }
 }
 
 impl Agent {
     /// Whether there is something to wait for before an agent that was stopped in order ends: its
-    /// last updates are to be acknowledged, and the master is to hear that it does not come back
-    /// under this id. The master then closes the link.
-    fn is_leaving(&mut self) -> bool {
+    /// last updates are to be acknowledged, and unless it comes back under this id the master is to
+    /// hear so, and then closes the link.
+    fn is_leaving(&mut self, comes_back: bool) -> bool {
         if !self.registration.is_registered() {
             return false;
         }
         let until = *self.leave.until.get_or_insert(self.now.instant + LEAVE_PATIENCE);
         let late = self.now.instant >= until;
         sometimes!(late, "the master does not take a stopping agent's last words in time");
+        if comes_back {
+            // What is written down will be sent by the next run.
+            return !late && !self.streams.are_written_down();
+        }
         if !self.leave.said && (late || self.streams.is_empty()) {
             self.leave.said = true;
             self.send_to_master(from_agent::Body::Unregister(link::Unregister {}));

@@ -139,7 +139,7 @@ fn a_removed_framework_that_has_no_executor_is_not_told_again() {
 fn stopping_ends_executors_then_the_agent() {
     let mut bench = Bench::registered();
     let container = bench.run_and_subscribe("t", 1);
-    bench.feed(Input::Stop);
+    bench.feed(Input::Leave);
     assert_eq!(bench.events(1), ["SUBSCRIBED", "LAUNCH", "SHUTDOWN"]);
     bench.update("t", "t", TaskKilled, 1);
     assert_eq!(state(&bench.only_update()), TaskKilled);
@@ -155,7 +155,7 @@ fn stopping_ends_executors_then_the_agent() {
 #[test]
 fn a_stopping_agent_waits_for_the_master_only_so_long_and_an_ordered_stop_says_why() {
     let mut bench = Bench::registered();
-    bench.feed(Input::Stop);
+    bench.feed(Input::Leave);
     let unregister = Output::ToMaster(Box::new(from_agent::Body::Unregister(link::Unregister {})));
     assert_eq!(bench.outputs.last(), Some(&unregister));
     bench.pass(Duration::from_secs(2));

@@ -133,10 +133,13 @@ impl Agent {
             let task = Task::new(info, &framework_id, &agent_id);
             executor.tasks.insert(task.task.task_id.value.clone(), task);
         }
-        if order.is_group {
-            executor.queue.push_back(Queued::Group(ids));
+        let launches = if order.is_group {
+            vec![Queued::Group(ids)]
         } else {
-            executor.queue.extend(ids.into_iter().map(Queued::Task));
+            ids.into_iter().map(Queued::Task).collect()
+        };
+        for launch in launches {
+            self.queue_launch(&key, launch);
         }
         if is_new {
             self.start_executor(&key);
@@ -146,10 +149,17 @@ impl Agent {
         }
     }
 
+    fn queue_launch(&mut self, key: &ExecutorKey, launch: Queued) {
+        let Some(executor) = self.executor_mut(key) else { return };
+        let number = executor.next_launch;
+        executor.next_launch += 1;
+        executor.queue.push_back(launch.clone());
+        self.checkpoint_queued(key, number, &launch);
+    }
+
     fn add_framework(&mut self, framework_id: &str, info: v1::FrameworkInfo) {
-        if let Some(framework) = self.frameworks.get_mut(framework_id) {
-            framework.info = info;
-            return;
+        if self.frameworks.contains_key(framework_id) {
+            return self.describe_framework(framework_id, info);
         }
         // A framework that comes back brings its history along.
         let position = self.completed_frameworks.iter().position(|it| it.id() == framework_id);
@@ -158,6 +168,16 @@ impl Agent {
         let executors = Default::default();
         let framework = Framework { info, terminating: false, executors, completed };
         self.frameworks.insert(framework_id.to_owned(), framework);
+        self.checkpoint_framework(framework_id);
+    }
+
+    /// Takes what a framework newly says of itself.
+    pub(crate) fn describe_framework(&mut self, framework_id: &str, info: v1::FrameworkInfo) {
+        let Some(framework) = self.frameworks.get_mut(framework_id) else { return };
+        if framework.info != info {
+            framework.info = info;
+            self.checkpoint_framework(framework_id);
+        }
     }
 
     fn add_executor(&mut self, key: &ExecutorKey, mut info: v1::ExecutorInfo, generated: bool) {
@@ -169,28 +189,14 @@ impl Agent {
             container_id: self.random.uuid_text(),
         };
         let directory = paths::sandbox(&self.options.work_dir, &self.agent_id, &container);
-        let executor = Executor {
-            info,
-            container,
-            directory,
-            generated,
-            state: ExecutorState::Registering,
-            process: None,
-            destroy_when_launched: false,
-            connection: None,
-            deadline: None,
-            termination: None,
-            queue: Default::default(),
-            tasks: Default::default(),
-            completed: Default::default(),
-            had_task: false,
-        };
+        let executor = Executor::new(container, info, directory, generated);
         if let Some(framework) = self.frameworks.get_mut(&key.framework) {
             framework.executors.insert(key.executor.clone(), executor);
         }
+        self.checkpoint_new_executor(key);
     }
 
-    fn start_executor(&mut self, key: &ExecutorKey) {
+    pub(crate) fn start_executor(&mut self, key: &ExecutorKey) {
         let Some(framework) = self.frameworks.get(&key.framework) else {
             return;
         };
@@ -209,7 +215,12 @@ impl Agent {
         self.set_deadline(key, Some(deadline));
     }
 
-    pub(crate) fn container_launched(&mut self, container: &Container, process: ProcessId) {
+    pub(crate) fn container_launched(
+        &mut self,
+        container: &Container,
+        process: ProcessId,
+        started: Option<u64>,
+    ) {
         let key = key_of(container);
         let executor = self.executor_mut(&key).filter(|it| it.container == *container);
         let Some(executor) = executor else {
@@ -218,7 +229,9 @@ impl Agent {
             return self.emit(Output::Destroy { container, process });
         };
         executor.process = Some(process);
-        if executor.destroy_when_launched {
+        let unwanted = executor.destroy_when_launched;
+        self.checkpoint_process(&key, process, started);
+        if unwanted {
             reachable!("a container is ended as soon as it has started");
             let container = container.clone();
             self.emit(Output::Destroy { container, process });
@@ -245,6 +258,10 @@ impl Agent {
                 return;
             }
             let Some(queued) = executor.queue.pop_front() else {
+                return;
+            };
+            self.checkpoint_delivered(key, &queued);
+            let Some(executor) = self.executor_mut(key) else {
                 return;
             };
             executor.had_task = true;

@@ -26,6 +26,7 @@
 #![warn(missing_docs)]
 
 mod agent;
+mod checkpoint;
 mod checks;
 mod command_executor;
 mod container;
@@ -40,6 +41,10 @@ mod options;
 mod output;
 mod paths;
 mod planted;
+mod reconfiguration;
+mod records;
+mod recover;
+mod recovery;
 mod registration;
 mod snapshot;
 mod status;
@@ -54,6 +59,8 @@ mod launch_test;
 #[cfg(test)]
 mod property_test;
 #[cfg(test)]
+mod recovery_test;
+#[cfg(test)]
 mod registration_test;
 #[cfg(test)]
 mod status_test;
@@ -61,10 +68,14 @@ mod status_test;
 mod testing;
 
 pub use agent::Agent;
+pub use container::SANDBOX_VARIABLE;
 pub use executor_calls::validate;
 pub use input::{ConnectionNumber, Input, LinkNumber, RequestNumber};
 pub use options::Options;
 pub use output::{Container, Launch, Output};
-pub use paths::{agent_directory, latest_run, short_path};
+pub use paths::{agent_directory, agent_meta, latest_run, meta, short_path};
 pub use planted::PlantedBug;
+pub use reconfiguration::{Policy, Reconfiguration};
+pub use records::{info_from_file, info_to_file};
+pub use recover::{Life, Recovered, RecoveredExecutor, RecoveredFramework, RecoveryError};
 pub use snapshot::{ExecutorSnapshot, FrameworkSnapshot, QueuedTask, Snapshot};

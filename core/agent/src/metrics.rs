@@ -23,6 +23,7 @@ pub(crate) struct Counters {
     pub(crate) invalid_status_updates: u64,
     pub(crate) valid_framework_messages: u64,
     pub(crate) invalid_framework_messages: u64,
+    pub(crate) recovery_errors: u64,
 }
 
 impl Counters {
@@ -48,7 +49,7 @@ impl Counters {
             ("executors_terminated", self.executors_terminated),
             ("executors_preempted", 0),
             ("container_launch_errors", self.container_launch_errors),
-            ("recovery_errors", 0),
+            ("recovery_errors", self.recovery_errors),
             ("valid_status_updates", self.valid_status_updates),
             ("invalid_status_updates", self.invalid_status_updates),
             ("valid_framework_messages", self.valid_framework_messages),

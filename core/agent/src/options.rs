@@ -37,6 +37,13 @@ pub struct Options {
     pub registration_backoff_factor: Duration,
     /// How long an executor may take from its launch to its subscription (Mesos: 1 min).
     pub executor_registration_timeout: Duration,
+    /// How long an executor may take to subscribe again after the agent was restarted (Mesos: 2 s).
+    pub executor_reregistration_timeout: Duration,
+    /// How long executors of frameworks that checkpoint wait for an agent that is away
+    /// (Mesos: 15 min).
+    pub recovery_timeout: Duration,
+    /// End all executors that an earlier run has left, and then the agent, instead of going on.
+    pub cleans_up: bool,
     /// How long an executor may take to end after SHUTDOWN, unless it names its own time
     /// (Mesos: 5 s).
     pub executor_shutdown_grace_period: Duration,
@@ -73,6 +80,9 @@ impl Options {
             switch_user: true,
             registration_backoff_factor: Duration::from_secs(1),
             executor_registration_timeout: Duration::from_secs(60),
+            executor_reregistration_timeout: Duration::from_secs(2),
+            recovery_timeout: Duration::from_secs(15 * 60),
+            cleans_up: false,
             executor_shutdown_grace_period: Duration::from_secs(5),
             max_completed_frameworks: 50,
             max_completed_executors_per_framework: 150,

@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 
 use orrery_api::link::from_agent;
+use orrery_api::v1;
 use orrery_api::v1::executor;
+use orrery_journal::Change;
 use orrery_runtime::{Command, ProcessId};
 
 use crate::{ConnectionNumber, LinkNumber, RequestNumber};
@@ -36,6 +38,9 @@ pub struct Launch {
 /// One effect.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Output {
+    /// Make these changes to what a restart needs durable before any output that follows is carried
+    /// out. There is an id by then.
+    Checkpoint(Vec<Change>),
     /// Look up the master and connect to it; answered by `LinkUp` or `LinkDown`.
     Connect {
         /// Name of this attempt and of the connection that comes of it.
@@ -48,11 +53,20 @@ pub enum Output {
     },
     /// Send to the master on the connection that is up. May be lost: all that matters is repeated.
     ToMaster(Box<from_agent::Body>),
-    /// The master has given the agent its id for the first time: make its folder.
+    /// The master has given the agent its id for the first time: make its folders, and write down
+    /// durably that this is the agent from now on.
     Admitted {
-        /// The id.
-        agent_id: String,
+        /// The agent, with its id.
+        agent_info: Box<v1::AgentInfo>,
     },
+    /// What an earlier run has left is taken over: write down durably what the agent is now and
+    /// under which boot of its host, if it has an id.
+    Recovered {
+        /// The agent.
+        agent_info: Box<v1::AgentInfo>,
+    },
+    /// Write down durably that no later run is to go on as this agent.
+    Forget,
     /// Start a container; answered by `ContainerLaunched` or `ContainerLaunchFailed`.
     Launch(Box<Launch>),
     /// Kill every process of the session that `process` leads; `ContainerExited` follows.

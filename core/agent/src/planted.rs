@@ -9,4 +9,16 @@ orrery_planted::bugs! {
     ResendsAcknowledgedUpdate,
     /// MESOS-9887: a second terminal update follows the first one.
     UpdateAfterTerminal,
+    /// MESOS-648: updates that were not acknowledged are forgotten when the agent restarts.
+    ForgetsUpdatesAtRestart,
+    /// MESOS-482, through a restart: what was acknowledged is forgotten, and is sent again.
+    ForgetsAcknowledgementsAtRestart,
+    /// A launch that its executor has got goes to it once more after a restart.
+    DeliversAgainAfterRestart,
+    /// MESOS-5930: executors that do not come back after a restart are forgotten, and not ended.
+    ForgetsLateExecutors,
+    /// A reboot goes unnoticed, and its tasks are held for running.
+    OverlooksReboot,
+    /// An executor that has no process yet at a restart is never started.
+    ForgetsExecutorsToStart,
 }

@@ -29,6 +29,8 @@ const PING_TIMEOUT_DEFAULT: Duration = Duration::from_secs(75);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
+    /// No master is looked for yet.
+    Idle,
     Waiting,
     Connecting,
     Registering,
@@ -49,20 +51,23 @@ pub(crate) struct Registration {
 }
 
 impl Registration {
-    pub(crate) fn new(now: Instant, options: &Options, random: &mut Generator) -> Self {
-        let mut registration = Self {
-            state: State::Waiting,
+    pub(crate) fn new(now: Instant) -> Self {
+        Self {
+            state: State::Idle,
             link: 0,
             attempts: 0,
             ping_timeout: PING_TIMEOUT_DEFAULT,
             deadline: now,
-        };
-        registration.back_off(now, options, random);
-        registration
+        }
+    }
+
+    /// Looks for a master from now on.
+    pub(crate) fn begin(&mut self, now: Instant, options: &Options, random: &mut Generator) {
+        self.back_off(now, options, random);
     }
 
     pub(crate) fn is_current(&self, link: LinkNumber) -> bool {
-        self.state != State::Waiting && self.link == link
+        !matches!(self.state, State::Idle | State::Waiting) && self.link == link
     }
 
     pub(crate) fn is_registered(&self) -> bool {
@@ -70,7 +75,7 @@ impl Registration {
     }
 
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        Some(self.deadline)
+        (self.state != State::Idle).then_some(self.deadline)
     }
 
     #[cfg(test)]
@@ -108,10 +113,11 @@ impl Registration {
 
 impl Agent {
     pub(crate) fn registration_due(&mut self) {
-        if self.registration.deadline > self.now.instant {
+        if self.registration.deadline().is_none_or(|deadline| deadline > self.now.instant) {
             return;
         }
         match self.registration.state {
+            State::Idle => {}
             State::Waiting => {
                 self.registration.link += 1;
                 let link = self.registration.link;
@@ -206,7 +212,8 @@ impl Agent {
         }
         if self.agent_id.is_empty() {
             self.agent_id.clone_from(&agent_id);
-            self.emit(Output::Admitted { agent_id });
+            let agent_info = Box::new(self.agent_info());
+            self.emit(Output::Admitted { agent_info });
         } else if self.agent_id != agent_id {
             reachable!("a master takes an agent for another one");
             let error = format!("the master took agent {} for {agent_id}", self.agent_id);

@@ -28,7 +28,9 @@ fn the_first_registration_has_no_id_and_asks_for_its_folder() {
     bench.pass(SECOND);
     bench.register();
     assert_eq!(register_message(&bench).agent_info.unwrap().id, None);
-    assert!(bench.outputs.contains(&Output::Admitted { agent_id: "S0".into() }));
+    let agent_info = Box::new(bench.agent.agent_info());
+    assert_eq!(agent_info.id.as_ref().unwrap().value, "S0");
+    assert!(bench.outputs.contains(&Output::Admitted { agent_info }));
     assert!(bench.agent.is_registered());
 }
 

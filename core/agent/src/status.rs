@@ -73,7 +73,8 @@ impl Agent {
         let ended = orrery_model::task_state::is_terminal(state_of(&update));
         let registered = self.registration.is_registered();
         sometimes!(ended && !registered, "a task ends while its agent has no master");
-        self.streams.push(self.now.instant, key, update);
+        let file = self.updates_file(framework_id, executor_id, &key.1);
+        self.streams.push(self.now.instant, key, update, file, &mut self.changes);
     }
 
     /// Sends what the streams want sent.
@@ -98,7 +99,8 @@ impl Agent {
         let framework_id = acknowledgement.framework_id.clone().unwrap_or_default().value;
         let task_id = acknowledgement.task_id.clone().unwrap_or_default().value;
         let key = (framework_id, task_id);
-        match self.streams.acknowledge(self.now.instant, &key, &acknowledgement.uuid) {
+        let uuid = &acknowledgement.uuid;
+        match self.streams.acknowledge(self.now.instant, &key, uuid, &mut self.changes) {
             Acknowledged::Advanced => {}
             Acknowledged::Ignored => {
                 reachable!("an acknowledgement is of no update in flight");
@@ -123,7 +125,8 @@ impl Agent {
             return;
         };
         if let Some(task) = executor.tasks.remove(task_id) {
-            executor.complete(task, keep);
+            let forgotten = executor.complete(task, keep);
+            self.checkpoint_forgotten(key, &forgotten);
         }
         self.remove_if_finished(key);
     }

@@ -3,6 +3,9 @@
 //! Only the head of a queue is in flight. It is sent again after 10 s, then after twice as long
 //! each time up to 10 min, until exactly its uuid is acknowledged. While the agent is not
 //! registered nothing is sent; on registration every head goes out at once.
+//!
+//! What is queued and what is acknowledged is also written down, as changes to a file of the
+//! stream's own, from which a later run of the agent restores it.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -10,10 +13,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use orrery_api::{link, v1};
 use orrery_coverage::{reachable, sometimes};
+use orrery_journal::Change;
 use orrery_model::task_state::is_terminal;
 use orrery_runtime::Instant;
 
-use crate::PlantedBug;
+use crate::records::{self, Record, Records};
+use crate::{PlantedBug, paths};
 
 const RETRY_INTERVAL_MIN: Duration = Duration::from_secs(10);
 const RETRY_INTERVAL_MAX: Duration = Duration::from_secs(600);
@@ -30,6 +35,37 @@ struct Stream {
     interval: Duration,
     /// When the head is sent again; `None` while paused.
     retry_at: Option<Instant>,
+    /// Where it is written down, if it is.
+    file: Option<File>,
+}
+
+/// The file of a stream.
+#[derive(Debug)]
+struct File {
+    path: String,
+    /// In bytes.
+    length: u64,
+}
+
+impl Stream {
+    fn new(file: Option<String>) -> Self {
+        Self {
+            queue: VecDeque::new(),
+            received: BTreeSet::new(),
+            interval: RETRY_INTERVAL_MIN,
+            retry_at: None,
+            file: file.map(|path| File { path, length: 0 }),
+        }
+    }
+
+    /// Adds a record to the stream's file.
+    fn write_down(&mut self, content: Bytes, changes: &mut Vec<Change>) {
+        if let Some(file) = &mut self.file {
+            let offset = file.length;
+            file.length += content.len() as u64;
+            changes.push(Change::Append { path: file.path.clone(), offset, content });
+        }
+    }
 }
 
 /// What became of an acknowledgement.
@@ -54,18 +90,22 @@ pub(crate) struct Streams {
 }
 
 impl Streams {
-    /// Queues an update; false when its uuid was queued before.
-    pub(crate) fn push(&mut self, now: Instant, key: TaskKey, update: link::StatusUpdate) -> bool {
-        let stream = self.streams.entry(key.clone()).or_insert_with(|| Stream {
-            queue: VecDeque::new(),
-            received: BTreeSet::new(),
-            interval: RETRY_INTERVAL_MIN,
-            retry_at: None,
-        });
+    /// Queues an update; false when its uuid was queued before. `file` is where a stream that
+    /// begins with it is written down.
+    pub(crate) fn push(
+        &mut self,
+        now: Instant,
+        key: TaskKey,
+        update: link::StatusUpdate,
+        file: Option<String>,
+        changes: &mut Vec<Change>,
+    ) -> bool {
+        let stream = self.streams.entry(key.clone()).or_insert_with(|| Stream::new(file));
         if !stream.received.insert(update.uuid.clone()) {
             reachable!("an executor sends an update twice");
             return false;
         }
+        stream.write_down(records::update(&update), changes);
         let overtakes = PlantedBug::ForwardsUpdatesOutOfOrder.is_planted();
         if overtakes {
             stream.queue.push_front(update);
@@ -83,6 +123,11 @@ impl Streams {
         self.streams.is_empty()
     }
 
+    /// Whether all that is not acknowledged is written down.
+    pub(crate) fn are_written_down(&self) -> bool {
+        self.streams.values().all(|stream| stream.queue.is_empty() || stream.file.is_some())
+    }
+
     /// Whether updates of this task await acknowledgement.
     pub(crate) fn contains(&self, key: &TaskKey) -> bool {
         self.streams.contains_key(key)
@@ -94,7 +139,13 @@ impl Streams {
     }
 
     /// Takes an acknowledgement, which counts only for the update in flight.
-    pub(crate) fn acknowledge(&mut self, now: Instant, key: &TaskKey, uuid: &[u8]) -> Acknowledged {
+    pub(crate) fn acknowledge(
+        &mut self,
+        now: Instant,
+        key: &TaskKey,
+        uuid: &[u8],
+        changes: &mut Vec<Change>,
+    ) -> Acknowledged {
         let Some(stream) = self.streams.get_mut(key) else {
             return Acknowledged::Ignored;
         };
@@ -108,6 +159,7 @@ impl Streams {
         let Some(head) = stream.queue.pop_front() else {
             return Acknowledged::Ignored;
         };
+        stream.write_down(records::acknowledgement(&head.uuid), changes);
         let goes_on = PlantedBug::UpdateAfterTerminal.is_planted() && !stream.queue.is_empty();
         if is_terminal(state_of(&head)) && !goes_on {
             if !stream.queue.is_empty() {
@@ -119,7 +171,7 @@ impl Streams {
                     "updates were queued behind an acknowledged terminal one"
                 );
             }
-            self.remove(key);
+            self.remove(key, changes);
             return Acknowledged::Ended(Box::new(head));
         }
         self.send_head(now, key, RETRY_INTERVAL_MIN);
@@ -168,7 +220,7 @@ impl Streams {
     }
 
     /// Forgets every stream of a framework that is gone.
-    pub(crate) fn remove_framework(&mut self, framework_id: &str) {
+    pub(crate) fn remove_framework(&mut self, framework_id: &str, changes: &mut Vec<Change>) {
         let of_framework = |key: &&TaskKey| key.0 == framework_id;
         let from = (framework_id.to_owned(), String::new());
         let keys: Vec<_> = self
@@ -179,14 +231,57 @@ impl Streams {
             .cloned()
             .collect();
         for key in keys {
-            self.remove(&key);
+            self.remove(&key, changes);
         }
     }
 
-    fn remove(&mut self, key: &TaskKey) {
-        if let Some(at) = self.streams.remove(key).and_then(|stream| stream.retry_at) {
+    /// Forgets a stream. The file of a task that had an executor goes when the executor does.
+    fn remove(&mut self, key: &TaskKey, changes: &mut Vec<Change>) {
+        let Some(stream) = self.streams.remove(key) else {
+            return;
+        };
+        if let Some(at) = stream.retry_at {
             self.retries.remove(&(at, key.clone()));
         }
+        let folder = paths::unlaunched_meta(&key.0, &key.1);
+        if stream.file.is_some_and(|file| file.path.starts_with(&folder)) {
+            changes.push(Change::RemoveFolder { path: folder });
+        }
+    }
+
+    /// Restores a stream from its file. Until [`Streams::resume`] nothing of it is sent. A stream
+    /// whose end was acknowledged is over.
+    pub(crate) fn restore(&mut self, key: TaskKey, path: String, records: &Records) {
+        let mut stream = Stream::new(Some(path));
+        if let Some(file) = &mut stream.file {
+            file.length = records.content.len() as u64;
+        }
+        for record in &records.records {
+            match record {
+                Record::Update(update) => {
+                    stream.received.insert(update.uuid.clone());
+                    if !PlantedBug::ForgetsUpdatesAtRestart.is_planted() {
+                        stream.queue.push_back(update.clone());
+                    }
+                }
+                Record::Acknowledged(uuid) => {
+                    if PlantedBug::ForgetsAcknowledgementsAtRestart.is_planted() {
+                        continue;
+                    }
+                    let head = stream.queue.pop_front_if(|head| head.uuid == uuid);
+                    if head.is_some_and(|head| is_terminal(state_of(&head))) {
+                        return;
+                    }
+                }
+            }
+        }
+        sometimes!(stream.queue.len() > 1, "several updates of a task wait through a restart");
+        self.streams.insert(key, stream);
+    }
+
+    /// The update of a task that is to be acknowledged next.
+    pub(crate) fn head(&self, key: &TaskKey) -> Option<&link::StatusUpdate> {
+        self.streams.get(key)?.queue.front()
     }
 
     /// Puts the head in flight and sets its next retry; nothing while paused or without a head.

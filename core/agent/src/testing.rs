@@ -1,16 +1,18 @@
 //! A hand-driven agent for tests: inputs in plain words, outputs collected.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
 use orrery_api::link::{self, from_agent, from_master};
 use orrery_api::v1;
 use orrery_api::v1::executor::{Call, Event, call};
+use orrery_journal::Change;
 use orrery_model::Resources;
 use orrery_runtime::machine::Machine;
 use orrery_runtime::{ExitStatus, Generator, Instant, Now, ProcessId, WallTime};
 
-use crate::{Agent, Container, Input, Launch, Options, Output};
+use crate::{Agent, Container, Input, Launch, Life, Options, Output, Recovered};
 
 pub(crate) const FRAMEWORK: &str = "F";
 
@@ -21,7 +23,31 @@ pub(crate) struct Bench {
     pub(crate) outputs: Vec<Output>,
     /// Framework capabilities of launches.
     pub(crate) partition_aware: bool,
+    /// Whether frameworks of launches checkpoint.
+    pub(crate) checkpoint: bool,
+    /// What is written down.
+    pub(crate) files: Files,
     next_request: u64,
+}
+
+/// Files by their paths.
+pub(crate) type Files = BTreeMap<String, Bytes>;
+
+/// What a change does to files.
+fn apply(files: &mut Files, change: &Change) {
+    match change.clone() {
+        Change::Write { path, content } => drop(files.insert(path, content)),
+        Change::Append { path, offset, content } => {
+            let file = files.entry(path).or_default();
+            assert_eq!(file.len() as u64, offset, "an append leaves no gap and no overlap");
+            *file = [file.as_ref(), &content].concat().into();
+        }
+        Change::RemoveFile { path } => drop(files.remove(&path)),
+        Change::RemoveFolder { path } => {
+            files.retain(|file, _| !file.starts_with(&format!("{path}/")));
+        }
+        Change::Link { .. } => {}
+    }
 }
 
 pub(crate) fn options() -> Options {
@@ -38,8 +64,37 @@ impl Bench {
     pub(crate) fn with(options: Options) -> Self {
         let now = Instant::from_nanoseconds(1);
         let agent = Agent::new(options, Generator::from_number(7), clocks(now));
-        let (outputs, partition_aware, next_request) = (Vec::new(), true, 0);
-        Self { agent, now, outputs, partition_aware, next_request }
+        let (outputs, files) = (Vec::new(), Files::new());
+        let (partition_aware, checkpoint, next_request) = (true, false, 0);
+        let mut bench =
+            Self { agent, now, outputs, partition_aware, checkpoint, files, next_request };
+        bench.feed(Input::Recovered(Box::default()));
+        bench.outputs.clear();
+        bench
+    }
+
+    /// An agent that has registered, whose frameworks checkpoint.
+    pub(crate) fn checkpointing() -> Self {
+        Self { checkpoint: true, ..Self::registered() }
+    }
+
+    /// Kills the agent and starts it again. `life` says what is left of each executor, by its id;
+    /// of those it does not know nothing is left.
+    pub(crate) fn restart(&mut self, life: &[(&str, Life)]) {
+        self.restart_with(options(), false, life);
+    }
+
+    pub(crate) fn restart_with(&mut self, options: Options, reboot: bool, life: &[(&str, Life)]) {
+        let mut recovered = Recovered::read("S0".into(), &self.files, false).unwrap();
+        recovered.rebooted = reboot;
+        for executor in recovered.executors_mut() {
+            let id = &executor.container.executor_id;
+            let life = life.iter().find(|(known, _)| known == id);
+            executor.life = life.map_or(Life::Ended, |(_, life)| *life);
+        }
+        self.agent = Agent::new(options, Generator::from_number(8), clocks(self.now));
+        self.outputs.clear();
+        self.feed(Input::Recovered(Box::new(recovered)));
     }
 
     /// An agent that has registered as `S0` on link 1; nothing in `outputs`.
@@ -51,7 +106,16 @@ impl Bench {
     }
 
     pub(crate) fn feed(&mut self, input: Input) {
+        let first = self.outputs.len();
         self.agent.step(clocks(self.now), input, &mut self.outputs);
+        for (position, output) in self.outputs[first..].iter().enumerate() {
+            if let Output::Checkpoint(changes) = output {
+                let after_id = matches!(self.outputs[first], Output::Admitted { .. });
+                assert!(position == usize::from(after_id), "a checkpoint comes before its effects");
+                changes.iter().for_each(|change| apply(&mut self.files, change));
+            }
+        }
+        self.outputs.retain(|output| !matches!(output, Output::Checkpoint(_)));
     }
 
     /// Lets time pass, ticking at each deadline on the way.
@@ -113,6 +177,7 @@ impl Bench {
             user: "nobody".into(),
             name: "test".into(),
             capabilities: if self.partition_aware { vec![aware] } else { Vec::new() },
+            checkpoint: Some(self.checkpoint),
             ..Default::default()
         }
     }
@@ -168,7 +233,8 @@ impl Bench {
 
     pub(crate) fn started(&mut self, container: &Container, process: u32) {
         let (container, process) = (container.clone(), ProcessId(process));
-        self.feed(Input::ContainerLaunched { container, process });
+        let started = Some(7);
+        self.feed(Input::ContainerLaunched { container, process, started });
     }
 
     pub(crate) fn exited(&mut self, container: &Container, status: ExitStatus) {

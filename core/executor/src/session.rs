@@ -10,6 +10,8 @@ use crate::settings::Settings;
 /// How long to try to reach the agent for the first time. The agent allows as much by default
 /// before it kills an executor that has not subscribed.
 const FIRST_CONTACT: Duration = Duration::from_secs(60);
+/// How often to try at least in the longest pause that the agent allows between two tries.
+const TRIES_WITHIN_BACKOFF: u32 = 4;
 /// Mesos' interval between two heartbeats of an executor.
 const HEARTBEAT: Duration = Duration::from_secs(30 * 60);
 
@@ -93,7 +95,10 @@ impl Session {
         sometimes!(self.met, "the executor loses an agent that may come back");
         sometimes!(!self.met, "the executor does not reach its agent at the first try");
         self.give_up_at.get_or_insert(now.instant + patience);
-        self.link = Link::Waiting(now.instant + self.backoff_max.mul_f64(generator.fraction()));
+        // An agent that was restarted waits as long as the longest pause that it allows, and no
+        // longer. So that even a late and slow try falls into that time, ours are shorter.
+        let pause = (self.backoff_max / TRIES_WITHIN_BACKOFF).mul_f64(generator.fraction());
+        self.link = Link::Waiting(now.instant + pause);
     }
 
     /// Stops trying.

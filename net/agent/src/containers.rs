@@ -1,36 +1,20 @@
 //! Executors as processes: sandboxes, start, end.
 
 use std::io;
-use std::sync::Arc;
+use std::path::Path;
 
-use orrery_agent::{Container, Input, Launch, agent_directory, short_path};
+use orrery_agent::{Agent, Container, Input, Launch, short_path};
 use orrery_coverage::{reachable, sometimes};
+use orrery_runtime::machine::Feeder;
 use orrery_runtime::{ExitStatus, ProcessId, Runtime, Signal, Target};
 
 use crate::daemon::Shared;
 use crate::planted::PlantedBug;
 
 impl Shared {
-    /// Makes the folder of an agent that has just got its id, and the link that names it.
-    pub(crate) fn admitted(&self, agent_id: String) {
-        let directory = agent_directory(&self.options.work_dir, &agent_id);
-        let latest = agent_directory(&self.options.work_dir, "latest");
-        let disk = Arc::clone(&self.runtime.disk);
-        self.runtime.spawn("agent directory", async move {
-            let result = async {
-                disk.create_directories(&directory).await?;
-                disk.symbolic_link(&directory, &latest).await
-            };
-            if let Err(error) = result.await {
-                reachable!("an agent cannot make its folder");
-                tracing::warn!(agent_id, %error, "cannot make the agent's directory");
-            }
-        });
-    }
-
     /// Starts a container and waits for its end; the machine hears of both.
     pub(crate) fn launch(&self, launch: Launch) {
-        self.attach(&launch);
+        self.attach(&launch.container, &launch.directory, &launch.latest);
         let runtime = self.runtime.clone();
         let feeder = self.feeder.clone();
         self.runtime.spawn("container", async move {
@@ -46,13 +30,26 @@ impl Shared {
                     return;
                 }
             };
-            let launched = Input::ContainerLaunched { container: container.clone(), process };
+            let started = runtime.processes.started(process).ok();
+            let launched =
+                Input::ContainerLaunched { container: container.clone(), process, started };
             let _ = feeder.feed(launched).await;
-            let input = wait(&runtime, container, process).await;
-            if PlantedBug::ExitIsNotTold.is_planted() {
-                return;
-            }
-            let _ = feeder.feed(input).await;
+            watch(&runtime, &feeder, container, process).await;
+        });
+    }
+
+    /// Waits for the end of a container that an earlier run has started.
+    pub(crate) fn adopt(
+        &self,
+        container: Container,
+        directory: &Path,
+        latest: &Path,
+        process: ProcessId,
+    ) {
+        self.attach(&container, directory, latest);
+        let (runtime, feeder) = (self.runtime.clone(), self.feeder.clone());
+        self.runtime.spawn("adopted container", async move {
+            watch(&runtime, &feeder, container, process).await;
         });
     }
 
@@ -63,12 +60,11 @@ impl Shared {
     }
 
     /// Lets `/files` serve the sandbox, under its own path and under shorter ones.
-    fn attach(&self, launch: &Launch) {
-        let directory = launch.directory.to_string_lossy();
-        let latest = launch.latest.to_string_lossy();
-        let short = short_path(&launch.container);
-        for path in [directory.as_ref(), latest.as_ref(), short.as_str()] {
-            self.files.attach(path, &launch.directory);
+    fn attach(&self, container: &Container, directory: &Path, latest: &Path) {
+        let short = short_path(container);
+        let (whole, latest) = (directory.to_string_lossy(), latest.to_string_lossy());
+        for path in [whole.as_ref(), latest.as_ref(), short.as_str()] {
+            self.files.attach(path, directory);
         }
     }
 }
@@ -80,6 +76,20 @@ async fn start(runtime: &Runtime, launch: Launch) -> io::Result<ProcessId> {
         runtime.disk.set_owner(&launch.directory, user).await?;
     }
     runtime.processes.launch(launch.command).await
+}
+
+/// Waits for a container's end and tells the machine.
+async fn watch(
+    runtime: &Runtime,
+    feeder: &Feeder<Agent>,
+    container: Container,
+    process: ProcessId,
+) {
+    let input = wait(runtime, container, process).await;
+    if !PlantedBug::ExitIsNotTold.is_planted() {
+        // A stopping agent needs no inputs any more.
+        let _ = feeder.feed(input).await;
+    }
 }
 
 /// Waits for the end of a container's first process, then kills what that one left behind.

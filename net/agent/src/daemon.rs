@@ -1,7 +1,6 @@
 //! Around the state machine: what carries its outputs to sockets and processes, and events to it.
 
 use std::collections::BTreeMap;
-use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -17,6 +16,7 @@ use orrery_runtime::tasks::AbortOnDrop;
 use tokio::sync::oneshot;
 
 use crate::Options;
+use crate::checkpoints::Checkpoints;
 use crate::link::Link;
 
 /// How many bytes of events may wait for an executor that reads slowly. One that falls further
@@ -49,12 +49,16 @@ pub(crate) struct Shared {
     next_number: AtomicU64,
     subscribers: Mutex<BTreeMap<ConnectionNumber, Subscriber>>,
     requests: Mutex<BTreeMap<RequestNumber, oneshot::Sender<Answer>>>,
-    /// Why the machine has stopped against its operator's wish.
-    error: Mutex<Option<String>>,
+    pub(crate) checkpoints: Checkpoints,
 }
 
 impl Shared {
-    pub(crate) fn new(runtime: Runtime, feeder: Feeder<Agent>, options: Options) -> Arc<Self> {
+    pub(crate) fn new(
+        runtime: Runtime,
+        feeder: Feeder<Agent>,
+        options: Options,
+        checkpoints: Checkpoints,
+    ) -> Arc<Self> {
         let files = orrery_endpoints::Files::new(Arc::clone(&runtime.disk));
         let detector = Detector::new(runtime.clone(), options.masters.clone());
         Arc::new(Self {
@@ -67,7 +71,7 @@ impl Shared {
             next_number: AtomicU64::new(1),
             subscribers: Mutex::default(),
             requests: Mutex::default(),
-            error: Mutex::default(),
+            checkpoints,
         })
     }
 
@@ -132,13 +136,12 @@ impl Shared {
         drop(lock(&self.subscribers).remove(&connection));
     }
 
-    /// Carries out what the machine wants done. Never waits.
-    pub(crate) fn carry(self: &Arc<Self>, output: Output) -> ControlFlow<()> {
+    /// Carries out what the machine wants done, once nothing stands before it. Never waits.
+    pub(crate) fn perform(self: &Arc<Self>, output: Output) {
         match output {
             Output::Connect { link } => Link::open(self, link),
             Output::Disconnect { link } => self.close_link(link),
             Output::ToMaster(body) => self.send_to_master(*body),
-            Output::Admitted { agent_id } => self.admitted(agent_id),
             Output::Launch(launch) => self.launch(*launch),
             Output::Destroy { container, process } => self.destroy(container, process),
             Output::ExecutorEvent { connection, event } => self.send_event(connection, &event),
@@ -151,12 +154,13 @@ impl Shared {
                     let _ = sender.send((status, text));
                 }
             }
-            Output::Stop { error } => {
-                *lock(&self.error) = error;
-                return ControlFlow::Break(());
-            }
+            // For these there is [`Shared::carry_waiting`].
+            Output::Checkpoint(_)
+            | Output::Admitted { .. }
+            | Output::Recovered { .. }
+            | Output::Forget
+            | Output::Stop { .. } => {}
         }
-        ControlFlow::Continue(())
     }
 
     fn send_event(&self, connection: ConnectionNumber, event: &Event) {
@@ -175,14 +179,13 @@ impl Shared {
         }
     }
 
-    /// Ends what the machine leaves open, and returns why it has stopped if nobody asked it to.
-    pub(crate) fn finish(&self) -> Option<String> {
+    /// Ends what the machine leaves open.
+    pub(crate) fn finish(&self) {
         lock(&self.subscribers).clear();
         lock(&self.requests).clear();
         if let Some(link) = lock(&self.link).take() {
             link.close();
         }
-        lock(&self.error).take()
     }
 }
 

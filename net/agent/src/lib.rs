@@ -19,12 +19,13 @@ use std::sync::Arc;
 
 use core::net::SocketAddr;
 
-use orrery_agent::{Agent, Input};
+use orrery_agent::{Agent, Input, Life, Recovered, latest_run};
 use orrery_runtime::machine::Driver;
 use orrery_runtime::tasks::AbortOnDrop;
 use orrery_runtime::{OpenOptions, Runtime};
 use tokio::sync::oneshot;
 
+mod checkpoints;
 mod containers;
 mod daemon;
 mod executor_api;
@@ -34,13 +35,19 @@ mod operator_api;
 mod operator_state;
 mod options;
 mod planted;
+mod recovery;
 mod routes;
 mod state;
+mod store;
 
+use checkpoints::Checkpoints;
 use daemon::Shared;
+use recovery::Past;
 
 pub use options::Options;
+pub use orrery_agent::Policy;
 pub use planted::PlantedBug;
+pub use recovery::RecoverError;
 
 /// How many inputs may wait for the machine before whoever has more is made to wait.
 const INPUT_QUEUE: usize = 4096;
@@ -64,12 +71,22 @@ pub enum StartError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// What an earlier run has left cannot be gone on with.
+    #[error(transparent)]
+    Recover(#[from] RecoverError),
 }
 
 /// Why a running agent ended by itself.
 #[derive(Debug, thiserror::Error)]
-#[error("the agent ended: {0}")]
-pub struct Ended(String);
+#[error("the agent ended: {}", .0.as_deref().unwrap_or("it was to"))]
+pub struct Ended(Option<String>);
+
+impl Ended {
+    /// Whether it ended because that was all there was to do, as after cleaning up.
+    pub fn is_in_order(&self) -> bool {
+        self.0.is_none()
+    }
+}
 
 /// A running agent. Dropping it ends it at once, without a word to its executors.
 pub struct Running {
@@ -87,21 +104,29 @@ impl std::fmt::Debug for Running {
 }
 
 impl Running {
-    /// Stops in order: executors are shut down, which kills their tasks, and those that do not end
-    /// within their grace period are killed; then the agent takes its leave of the master.
-    pub async fn stop(mut self) {
+    /// Stops in order, to be started again: executors of frameworks that checkpoint go on without
+    /// the agent. The others are shut down, which kills their tasks, and those that do not end
+    /// within their grace period are killed.
+    pub async fn stop(self) {
+        self.end(Input::Stop).await;
+    }
+
+    /// Stops in order, for good: all executors are shut down, and the agent takes its leave of the
+    /// master. A later start begins as a new agent.
+    pub async fn leave(self) {
+        self.end(Input::Leave).await;
+    }
+
+    async fn end(mut self, how: Input) {
         // When the machine has ended already there is nothing left to wait for.
-        if self.shared.feeder.feed(Input::Stop).await.is_ok() {
+        if self.shared.feeder.feed(how).await.is_ok() {
             let _ = (&mut self.ended).await;
         }
     }
 
     /// Completes when the agent has ended by itself, with the reason.
     pub async fn ended(&mut self) -> Ended {
-        match (&mut self.ended).await {
-            Ok(Some(reason)) => Ended(reason),
-            Ok(None) | Err(_) => Ended("it was stopped".to_owned()),
-        }
+        Ended((&mut self.ended).await.unwrap_or_default())
     }
 
     /// Looks at the state machine between two steps; for tests.
@@ -113,7 +138,8 @@ impl Running {
     }
 }
 
-/// Starts an agent: prepares its work directory, listens, and looks for its master.
+/// Starts an agent: prepares its work directory, listens, takes over what an earlier run has left,
+/// and looks for its master.
 ///
 /// # Errors
 /// [`StartError`]; nothing is left running then.
@@ -130,24 +156,62 @@ pub async fn start(runtime: Runtime, options: Options) -> Result<Running, StartE
 
     let generator = runtime.random.generator();
     let agent = Agent::new(options.machine(address), generator, runtime.now());
+    let info = agent.snapshot().agent_info;
+    let Past { recovered, store } = recovery::recover(&runtime, &options, &info).await?;
     let (driver, feeder) = Driver::new(agent, INPUT_QUEUE);
     let driver = driver.observed(options.observer.clone());
-    let shared = Shared::new(runtime.clone(), feeder, options);
+    let (checkpoints, woken) = Checkpoints::new();
+    let shared = Shared::new(runtime.clone(), feeder, options, checkpoints);
+    shared.take_over(recovered).await;
     let (end, ended) = oneshot::channel();
 
     let carrier = Arc::clone(&shared);
     let driving = driver.run(runtime.clone(), move |output| carrier.carry(output));
+    let carrying = Arc::clone(&shared).carry_waiting(store, woken);
     let finisher = Arc::clone(&shared);
     let drive = runtime.spawn("agent", async move {
-        drop(driving.await);
+        let stepping = async {
+            drop(driving.await);
+            // What the machine has said last may still wait for the disk.
+            std::future::pending::<()>().await;
+        };
+        let error = tokio::select! {
+            biased;
+            error = carrying => error,
+            () = stepping => None,
+        };
+        finisher.finish();
         // Nobody listens when the agent was dropped meanwhile.
-        let _ = end.send(finisher.finish());
+        let _ = end.send(error);
     });
     let service = Arc::new(routes::Routes::new(Arc::clone(&shared)));
     let serve = orrery_http::serve(runtime.clone(), listener, service);
     let serve = runtime.spawn("http server", serve);
     let tasks = vec![drive.abort_on_drop(), serve.abort_on_drop()];
     Ok(Running { address, shared, ended, _tasks: tasks })
+}
+
+impl Shared {
+    /// Watches over the executors that an earlier run has left, and tells the machine of it all.
+    async fn take_over(&self, mut recovered: Recovered) {
+        let (agent_id, work_dir) = (recovered.agent_id.clone(), &self.options.work_dir);
+        let living: Vec<_> = recovered
+            .executors_mut()
+            .filter_map(|executor| match executor.life {
+                Life::Lives(process) => {
+                    let directory = executor.directory(work_dir, &agent_id);
+                    Some((executor.container.clone(), directory, process))
+                }
+                Life::Ended | Life::NeverStarted => None,
+            })
+            .collect();
+        // The queue has room: this is the first that it takes.
+        let _ = self.feeder.feed(Input::Recovered(Box::new(recovered))).await;
+        for (container, directory, process) in living {
+            let latest = latest_run(work_dir, &agent_id, &container);
+            self.adopt(container, &directory, &latest, process);
+        }
+    }
 }
 
 /// Makes the folder and proves that it can be written, so that a wrong path is told at the start

@@ -61,6 +61,9 @@ impl Link {
                 let Some(message) = received else {
                     break;
                 };
+                if let Some(shared) = weak.upgrade() {
+                    shared.checkpoints.room(&runtime).await;
+                }
                 // A message without a body is of a kind that only newer masters know.
                 input = message
                     .body

@@ -26,6 +26,9 @@ pub(crate) async fn handle(shared: Arc<Shared>, request: Request) -> Response {
 }
 
 async fn answer(shared: &Shared, request: Request) -> Result<Response, Response> {
+    if let Some(refusal) = shared.refuse_recovering().await {
+        return Err(refusal);
+    }
     if request.method() != Method::POST {
         return Err(respond::method_not_allowed(&[Method::POST], request.method()));
     }

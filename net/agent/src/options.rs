@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use core::net::{IpAddr, SocketAddr};
 
-use orrery_agent::Agent;
+use orrery_agent::{Agent, Policy};
 use orrery_api::v1;
 use orrery_detector::Masters;
 use orrery_model::Resources;
@@ -46,6 +46,16 @@ pub struct Options {
     pub registration_backoff_factor: Duration,
     /// How long an executor may take from its launch to its subscription.
     pub executor_registration_timeout: Duration,
+    /// How long an executor may take to subscribe again after the agent was restarted.
+    pub executor_reregistration_timeout: Duration,
+    /// How long executors of frameworks that checkpoint wait for an agent that is away.
+    pub recovery_timeout: Duration,
+    /// End what an earlier run has left, and then the agent, instead of going on.
+    pub cleans_up: bool,
+    /// What cannot be recovered is an error, and not left out.
+    pub strict: bool,
+    /// What may have changed about the agent since its earlier run.
+    pub reconfiguration_policy: Policy,
     /// How long an executor may take to end after SHUTDOWN.
     pub executor_shutdown_grace_period: Duration,
     /// How many frameworks without executors are remembered.
@@ -96,6 +106,11 @@ impl Options {
             switch_user: defaults.switch_user,
             registration_backoff_factor: defaults.registration_backoff_factor,
             executor_registration_timeout: defaults.executor_registration_timeout,
+            executor_reregistration_timeout: defaults.executor_reregistration_timeout,
+            recovery_timeout: defaults.recovery_timeout,
+            cleans_up: defaults.cleans_up,
+            strict: true,
+            reconfiguration_policy: Policy::Equal,
             executor_shutdown_grace_period: defaults.executor_shutdown_grace_period,
             max_completed_frameworks: defaults.max_completed_frameworks,
             max_completed_executors_per_framework: defaults.max_completed_executors_per_framework,
@@ -123,6 +138,9 @@ impl Options {
             switch_user: self.switch_user,
             registration_backoff_factor: self.registration_backoff_factor,
             executor_registration_timeout: self.executor_registration_timeout,
+            executor_reregistration_timeout: self.executor_reregistration_timeout,
+            recovery_timeout: self.recovery_timeout,
+            cleans_up: self.cleans_up,
             executor_shutdown_grace_period: self.executor_shutdown_grace_period,
             max_completed_frameworks: self.max_completed_frameworks,
             max_completed_executors_per_framework: self.max_completed_executors_per_framework,

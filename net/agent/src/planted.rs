@@ -5,4 +5,8 @@ orrery_planted::bugs! {
     LeftoversStay,
     /// That an executor has ended is noticed, and told to nobody.
     ExitIsNotTold,
+    /// What an earlier run of the agent has left behind lives on.
+    OrphansStay,
+    /// What is done does not wait until it is written down.
+    ActsBeforeItIsWritten,
 }

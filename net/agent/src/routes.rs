@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use http::StatusCode;
-use orrery_agent::Snapshot;
+use orrery_agent::{Agent, Snapshot};
 use orrery_endpoints::{Asked, RouteError, Router, machine, metrics, system};
 use orrery_http::{Request, Response, Service, respond};
 use orrery_runtime::BoxFuture;
@@ -72,13 +72,20 @@ async fn answer(shared: Arc<Shared>, request: Request) -> Response {
             None => stopping(),
         },
         "monitor/statistics" => statistics(&shared, &asked).await,
-        "state" => match shared.snapshot().await {
-            Some(snapshot) => asked.json(&state::state(&snapshot, &shared.options)),
-            None => stopping(),
-        },
+        "state" => state(&shared, &asked).await,
         "system/stats.json" => asked.json(&machine::read(&shared.runtime).await.object()),
         "version" => asked.json(&system::version(&shared.options.version).into()),
         _ => respond::not_found(),
+    }
+}
+
+async fn state(shared: &Shared, asked: &Asked) -> Response {
+    if let Some(refusal) = shared.refuse_recovering().await {
+        return refusal;
+    }
+    match shared.snapshot().await {
+        Some(snapshot) => asked.json(&state::state(&snapshot, &shared.options)),
+        None => stopping(),
     }
 }
 
@@ -105,6 +112,16 @@ async fn statistics(shared: &Shared, asked: &Asked) -> Response {
 }
 
 impl Shared {
+    /// 503 while the agent takes over what an earlier run has left, as only then what it shows is
+    /// true.
+    pub(crate) async fn refuse_recovering(&self) -> Option<Response> {
+        let recovering = self.feeder.inspect(Agent::is_recovering).await.unwrap_or(false);
+        recovering.then(|| {
+            let text = "Agent has not finished recovery";
+            respond::text(StatusCode::SERVICE_UNAVAILABLE, text)
+        })
+    }
+
     /// What the machine knows; `None` when it is stopping.
     pub(crate) async fn snapshot(&self) -> Option<Snapshot> {
         self.feeder.inspect(|agent| agent.snapshot()).await.ok()

@@ -286,7 +286,7 @@ async fn stopping_leaves_no_process_and_no_listener() {
     let body: Value = serde_json::from_slice(&body).unwrap();
     let child: u32 = body["data"].as_str().unwrap().trim().parse().unwrap();
     let address = agent.address;
-    agent.stop().await;
+    agent.leave().await;
     events.expect("SUBSCRIBED").await;
     events.expect("LAUNCH").await;
     events.expect("SHUTDOWN").await;

@@ -1,0 +1,380 @@
+//! Going on after a restart.
+
+use std::time::Duration;
+
+use orrery_api::link::{Register, from_agent};
+use orrery_api::v1::TaskState::{
+    TaskDropped, TaskFailed, TaskFinished, TaskGone, TaskKilled, TaskLost, TaskRunning,
+    TaskStarting,
+};
+use orrery_api::v1::executor::call;
+use orrery_api::v1::task_status::Reason;
+use orrery_runtime::{ExitStatus, ProcessId};
+
+use crate::testing::{Bench, custom, executor_status, options, reason, state, task, uuid};
+use crate::{Input, Life, Options, Output, Recovered};
+
+const SECOND: Duration = Duration::from_secs(1);
+const LIVES: Life = Life::Lives(ProcessId(100));
+
+fn registers(bench: &Bench) -> Register {
+    let register = bench.outputs.iter().rev().find_map(|output| match output {
+        Output::ToMaster(body) => match &**body {
+            from_agent::Body::Register(register) => Some(register.clone()),
+            _ => None,
+        },
+        _ => None,
+    });
+    register.expect("a Register")
+}
+
+fn is_recovered(bench: &Bench) -> bool {
+    let recovered = bench.outputs.iter().any(|it| matches!(it, Output::Recovered { .. }));
+    assert_eq!(recovered, !bench.agent.is_recovering());
+    recovered
+}
+
+/// A running command task `t` whose TASK_RUNNING is not acknowledged, and two more that come later.
+fn running() -> Bench {
+    let mut bench = Bench::checkpointing();
+    bench.run_and_subscribe("t", 1);
+    bench.update("t", "t", TaskStarting, 1);
+    bench.acknowledge("t", &uuid(1));
+    bench.update("t", "t", TaskRunning, 2);
+    bench
+}
+
+#[test]
+fn an_agent_without_a_past_begins_at_once() {
+    let mut bench = Bench::new();
+    assert!(!bench.agent.is_recovering());
+    assert_eq!(bench.wait_for_connect(), 1);
+}
+
+#[test]
+fn a_running_task_goes_on_under_the_same_id() {
+    let mut bench = running();
+    bench.restart(&[("t", LIVES)]);
+    assert!(!is_recovered(&bench));
+    assert_eq!(bench.subscribe("t", 1), 200);
+    assert!(is_recovered(&bench), "nobody else is awaited");
+    assert_eq!(bench.events(1), ["SUBSCRIBED"]);
+    bench.register();
+    let register = registers(&bench);
+    assert_eq!(register.agent_info.unwrap().id.unwrap().value, "S0");
+    assert_eq!(register.tasks[0].state, TaskRunning as i32);
+    assert_eq!(register.tasks[0].status_update_state, Some(TaskRunning as i32));
+    let update = bench.only_update();
+    assert_eq!((state(&update), update.uuid), (TaskRunning, Some(uuid(2))));
+    bench.acknowledge("t", &uuid(1));
+    bench.acknowledge("t", &uuid(2));
+    bench.update("t", "t", TaskFinished, 3);
+    assert_eq!(state(&bench.only_update()), TaskFinished);
+    let container = bench.agent.snapshot().frameworks[0].executors[0].container.clone();
+    bench.exited(&container, ExitStatus::Unknown);
+    bench.acknowledge("t", &uuid(3));
+    assert_eq!(bench.agent.snapshot().frameworks.len(), 0);
+    assert!(bench.files.is_empty(), "{:?}", bench.files.keys());
+}
+
+#[test]
+fn an_executor_that_stays_away_is_destroyed_and_its_task_fails() {
+    let mut bench = running();
+    bench.restart(&[("t", LIVES)]);
+    bench.pass(SECOND);
+    assert!(!is_recovered(&bench));
+    bench.pass(SECOND);
+    assert!(is_recovered(&bench));
+    assert!(bench.has_destroyed(100));
+    let container = bench.agent.snapshot().frameworks[0].executors[0].container.clone();
+    bench.exited(&container, ExitStatus::Unknown);
+    bench.register();
+    assert_eq!(state(&bench.only_update()), TaskRunning);
+    bench.acknowledge("t", &uuid(2));
+    let update = bench.only_update();
+    assert_eq!(state(&update), TaskFailed);
+    assert_eq!(reason(&update), Reason::ExecutorReregistrationTimeout);
+    assert_eq!(update.message(), "Executor did not reregister within 2secs");
+}
+
+#[test]
+fn calls_are_refused_until_the_executor_has_subscribed_again() {
+    let mut bench = running();
+    bench.restart(&[("t", LIVES)]);
+    let (status, text) = bench.update("t", "t", TaskFinished, 3);
+    assert_eq!((status, text.as_str()), (503, "Agent has not finished recovery"));
+    bench.subscribe("t", 1);
+    assert_eq!(bench.update("t", "t", TaskFinished, 3).0, 202);
+}
+
+#[test]
+fn what_happened_while_the_agent_was_down_arrives_once_and_in_order() {
+    let mut bench = running();
+    bench.restart(&[("t", LIVES)]);
+    let update = |state, uuid| call::Update { status: executor_status("t", state, uuid) };
+    let subscribe = call::Subscribe {
+        unacknowledged_updates: vec![update(TaskRunning, 2), update(TaskFinished, 3)],
+        ..Default::default()
+    };
+    bench.subscribe_with("t", 1, subscribe.clone());
+    assert_eq!(bench.events(1), ["SUBSCRIBED", "ACKNOWLEDGED", "ACKNOWLEDGED"]);
+    // Down once more, before any master was found.
+    bench.restart(&[("t", LIVES)]);
+    bench.subscribe_with("t", 1, subscribe);
+    bench.register();
+    assert_eq!(state(&bench.only_update()), TaskRunning);
+    bench.acknowledge("t", &uuid(2));
+    assert_eq!(bench.only_update().uuid, Some(uuid(3)));
+    bench.acknowledge("t", &uuid(3));
+    assert_eq!(bench.updates(), []);
+}
+
+#[test]
+fn a_task_whose_executor_has_ended_meanwhile_fails_once() {
+    let mut bench = running();
+    for _ in 0..2 {
+        bench.restart(&[]);
+        assert!(is_recovered(&bench), "nobody is awaited");
+    }
+    bench.register();
+    assert_eq!(state(&bench.only_update()), TaskRunning);
+    bench.acknowledge("t", &uuid(2));
+    let update = bench.only_update();
+    assert_eq!((state(&update), reason(&update)), (TaskFailed, Reason::ExecutorTerminated));
+    bench.acknowledge("t", &update.uuid.unwrap());
+    assert!(bench.files.is_empty());
+}
+
+#[test]
+fn an_end_that_was_reported_before_the_restart_is_the_only_one() {
+    let mut bench = running();
+    bench.update("t", "t", TaskFinished, 3);
+    bench.restart(&[]);
+    bench.register();
+    bench.acknowledge("t", &uuid(2));
+    bench.acknowledge("t", &uuid(3));
+    let states: Vec<_> = bench.updates().iter().map(state).collect();
+    assert_eq!(states, [TaskRunning, TaskFinished]);
+}
+
+#[test]
+fn a_launch_that_was_not_delivered_is_delivered_after_the_restart() {
+    let mut bench = Bench::checkpointing();
+    bench.run_custom("one", "shared");
+    bench.start(100);
+    bench.run_custom("two", "shared");
+    bench.run_group(&["three", "four"], custom("shared"));
+    bench.restart(&[("shared", LIVES)]);
+    assert!(is_recovered(&bench), "it may take its time to subscribe for the first time");
+    assert_eq!(bench.launches().len(), 0);
+    bench.register();
+    bench.subscribe("shared", 1);
+    assert_eq!(bench.events(1), ["SUBSCRIBED", "LAUNCH", "LAUNCH", "LAUNCH_GROUP"]);
+    // Now they are delivered, and the executor knows them.
+    bench.restart(&[("shared", LIVES)]);
+    let unacknowledged_tasks = ["one", "two", "three", "four"].map(|id| task(id, None)).to_vec();
+    let subscribe = call::Subscribe { unacknowledged_tasks, ..Default::default() };
+    bench.subscribe_with("shared", 1, subscribe);
+    assert_eq!(bench.events(1), ["SUBSCRIBED"]);
+    bench.register();
+    assert_eq!(bench.updates(), []);
+}
+
+#[test]
+fn a_launch_that_was_lost_on_its_way_to_the_executor_is_dropped() {
+    let mut bench = Bench::checkpointing();
+    bench.run_and_subscribe("t", 1);
+    assert_eq!(bench.events(1), ["SUBSCRIBED", "LAUNCH"]);
+    bench.restart(&[("t", LIVES)]);
+    bench.subscribe("t", 2);
+    bench.register();
+    let update = bench.only_update();
+    assert_eq!((state(&update), reason(&update)), (TaskDropped, Reason::AgentRestarted));
+}
+
+#[test]
+fn an_executor_that_was_never_started_is_started_once() {
+    let mut bench = Bench::checkpointing();
+    bench.run("t");
+    let before = bench.launches().pop().unwrap();
+    bench.restart(&[("t", Life::NeverStarted)]);
+    let after = bench.launches().pop().expect("a launch");
+    assert_eq!(before, after, "the very same run");
+    bench.start(100);
+    bench.restart(&[("t", LIVES)]);
+    assert_eq!(bench.launches().len(), 0);
+    bench.register();
+    bench.subscribe("t", 1);
+    assert_eq!(bench.events(1), ["SUBSCRIBED", "LAUNCH"]);
+}
+
+#[test]
+fn a_kill_is_not_forgotten() {
+    let mut bench = running();
+    bench.kill("t");
+    bench.restart(&[("t", LIVES)]);
+    bench.subscribe("t", 1);
+    assert_eq!(bench.events(1), ["SUBSCRIBED", "KILL"]);
+}
+
+#[test]
+fn a_task_that_was_killed_before_its_delivery_never_starts() {
+    let mut bench = Bench::checkpointing();
+    bench.run("t");
+    bench.start(100);
+    bench.kill("t");
+    bench.restart(&[("t", LIVES)]);
+    assert!(bench.has_destroyed(100), "its executor is of no use");
+    bench.subscribe("t", 1);
+    assert_eq!(bench.events(1), ["SUBSCRIBED", "SHUTDOWN"]);
+    bench.register();
+    assert_eq!(state(&bench.only_update()), TaskKilled);
+}
+
+#[test]
+fn after_a_reboot_every_task_is_lost_once_and_the_agent_is_the_same() {
+    for (aware, delivered, waiting) in [(true, TaskGone, TaskDropped), (false, TaskLost, TaskLost)]
+    {
+        let mut bench = Bench::checkpointing();
+        bench.partition_aware = aware;
+        bench.run_and_subscribe("delivered", 1);
+        bench.run("waiting");
+        for _ in 0..2 {
+            bench.restart_with(options(), true, &[("delivered", LIVES)]);
+            assert!(is_recovered(&bench), "nobody is awaited");
+        }
+        bench.register();
+        let updates = bench.updates();
+        let states: Vec<_> = updates.iter().map(state).collect();
+        assert_eq!(states, [delivered, waiting]);
+        assert!(updates.iter().all(|update| reason(update) == Reason::AgentRestarted));
+        for update in updates {
+            bench.acknowledge(&update.task_id.value, &update.uuid.unwrap());
+        }
+        assert!(bench.files.is_empty());
+    }
+}
+
+#[test]
+fn nothing_is_kept_for_frameworks_that_do_not_checkpoint() {
+    let mut bench = Bench::registered();
+    bench.run_and_subscribe("t", 1);
+    bench.update("t", "t", TaskRunning, 1);
+    assert!(bench.files.is_empty());
+    let environment = |bench: &Bench, name: &str| {
+        let launch = bench.launches().pop().unwrap();
+        launch.command.environment.into_iter().find(|(it, _)| it == name).map(|(_, value)| value)
+    };
+    assert_eq!(environment(&bench, "MESOS_CHECKPOINT").unwrap(), "0");
+    assert_eq!(environment(&bench, "MESOS_RECOVERY_TIMEOUT"), None);
+    bench.checkpoint = true;
+    let mut bench = Bench::checkpointing();
+    bench.run("t");
+    assert_eq!(environment(&bench, "MESOS_CHECKPOINT").unwrap(), "1");
+    assert_eq!(environment(&bench, "MESOS_RECOVERY_TIMEOUT").unwrap(), "15mins");
+    assert_eq!(environment(&bench, "MESOS_SUBSCRIPTION_BACKOFF_MAX").unwrap(), "2secs");
+}
+
+#[test]
+fn an_answer_for_a_lost_launch_outlives_the_agent() {
+    let mut bench = Bench::new();
+    bench.register_missing(&["lost"]);
+    let update = bench.only_update();
+    bench.restart(&[]);
+    bench.register_missing(&["lost"]);
+    assert_eq!(bench.only_update().uuid, update.uuid);
+    bench.acknowledge("lost", &update.uuid.unwrap());
+    assert!(bench.files.is_empty());
+}
+
+#[test]
+fn an_agent_that_comes_back_leaves_only_those_executors_that_checkpoint() {
+    let mut bench = running();
+    bench.outputs.clear();
+    bench.feed(Input::Stop);
+    assert_eq!(bench.outputs.last(), Some(&Output::Stop { error: None }));
+    assert_eq!(bench.events(1), Vec::<&str>::new());
+    assert!(!bench.outputs.contains(&Output::Forget));
+
+    let mut bench = Bench::registered();
+    let container = bench.run_and_subscribe("t", 1);
+    bench.update("t", "t", TaskRunning, 1);
+    bench.outputs.clear();
+    bench.feed(Input::Stop);
+    assert_eq!(bench.events(1), ["SHUTDOWN"]);
+    bench.update("t", "t", TaskKilled, 2);
+    bench.exited(&container, ExitStatus::Exited(0));
+    assert!(!bench.outputs.contains(&Output::Stop { error: None }), "updates are on their way");
+    bench.acknowledge("t", &uuid(1));
+    bench.acknowledge("t", &uuid(2));
+    assert_eq!(bench.outputs.last(), Some(&Output::Stop { error: None }));
+    assert!(!bench.outputs.contains(&Output::Forget));
+}
+
+#[test]
+fn cleaning_up_ends_every_executor_and_then_the_agent_for_good() {
+    let mut bench = running();
+    let cleaning = Options { cleans_up: true, ..options() };
+    bench.restart_with(cleaning, false, &[("t", LIVES)]);
+    bench.subscribe("t", 1);
+    assert_eq!(bench.events(1), ["SUBSCRIBED", "SHUTDOWN"]);
+    bench.pass(5 * SECOND);
+    assert!(bench.has_destroyed(100), "it does not end by itself");
+    let container = bench.agent.snapshot().frameworks[0].executors[0].container.clone();
+    bench.exited(&container, ExitStatus::Unknown);
+    let end = &bench.outputs[bench.outputs.len() - 2..];
+    assert_eq!(end, [Output::Forget, Output::Stop { error: None }]);
+    let connects = |output: &Output| matches!(output, Output::Connect { .. });
+    assert!(!bench.outputs.iter().any(connects), "it never looks for a master");
+}
+
+#[test]
+fn what_cannot_be_read_is_an_error_or_left_out() {
+    let mut bench = running();
+    bench.run_and_subscribe("other", 2);
+    let paths: Vec<String> = bench.files.keys().cloned().collect();
+    for path in &paths {
+        // As a crash may leave it: nothing of it, or only a beginning.
+        for torn in [0, 1, bench.files[path].len().saturating_sub(1)] {
+            let mut files = bench.files.clone();
+            let content = files[path].slice(..torn.min(files[path].len()));
+            files.insert(path.clone(), content.clone());
+            let tolerant = Recovered::read("S0".into(), &files, true).unwrap();
+            let strict = Recovered::read("S0".into(), &files, false);
+            let harmless = content.is_empty()
+                || content == bench.files[path]
+                || path.ends_with("task.updates")
+                || path.ends_with(".pid")
+                || path.ends_with(".started");
+            match strict {
+                Ok(_) => assert!(harmless && tolerant.errors == 0, "{path} of {torn} bytes"),
+                Err(error) => {
+                    assert_eq!(error.path, *path);
+                    assert_eq!(tolerant.errors, 1);
+                }
+            }
+        }
+        let mut files = bench.files.clone();
+        files.insert(path.clone(), vec![0xff; 100].into());
+        let tolerant = Recovered::read("S0".into(), &files, true).unwrap();
+        assert!(tolerant.frameworks.len() <= 1);
+    }
+}
+
+#[test]
+fn a_torn_tail_of_updates_is_cut_off() {
+    let mut bench = running();
+    let path = bench.files.keys().find(|path| path.ends_with("task.updates")).unwrap().clone();
+    let whole = bench.files[&path].clone();
+    for length in 0..whole.len() {
+        bench.files.insert(path.clone(), whole.slice(..length));
+        let mut other = Bench::checkpointing();
+        other.files = bench.files.clone();
+        other.restart(&[("t", LIVES)]);
+        other.subscribe("t", 1);
+        // Nothing of the torn record is left that a later one would follow.
+        other.update("t", "t", TaskFinished, 9);
+        let read = crate::records::read(&other.files[&path]).unwrap();
+        assert!(!read.torn, "{length}");
+    }
+}

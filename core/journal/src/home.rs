@@ -1,0 +1,292 @@
+//! The files themselves: what is still to be written to them, and writing it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use bytes::{Bytes, BytesMut};
+use orrery_runtime::{Disk, FileKind, OpenOptions};
+
+use crate::Change;
+
+/// What a file is to become.
+#[derive(Debug)]
+enum Target {
+    /// Content from some offsets on; all else is gone when `whole` is set.
+    Content {
+        whole: Option<Bytes>,
+        pieces: Vec<(u64, Bytes)>,
+    },
+    Link(String),
+    Gone,
+}
+
+/// Changes that wait, with those left out that a later one undid.
+#[derive(Debug, Default)]
+pub(crate) struct Pending {
+    /// To be removed before anything is written.
+    folders: Vec<String>,
+    files: BTreeMap<String, Target>,
+}
+
+impl Pending {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.folders.is_empty() && self.files.is_empty()
+    }
+
+    pub(crate) fn add(&mut self, change: Change) {
+        match change {
+            Change::Write { path, content } => {
+                let target = Target::Content { whole: Some(content), pieces: Vec::new() };
+                self.files.insert(path, target);
+            }
+            Change::Append { path, offset, content } => {
+                match self.files.get_mut(&path) {
+                    Some(Target::Content { pieces, .. }) => return pieces.push((offset, content)),
+                    Some(Target::Link(_)) | None => {}
+                    // What was there is gone, so this is all of it.
+                    Some(Target::Gone) => {
+                        let pieces = vec![(offset, content)];
+                        let target = Target::Content { whole: Some(Bytes::new()), pieces };
+                        self.files.insert(path, target);
+                        return;
+                    }
+                }
+                let target = Target::Content { whole: None, pieces: vec![(offset, content)] };
+                self.files.insert(path, target);
+            }
+            Change::Link { path, target } => drop(self.files.insert(path, Target::Link(target))),
+            Change::RemoveFile { path } => drop(self.files.insert(path, Target::Gone)),
+            Change::RemoveFolder { path } => {
+                let from = self.files.range(path.clone()..).map(|(inside, _)| inside);
+                for inside in under(from, &path) {
+                    self.files.remove(&inside);
+                }
+                self.folders.push(path);
+            }
+        }
+    }
+}
+
+/// The paths that lie in a folder, or are its own. `from` is in order and begins with the folder.
+fn under<'a>(from: impl Iterator<Item = &'a String>, folder: &str) -> Vec<String> {
+    // Others whose names only begin like the folder's come between.
+    let inside = |path: &&String| {
+        path.strip_prefix(folder).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    from.take_while(|path| path.starts_with(folder)).filter(inside).cloned().collect()
+}
+
+/// The folder of a path; `None` for one at the top.
+fn parent(path: &str) -> Option<&str> {
+    path.rsplit_once('/').map(|(folder, _)| folder)
+}
+
+/// The files on the disk.
+pub(crate) struct Home {
+    root: PathBuf,
+    disk: std::sync::Arc<dyn Disk>,
+    /// Files and links that are there.
+    files: BTreeSet<String>,
+    /// Folders that are there.
+    folders: BTreeSet<String>,
+    /// Of these content was not synced.
+    unsynced_files: BTreeSet<String>,
+    /// Of these names were not synced; the empty path is the root.
+    unsynced_folders: BTreeSet<String>,
+}
+
+impl Home {
+    /// Looks what there is, and removes what an earlier process left half written.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub(crate) async fn open(disk: std::sync::Arc<dyn Disk>, root: &Path) -> io::Result<Self> {
+        let (files, folders) = (BTreeSet::new(), BTreeSet::new());
+        let (unsynced_files, unsynced_folders) = (BTreeSet::new(), BTreeSet::new());
+        let root = root.to_owned();
+        let mut home = Self { root, disk, files, folders, unsynced_files, unsynced_folders };
+        let mut waiting = vec![String::new()];
+        while let Some(folder) = waiting.pop() {
+            for entry in home.disk.list(&home.path(&folder)).await? {
+                let path = match folder.as_str() {
+                    "" => entry.name.clone(),
+                    folder => format!("{folder}/{}", entry.name),
+                };
+                match entry.kind {
+                    FileKind::Directory => {
+                        waiting.push(path.clone());
+                        home.folders.insert(path);
+                    }
+                    FileKind::File if entry.name.ends_with(TEMPORARY) => {
+                        home.disk.remove_file(&home.path(&path)).await?;
+                    }
+                    _ if folder.is_empty() && entry.name.starts_with(crate::journal::PREFIX) => {}
+                    _ => drop(home.files.insert(path)),
+                }
+            }
+        }
+        Ok(home)
+    }
+
+    /// The content of every file.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub(crate) async fn read(&self) -> io::Result<BTreeMap<String, Bytes>> {
+        let mut contents = BTreeMap::new();
+        for path in &self.files {
+            let whole = self.path(path);
+            // Links are for people; what they name is here under its own path.
+            match self.disk.metadata(&whole).await {
+                Ok(metadata) if metadata.kind == FileKind::File => {}
+                Ok(_) => continue,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(error),
+            }
+            let content = orrery_runtime::disk::read_file(&*self.disk, &whole).await?;
+            contents.insert(path.clone(), content);
+        }
+        Ok(contents)
+    }
+
+    fn path(&self, path: &str) -> PathBuf {
+        self.root.join(path)
+    }
+
+    /// Carries out what waits, without syncing.
+    ///
+    /// # Errors
+    /// The disk's; some of it is then done.
+    pub(crate) async fn apply(&mut self, pending: Pending) -> io::Result<()> {
+        for folder in pending.folders {
+            self.remove_folder(&folder).await?;
+        }
+        for (path, target) in pending.files {
+            match target {
+                Target::Content { whole: Some(whole), pieces } => {
+                    self.write(&path, splice(whole, &pieces)).await?;
+                }
+                Target::Content { whole: None, pieces } => self.patch(&path, pieces).await?,
+                Target::Link(target) => {
+                    self.make_folders(&path).await?;
+                    self.disk.symbolic_link(Path::new(&target), &self.path(&path)).await?;
+                    self.made(path);
+                }
+                Target::Gone => self.remove_file(&path).await?,
+            }
+        }
+        Ok(())
+    }
+
+    async fn write(&mut self, path: &str, content: Bytes) -> io::Result<()> {
+        self.make_folders(path).await?;
+        let target = self.path(path);
+        let temporary = self.path(&format!("{path}{TEMPORARY}"));
+        let file = self.disk.open(&temporary, OpenOptions::CREATE).await?;
+        file.write_at(0, content).await?;
+        self.disk.rename(&temporary, &target).await?;
+        self.unsynced_files.insert(path.to_owned());
+        self.made(path.to_owned());
+        Ok(())
+    }
+
+    async fn patch(&mut self, path: &str, pieces: Vec<(u64, Bytes)>) -> io::Result<()> {
+        self.make_folders(path).await?;
+        let file = self.disk.open(&self.path(path), OpenOptions::UPDATE).await?;
+        for (offset, content) in pieces {
+            file.write_at(offset, content).await?;
+        }
+        self.unsynced_files.insert(path.to_owned());
+        self.made(path.to_owned());
+        Ok(())
+    }
+
+    fn made(&mut self, path: String) {
+        self.unsynced_folders.insert(parent(&path).unwrap_or_default().to_owned());
+        self.files.insert(path);
+    }
+
+    async fn make_folders(&mut self, path: &str) -> io::Result<()> {
+        let Some(folder) = parent(path).filter(|folder| !self.folders.contains(*folder)) else {
+            return Ok(());
+        };
+        self.disk.create_directories(&self.path(folder)).await?;
+        let mut folder = folder;
+        loop {
+            self.folders.insert(folder.to_owned());
+            let above = parent(folder);
+            self.unsynced_folders.insert(above.unwrap_or_default().to_owned());
+            match above {
+                Some(above) => folder = above,
+                None => return Ok(()),
+            }
+        }
+    }
+
+    async fn remove_file(&mut self, path: &str) -> io::Result<()> {
+        if !self.files.remove(path) {
+            return Ok(());
+        }
+        self.unsynced_files.remove(path);
+        self.unsynced_folders.insert(parent(path).unwrap_or_default().to_owned());
+        ignore_missing(self.disk.remove_file(&self.path(path)).await)
+    }
+
+    async fn remove_folder(&mut self, folder: &str) -> io::Result<()> {
+        if !self.folders.contains(folder) {
+            return Ok(());
+        }
+        for set in [
+            &mut self.files,
+            &mut self.folders,
+            &mut self.unsynced_files,
+            &mut self.unsynced_folders,
+        ] {
+            for inside in under(set.range(folder.to_owned()..), folder) {
+                set.remove(&inside);
+            }
+        }
+        self.unsynced_folders.insert(parent(folder).unwrap_or_default().to_owned());
+        ignore_missing(self.disk.remove_directory(&self.path(folder)).await)
+    }
+
+    /// Makes all that was applied durable.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub(crate) async fn sync(&mut self) -> io::Result<()> {
+        for path in std::mem::take(&mut self.unsynced_files) {
+            self.disk.open(&self.path(&path), OpenOptions::READ).await?.sync().await?;
+        }
+        for path in std::mem::take(&mut self.unsynced_folders) {
+            self.disk.sync_directory(&self.path(&path)).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Ends the name of a file that is being written.
+const TEMPORARY: &str = ".new";
+
+fn splice(whole: Bytes, pieces: &[(u64, Bytes)]) -> Bytes {
+    if pieces.is_empty() {
+        return whole;
+    }
+    let mut content = BytesMut::from(whole.as_ref());
+    for (offset, piece) in pieces {
+        let start = usize::try_from(*offset).unwrap_or(usize::MAX).min(content.len());
+        let end = (start + piece.len()).min(content.len());
+        let (over, beyond) = piece.split_at(end - start);
+        content[start..end].copy_from_slice(over);
+        content.extend_from_slice(beyond);
+    }
+    content.freeze()
+}
+
+fn ignore_missing(result: io::Result<()>) -> io::Result<()> {
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}
