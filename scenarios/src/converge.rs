@@ -6,7 +6,6 @@
 mod excuse;
 mod look;
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use orrery_model::task_state::is_terminal;
@@ -16,8 +15,9 @@ use crate::checks::Invariant;
 use crate::frameworks::Seat;
 use crate::invariants::leaks::Arrivals;
 use crate::operator;
-use crate::plan::{Place, Profile, Script};
+use crate::plan::{Profile, Script};
 use crate::scenario::Scene;
+use look::Connections;
 
 /// What a process needs beside the time-outs that it waits for: latencies, starting up.
 const MARGIN: Duration = Duration::from_secs(15);
@@ -32,14 +32,20 @@ const UPDATE_RETRY: Duration = Duration::from_secs(10 * 60);
 /// others gave back at the next periodic allocation, and its tasks take a tenth of a second.
 const SERVE: Duration = Duration::from_secs(60);
 /// L4: how long a framework that declined what it was offered waits for the next offer: what it
-/// refused for, and ten allocation intervals of a second; and then for its task to finish.
+/// refused for, and ten allocation intervals of a second; and then for its task to end.
 const SERVE_AGAIN: Duration = Duration::from_secs(1 + 10 + 10);
+/// L5: how long a kill may take that everybody knows of: the grace periods of task and executor,
+/// and an update that is lost once.
+const KILL: Duration = Duration::from_secs(60);
 /// How long everything may take to end: an executor has 5 s to shut down and its task as long to
 /// be killed, and both a lost connection between them.
 const END: Duration = Duration::from_secs(120);
 /// L13: how long a cluster at rest is watched. Longer than a framework takes a silent connection
 /// for dead, and than an agent that hears no ping.
 const QUIET: Duration = Duration::from_secs(80);
+
+/// How long the frameworks refuse what they do not want.
+const REFUSAL: Duration = Duration::from_secs(1);
 
 const INTERVAL: Duration = Duration::from_millis(500);
 
@@ -75,19 +81,23 @@ pub async fn converge(scene: &Scene) -> Result<(), String> {
         seat.act(|workload, context| workload.be_quiet(context));
     }
     wait(scene, Invariant::Tasks, settle_time(scene), &Goal::Settled).await?;
+    wait(scene, Invariant::Kills, KILL, &Goal::KillsDone).await?;
     scene.oracle().check_runs();
-    rest(scene).await;
+    let connections = rest(scene).await;
 
     let fresh = fresh_framework(scene);
     let wanted = scene.core().agent_count();
     wait(scene, Invariant::Convergence, SERVE, &Goal::Served(fresh.clone(), wanted)).await?;
-    serve_again(scene).await?;
-    end(scene, &fresh).await
+    serve_again(scene, &fresh).await?;
+    end(scene, &fresh).await?;
+    wait(scene, Invariant::Leaks, END, &Goal::Closed(connections)).await
 }
 
-/// Watches a cluster at rest: nobody comes or leaves, and what was told is known.
-async fn rest(scene: &Scene) {
-    scene.oracle().check(Invariant::Kills, scene.oracle().check_kills());
+/// Watches a cluster at rest: nobody comes or leaves, and what was told is known. Returns how many
+/// connections are open then.
+async fn rest(scene: &Scene) -> Connections {
+    // Who broke off in silence is noticed only when it says nothing for too long.
+    scene.world().sleep(HEARTBEAT_INTERVAL * HEARTBEATS_MISSED).await;
     let before = scene.cluster().inspect_master(0, Arrivals::of).await;
     scene.world().sleep(QUIET).await;
     let after = scene.cluster().inspect_master(0, Arrivals::of).await;
@@ -102,6 +112,7 @@ async fn rest(scene: &Scene) {
     let still_open = look::open_offers(scene).await;
     let open: Vec<String> = open.into_iter().filter(|id| still_open.contains(id)).collect();
     scene.oracle().check(Invariant::Streams, scene.oracle().check_streams(&open));
+    look::connections(scene)
 }
 
 /// One task for each agent, in the hands of a framework that was not there before.
@@ -115,22 +126,20 @@ fn fresh_framework(scene: &Scene) -> Seat {
     seat
 }
 
-/// Frameworks that were there before get offers again, also of what they have just declined.
-async fn serve_again(scene: &Scene) -> Result<(), String> {
+/// Each framework that was there before gets offers again, also of what it has just declined.
+async fn serve_again(scene: &Scene, fresh: &Seat) -> Result<(), String> {
+    fresh.act(|workload, context| workload.be_quiet(context));
     for seat in scene.core_seats() {
         seat.act(|workload, context| workload.wake_up(context));
-    }
-    scene.world().sleep(Duration::from_secs(2)).await;
-    let mut wanted = BTreeMap::new();
-    for seat in scene.core_seats() {
-        let mut store = seat.store().lock();
-        store.want(1, Script::Short(Duration::from_millis(100), 0));
-        wanted.insert(seat.number(), store.finished() + 1);
-    }
-    for seat in scene.core_seats() {
-        let wanted = wanted.get(&seat.number()).copied().unwrap_or_default();
-        let goal = Goal::Served(seat.clone(), wanted);
+        scene.world().sleep(REFUSAL * 2).await;
+        let wanted = {
+            let mut store = seat.store().lock();
+            store.want(1, Script::Short(Duration::from_millis(100), 0));
+            store.ended_count() + 1
+        };
+        let goal = Goal::ServedAgain(seat.clone(), wanted);
         wait(scene, Invariant::Convergence, SERVE_AGAIN, &goal).await?;
+        seat.act(|workload, context| workload.be_quiet(context));
     }
     Ok(())
 }
@@ -148,8 +157,6 @@ async fn end(scene: &Scene, fresh: &Seat) -> Result<(), String> {
     }
     tear_down_those_away(scene).await;
     wait(scene, Invariant::Convergence, END, &Goal::Empty).await?;
-    let left = look::connections_left(scene);
-    scene.oracle().check(Invariant::Leaks, left);
     scene.oracle().note("scenario", "everything has ended");
     Ok(())
 }
@@ -174,12 +181,18 @@ enum Goal {
     Back,
     /// Every task has ended, or is what its framework believes it to be.
     Settled,
+    /// Every task has ended whose kill must have been heard.
+    KillsDone,
     /// So many tasks of the framework have finished.
     Served(Seat, usize),
+    /// So many tasks of the framework have ended.
+    ServedAgain(Seat, usize),
     /// Every task that an agent had has ended.
     Killed,
     /// Nothing is left.
     Empty,
+    /// No connection is left that was not there when all was at rest.
+    Closed(Connections),
 }
 
 /// Waits until the goal is reached. When it is not in time, an excuse ends the run without blame;
@@ -193,7 +206,7 @@ async fn wait(
     let deadline = scene.world().now() + limit;
     loop {
         // What ended by itself meanwhile, such as a process that another one replaced, comes back.
-        if !matches!(goal, Goal::Empty) {
+        if !matches!(goal, Goal::Empty | Goal::Closed(_)) {
             for seat in scene.core_seats() {
                 seat.start_missing();
             }
@@ -217,9 +230,10 @@ impl std::fmt::Display for Goal {
         formatter.write_str(match self {
             Self::Back => "the faults stopped",
             Self::Settled => "all agents and frameworks were back",
-            Self::Served(..) => "tasks were asked for",
+            Self::KillsDone => "all tasks had settled",
+            Self::Served(..) | Self::ServedAgain(..) => "tasks were asked for",
             Self::Killed => "all tasks were killed",
-            Self::Empty => "all frameworks were torn down",
+            Self::Empty | Self::Closed(_) => "all frameworks were torn down",
         })
     }
 }
@@ -239,6 +253,13 @@ impl Goal {
                     format!("{finished} of {wanted} tasks of {seat:?} have finished")
                 })
             }
+            Self::ServedAgain(seat, wanted) => {
+                let ended = seat.store().lock().ended_count();
+                look::expect(ended >= *wanted, || {
+                    format!("{ended} of {wanted} tasks of {seat:?} have ended")
+                })
+            }
+            Self::KillsDone => scene.oracle().check_kills(),
             Self::Killed => {
                 let agents = look::agent_tasks(scene).await?;
                 let live = agents.values().flatten().find(|(_, state)| !is_terminal(**state));
@@ -250,11 +271,7 @@ impl Goal {
                 scene.oracle().check_processes()
             }
             Self::Empty => look::empty(scene).await,
+            Self::Closed(before) => look::closed(scene, before),
         }
     }
-}
-
-/// Whether a place is one of the core's agents.
-fn is_core_agent(scene: &Scene, place: Place) -> bool {
-    matches!(place, Place::Agent(number) if scene.core().agents().any(|one| one == number))
 }

@@ -63,6 +63,12 @@ impl Scene {
 
     fn fail_world(&self, fault: &sim::Fault, lasting: Duration) {
         let (reach, places) = reach(fault);
+        if let sim::Fault::Process(ProcessFault::Behave { .. }) = fault {
+            self.oracle().executors_misbehave();
+        }
+        if let Some(host) = destroyed_registry(fault) {
+            self.oracle().registry_lost(host);
+        }
         match fault {
             sim::Fault::Process(ProcessFault::Crash { .. } | ProcessFault::Reboot { .. }) => {
                 places.iter().for_each(|place| self.cluster().crash(*place));
@@ -197,6 +203,19 @@ fn process_reach(fault: &ProcessFault) -> (Reach, Vec<&String>) {
         | ProcessFault::OutOfMemory { host, .. } => (Reach::Daemon, vec![host]),
         _ => (Reach::None, Vec::new()),
     }
+}
+
+/// The master's host whose disk forgets what was synced there, or spoils it.
+fn destroyed_registry(fault: &sim::Fault) -> Option<&String> {
+    let sim::Fault::Disk(fault) = fault else { return None };
+    let host = match fault {
+        DiskFault::Wipe { host }
+        | DiskFault::TruncateTail { host, .. }
+        | DiskFault::Misdirect { host, .. }
+        | DiskFault::Restore { host, .. } => host,
+        _ => return None,
+    };
+    host.starts_with("master-").then_some(host)
 }
 
 /// The host whose daemon cannot do its work while the fault lasts, and may end.

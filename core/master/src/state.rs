@@ -61,6 +61,11 @@ impl Agent {
     pub fn is_active(&self) -> bool {
         self.link.is_some() && !self.leaving
     }
+
+    /// Whether the registry is storing that it has left.
+    pub fn is_leaving(&self) -> bool {
+        self.leaving
+    }
 }
 
 /// An executor as the master knows it.

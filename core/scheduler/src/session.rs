@@ -58,6 +58,8 @@ pub(crate) struct Session {
     /// The framework asked for TEARDOWN, which needs a subscription to be said.
     pub(crate) teardown: bool,
     pub(crate) was_subscribed: bool,
+    /// The roles that the newest SUBSCRIBE named as suppressed.
+    announced: BTreeSet<String>,
     connections: u64,
     backoff: Backoff,
     generator: Generator,
@@ -77,6 +79,7 @@ impl Session {
             ending: None,
             teardown: false,
             was_subscribed: false,
+            announced: BTreeSet::new(),
             connections: 0,
             backoff: Backoff::default(),
             generator,
@@ -118,6 +121,7 @@ impl Session {
         self.connections += 1;
         let connection = self.connections;
         self.link = Link::Connecting { connection, give_up_at: now + SUBSCRIBE_TIMEOUT };
+        self.announced.clone_from(&self.subscription.suppressed_roles);
         let call = self.calls().subscribe(call::Subscribe {
             framework_info: self.subscription.framework_info.clone(),
             suppressed_roles: self.subscription.suppressed_roles.iter().cloned().collect(),
@@ -146,6 +150,7 @@ impl Session {
         self.backoff.reset();
         let took_over = self.framework_id().is_some();
         self.subscription.framework_info.id = Some(body.framework_id.clone());
+        self.correct_suppression(outputs);
         for kill in self.tasks.kills() {
             reachable!("a kill is said again after the framework was disconnected");
             self.send(self.calls().kill(kill.clone()), outputs);
@@ -157,6 +162,20 @@ impl Session {
             self.reconcile_due(now, outputs);
         }
         std::mem::replace(&mut self.was_subscribed, true)
+    }
+
+    /// Says what was suppressed or revived since SUBSCRIBE left.
+    fn correct_suppression(&self, outputs: &mut Vec<Output>) {
+        let wanted = &self.subscription.suppressed_roles;
+        let late: Vec<String> = wanted.difference(&self.announced).cloned().collect();
+        let revived: Vec<String> = self.announced.difference(wanted).cloned().collect();
+        // Without a role either call would mean all of them.
+        if !late.is_empty() {
+            self.send(self.calls().suppress(late), outputs);
+        }
+        if !revived.is_empty() {
+            self.send(self.calls().revive(revived), outputs);
+        }
     }
 
     /// Asks for the tasks whose turn it is.

@@ -24,6 +24,8 @@ pub fn agent(agent: &Agent) -> Result<(), String> {
 pub struct Exits {
     /// The exit code, by task id, of those that end by themselves.
     codes: BTreeMap<String, i32>,
+    /// Executors were made to end as if all was well.
+    misbehaving: bool,
 }
 
 impl Exits {
@@ -35,6 +37,11 @@ impl Exits {
         }
     }
 
+    /// Executors end by themselves from now on: it is a fault, and none of theirs.
+    pub(crate) fn misbehave(&mut self) {
+        self.misbehaving = true;
+    }
+
     /// Sets the end of a task against its script.
     pub(crate) fn updated(&self, status: &v1::TaskStatus) -> Result<(), String> {
         let id = &status.task_id.value;
@@ -43,7 +50,7 @@ impl Exits {
         let own_executor_left = status.reason() == Reason::ExecutorTerminated
             && state == TaskState::TaskFailed
             && status.source() == Source::Agent;
-        if own_executor_left && message.contains(ENDED_WELL) {
+        if own_executor_left && message.contains(ENDED_WELL) && !self.misbehaving {
             return Err(format!("the executor of task {id} left before it had told its end"));
         }
         let Some(code) = self.codes.get(id) else { return Ok(()) };

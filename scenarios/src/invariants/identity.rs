@@ -31,13 +31,14 @@ impl Identity {
     }
 }
 
-/// No two agents that are connected to a master have the same address.
+/// No two agents that are registered with a master, and are not about to leave, have the same
+/// address.
 ///
 /// # Errors
 /// The first two that have.
 pub fn master(master: &Master) -> Result<(), String> {
     let mut addresses = BTreeMap::new();
-    for (_, agent) in master.agents().filter(|(_, agent)| agent.is_active()) {
+    for (_, agent) in master.agents().filter(|(_, agent)| !agent.is_leaving()) {
         if let Some(other) = addresses.insert(agent.pid.as_str(), agent.id()) {
             return Err(format!("agents {other} and {} are both at {}", agent.id(), agent.pid));
         }

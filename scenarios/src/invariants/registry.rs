@@ -33,7 +33,9 @@ impl Registry {
                 return Err(format!("{name} was admitted as {}, which nobody knows", agent.id));
             }
         }
-        let now = || master.agents().map(|(_, agent)| agent.id());
+        // One that is leaving stays on record until the registry has forgotten it.
+        let staying = || master.agents().filter(|(_, agent)| !agent.is_leaving());
+        let now = || staying().map(|(_, agent)| agent.id());
         let same_master = self.master == master.options().master_info.id;
         if same_master && now().count() == self.registered.len() {
             let all_known = now().all(|id| self.registered.contains(id));

@@ -14,8 +14,19 @@ pub struct Roles {
     master: String,
     /// The first offer that no step has been checked for.
     next: u64,
-    /// Sessions that began their subscription with all roles suppressed, and have not revived.
-    silent: BTreeMap<Session, bool>,
+    /// Sessions that have suppressed all roles and have not revived any.
+    silent: BTreeMap<Session, Silence>,
+}
+
+/// Since when a session wants no offers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Silence {
+    /// Since a time when it was not subscribed: its SUBSCRIBE may have been on its way.
+    Unsure,
+    /// Since its present subscription began, or later.
+    During,
+    /// Since before its present subscription began, which named all roles as suppressed.
+    FromTheBeginning,
 }
 
 impl Roles {
@@ -37,24 +48,30 @@ impl Roles {
     }
 
     /// A session wants no offers at all, or wants them again.
-    pub(crate) fn suppressed(&mut self, session: Session, suppressed: bool) {
-        if suppressed {
-            self.silent.entry(session).or_insert(false);
-        } else {
+    pub(crate) fn suppressed(&mut self, session: Session, suppressed: bool, is_subscribed: bool) {
+        if !suppressed {
             self.silent.remove(&session);
+            return;
+        }
+        let silence = self.silent.entry(session).or_insert(Silence::Unsure);
+        if is_subscribed && *silence == Silence::Unsure {
+            *silence = Silence::During;
         }
     }
 
-    /// A session is subscribed. What it had suppressed before holds from the very beginning.
+    /// A session is subscribed, once more.
     pub(crate) fn subscribed(&mut self, session: Session) {
-        if let Some(from_the_beginning) = self.silent.get_mut(&session) {
-            *from_the_beginning = true;
+        if let Some(silence) = self.silent.get_mut(&session) {
+            *silence = match silence {
+                Silence::Unsure => Silence::During,
+                Silence::During | Silence::FromTheBeginning => Silence::FromTheBeginning,
+            };
         }
     }
 
     /// An offer came.
     pub(crate) fn offered(&self, session: Session) -> Result<(), String> {
-        if self.silent.get(&session) == Some(&true) {
+        if self.silent.get(&session) == Some(&Silence::FromTheBeginning) {
             return Err(format!("{session:?} subscribed with all roles suppressed, and is offered"));
         }
         Ok(())

@@ -49,13 +49,13 @@ impl Workload {
     }
 
     fn go_to_sleep(&mut self, context: &mut Context<'_>) {
-        self.oracle.suppressing(self.session, true);
+        self.oracle.suppressing(self.session, true, context.is_subscribed());
         let _ = context.suppress(&[]);
     }
 
     /// Wants offers in all roles, whatever it refused or suppressed before.
     pub fn wake_up(&mut self, context: &mut Context<'_>) {
-        self.oracle.suppressing(self.session, false);
+        self.oracle.suppressing(self.session, false, context.is_subscribed());
         let _ = context.revive(&[]);
     }
 

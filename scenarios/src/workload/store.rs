@@ -97,7 +97,7 @@ impl Store {
     }
 
     /// A task that has ended.
-    pub(crate) fn ended(&self) -> Option<(String, v1::AgentId)> {
+    pub(crate) fn ended_task(&self) -> Option<(String, v1::AgentId)> {
         let ended = self.tasks.iter().find(|(_, known)| known.state.is_some_and(is_terminal));
         ended.map(|(id, known)| (id.clone(), known.agent.clone()))
     }
@@ -112,6 +112,11 @@ impl Store {
     pub fn live(&self) -> Vec<String> {
         let live = self.tasks.iter().filter(|(_, known)| !known.state.is_some_and(is_terminal));
         live.map(|(id, _)| id.clone()).collect()
+    }
+
+    /// How many tasks have ended, in whatever way.
+    pub fn ended_count(&self) -> usize {
+        self.tasks.values().filter(|known| known.state.is_some_and(is_terminal)).count()
     }
 
     /// How many tasks have finished.
