@@ -14,6 +14,8 @@ pub(crate) struct Agent {
     /// What each framework holds, with allocation roles.
     pub(crate) allocations: BTreeMap<FrameworkKey, Resources>,
     pub(crate) active: bool,
+    /// Which of the allocator's changes was the last one here.
+    pub(crate) revision: u64,
     /// `total` without what is allocated.
     free: Resources,
     /// Whether more is allocated than there is, as after an agent came back smaller than before.
@@ -28,6 +30,7 @@ impl Agent {
             total,
             allocations: BTreeMap::new(),
             active: true,
+            revision: 0,
             overcommitted: false,
         }
     }
@@ -85,6 +88,15 @@ impl Agent {
         self.overcommitted = !self.total.contains(&allocated);
         sometimes!(self.overcommitted, "an agent has less than is held on it");
         self.free = &self.total - &allocated;
+    }
+
+    /// Whether what is allocated and what is free make up the total.
+    pub(crate) fn is_balanced(&self) -> bool {
+        // An agent on which nothing is held is the usual case and needs no sum.
+        match self.allocations.is_empty() {
+            true => self.free == self.total,
+            false => self.allocated() + &self.free == self.total,
+        }
     }
 
     /// What all frameworks hold, without roles.

@@ -36,6 +36,8 @@ pub struct Allocator {
     /// Active agents that have something free: the only ones that a run can grant from.
     pub(crate) with_free: BTreeSet<AgentKey>,
     pub(crate) pending: Pending,
+    /// How often an account, or who wants offers, has changed.
+    pub(crate) changes: u64,
 }
 
 impl Allocator {
@@ -52,6 +54,7 @@ impl Allocator {
             filters: Filters::default(),
             pool_changed: false,
             with_free: BTreeSet::new(),
+            changes: 0,
         }
     }
 
@@ -104,6 +107,7 @@ impl Allocator {
         let Some(framework) = self.frameworks.remove(key.0) else {
             return;
         };
+        self.changes += 1;
         self.pending.forget_framework(key);
         for role in &framework.options.roles {
             self.remove_filters(key, role);
@@ -176,6 +180,7 @@ impl Allocator {
 
     /// Brings the tree of roles in line with what the framework wants now.
     fn refresh(&mut self, key: FrameworkKey) {
+        self.changes += 1;
         let Some(framework) = self.frameworks.get(key.0) else {
             return;
         };
@@ -213,6 +218,7 @@ impl Allocator {
         self.pool.add(&total.quantities());
         self.pool_changed = true;
         self.agents.insert(key.0, Agent::new(id, total));
+        self.touch(key);
         for (framework, resources) in used {
             self.allocate(*framework, key, resources);
         }
@@ -228,6 +234,7 @@ impl Allocator {
         self.pool.add(&total.quantities());
         self.pool_changed = true;
         agent.set_total(total);
+        self.touch(key);
         self.filters.remove_agent(key);
         self.offer_now(key);
     }
@@ -237,6 +244,7 @@ impl Allocator {
         let Some(agent) = self.agents.remove(key.0) else {
             return;
         };
+        self.changes += 1;
         for (framework, resources) in &agent.allocations {
             reachable!("an agent is removed with resources that are held");
             self.account_release(*framework, resources);
@@ -254,6 +262,7 @@ impl Allocator {
             return;
         };
         agent.active = true;
+        self.touch(key);
         self.offer_now(key);
     }
 
@@ -263,7 +272,16 @@ impl Allocator {
             return;
         };
         agent.active = false;
+        self.touch(key);
         self.note_free(key);
+    }
+
+    /// Notes that an agent's account has changed.
+    fn touch(&mut self, key: AgentKey) {
+        self.changes += 1;
+        if let Some(agent) = self.agents.get_mut(key.0) {
+            agent.revision = self.changes;
+        }
     }
 
     fn offer_now(&mut self, key: AgentKey) {
@@ -347,6 +365,7 @@ impl Allocator {
             return;
         };
         agent.allocate(framework, resources);
+        self.touch(key);
         for_each_role(resources, |role, quantities| {
             self.roles.allocate(role, framework, quantities, &self.pool);
         });
@@ -359,6 +378,7 @@ impl Allocator {
             return;
         };
         let released = agent.release(framework, resources);
+        self.touch(key);
         if released.is_empty() {
             return;
         }
@@ -378,7 +398,7 @@ impl Allocator {
 }
 
 /// Calls `account` with each allocation role and the quantities in it.
-fn for_each_role(resources: &Resources, mut account: impl FnMut(&str, &Quantities)) {
+pub(crate) fn for_each_role(resources: &Resources, mut account: impl FnMut(&str, &Quantities)) {
     // One role for everything is the usual case and needs no splitting.
     match resources.allocation_role() {
         Some(role) => account(role, &resources.quantities()),

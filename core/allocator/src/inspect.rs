@@ -4,10 +4,14 @@ use std::collections::BTreeMap;
 
 use orrery_model::{Quantities, Resources};
 
-use crate::allocator::Allocator;
+use crate::allocator::{Allocator, for_each_role};
 use crate::options::{AgentKey, FrameworkKey};
 
 static NOTHING: Resources = Resources::new();
+static NO_QUANTITIES: Quantities = Quantities::new();
+
+/// What each framework holds, by role.
+type Held = BTreeMap<String, BTreeMap<FrameworkKey, Quantities>>;
 
 impl Allocator {
     /// The sum of all agents' resources, active or not.
@@ -43,28 +47,51 @@ impl Allocator {
         self.roles.find(role).map_or(0, |role| self.filters.count(role))
     }
 
+    /// How often anything has changed: an account of any agent, framework or role, or who wants
+    /// offers.
+    pub fn changes(&self) -> u64 {
+        self.changes
+    }
+
+    /// Which of all changes was the last one of an agent's account: as long as it stays the same,
+    /// so does everything that is booked there. 0 for agents that are not there.
+    pub fn revision(&self, agent: AgentKey) -> u64 {
+        self.agents.get(agent.0).map_or(0, |agent| agent.revision)
+    }
+
     /// Recounts everything: on each agent the allocations are part of the total and the rest is
     /// free, and the accounts of roles and of the cluster are the sums of the agents'. The error
     /// names what differs.
     pub fn check_conservation(&self) -> Result<(), String> {
+        for (number, _) in self.agents.iter() {
+            self.check_agent(AgentKey(number))?;
+        }
+        self.check_sums()
+    }
+
+    /// The part of [`Allocator::check_conservation`] that concerns one agent alone.
+    pub fn check_agent(&self, key: AgentKey) -> Result<(), String> {
+        let Some(agent) = self.agents.get(key.0) else { return Ok(()) };
+        let (id, free) = (&agent.id, agent.free());
+        if !agent.is_balanced() {
+            let (allocated, total) = (agent.allocated(), &agent.total);
+            return Err(format!("agent {id}: {allocated} and free {free} are not {total}"));
+        }
+        let has_free = agent.active && !free.is_empty();
+        if has_free != self.with_free.contains(&key) {
+            return Err(format!("agent {id}: free {free} is listed wrongly"));
+        }
+        Ok(())
+    }
+
+    /// The part of [`Allocator::check_conservation`] that concerns the sums over all agents.
+    pub fn check_sums(&self) -> Result<(), String> {
         let mut total = Quantities::new();
-        let mut held: BTreeMap<(String, FrameworkKey), Quantities> = BTreeMap::new();
-        for (number, agent) in self.agents.iter() {
+        let mut held = Held::new();
+        for (_, agent) in self.agents.iter() {
             total += &agent.total.quantities();
-            let allocated = agent.allocated();
-            let (id, free) = (&agent.id, agent.free());
-            if &allocated + free != agent.total {
-                let total = &agent.total;
-                return Err(format!("agent {id}: {allocated} and free {free} are not {total}"));
-            }
-            let has_free = agent.active && !free.is_empty();
-            if has_free != self.with_free.contains(&AgentKey(number)) {
-                return Err(format!("agent {id}: free {free} is listed wrongly"));
-            }
             for (framework, resources) in &agent.allocations {
-                for (role, part) in resources.allocations() {
-                    *held.entry((role, *framework)).or_default() += &part.quantities();
-                }
+                for_each_role(resources, |role, part| add_held(&mut held, role, *framework, part));
             }
         }
         if total != *self.pool.total() {
@@ -106,20 +133,18 @@ impl Allocator {
         Ok(())
     }
 
-    fn check_roles(
-        &self,
-        held: &BTreeMap<(String, FrameworkKey), Quantities>,
-    ) -> Result<(), String> {
+    fn check_roles(&self, held: &Held) -> Result<(), String> {
         let mut sum = Quantities::new();
-        for quantities in held.values() {
+        for quantities in held.values().flat_map(BTreeMap::values) {
             sum += quantities;
         }
         if sum != *self.roles.allocated() {
             return Err(format!("roles hold {}; agents say {sum}", self.roles.allocated()));
         }
         for (role, framework, quantities) in self.roles.holdings() {
-            let counted = held.get(&(role.to_owned(), framework)).cloned().unwrap_or_default();
-            if counted != *quantities {
+            let counted = held.get(role).and_then(|clients| clients.get(&framework));
+            let counted = counted.unwrap_or(&NO_QUANTITIES);
+            if counted != quantities {
                 let number = framework.0;
                 return Err(format!(
                     "framework {number} holds {quantities} in role {role}; agents say {counted}"
@@ -127,5 +152,14 @@ impl Allocator {
             }
         }
         Ok(())
+    }
+}
+
+fn add_held(held: &mut Held, role: &str, framework: FrameworkKey, quantities: &Quantities) {
+    if !held.contains_key(role) {
+        held.insert(role.to_owned(), BTreeMap::new());
+    }
+    if let Some(clients) = held.get_mut(role) {
+        *clients.entry(framework).or_default() += quantities;
     }
 }

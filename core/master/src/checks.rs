@@ -1,9 +1,14 @@
 //! What must always hold inside a master. The simulator asks after every step.
 
+mod prints;
+
+use orrery_allocator::{AgentKey, FrameworkKey};
 use orrery_model::Resources;
 
 use crate::Master;
-use crate::state::holds_resources;
+use crate::state::{Agent, holds_resources};
+
+pub use prints::{Audit, Changes};
 
 impl Master {
     /// Whether the books agree: on each agent what tasks, executors and offers hold is what the
@@ -13,36 +18,50 @@ impl Master {
     /// # Errors
     /// The first disagreement, in words.
     pub fn check(&self) -> Result<(), String> {
-        self.allocator.check_conservation()?;
-        for (key, agent) in &self.agents {
-            let taken = self.used(*key) + self.offered(*key);
-            if !agent.total.contains(&taken.unallocated()) {
-                return Err(format!(
-                    "agent {} has {} but {taken} of it is taken",
-                    agent.id(),
-                    agent.total
-                ));
-            }
-            for framework in self.frameworks.keys() {
-                let booked = self.booked(*key, *framework);
-                let allocated = self.allocator.allocated(*framework, *key).clone();
-                if booked != allocated {
-                    return Err(format!(
-                        "agent {}: framework {} holds {booked} but {allocated} is allocated to it",
-                        agent.id(),
-                        self.frameworks[framework].id(),
-                    ));
-                }
-            }
-        }
-        self.check_references()
+        self.check_changed(&Audit::default().look_at(self))
     }
 
-    fn booked(
-        &self,
-        agent_key: orrery_allocator::AgentKey,
-        framework_key: orrery_allocator::FrameworkKey,
-    ) -> Resources {
+    /// Like [`Master::check`], but recounts only what has changed.
+    ///
+    /// # Errors
+    /// The first disagreement, in words.
+    pub fn check_changed(&self, changes: &Changes) -> Result<(), String> {
+        if changes.allocator {
+            self.allocator.check_sums()?;
+        }
+        for key in &changes.agents {
+            self.allocator.check_agent(*key)?;
+            if let Some(agent) = self.agents.get(key) {
+                self.check_agent(*key, agent)?;
+            }
+        }
+        if changes.is_empty() { Ok(()) } else { self.check_references() }
+    }
+
+    fn check_agent(&self, key: AgentKey, agent: &Agent) -> Result<(), String> {
+        let taken = self.used(key) + self.offered(key);
+        if !agent.total.contains(&taken.unallocated()) {
+            return Err(format!(
+                "agent {} has {} but {taken} of it is taken",
+                agent.id(),
+                agent.total
+            ));
+        }
+        for (number, framework) in &self.frameworks {
+            let booked = self.booked(key, *number);
+            let allocated = self.allocator.allocated(*number, key);
+            if booked != *allocated {
+                return Err(format!(
+                    "agent {}: framework {} holds {booked} but {allocated} is allocated to it",
+                    agent.id(),
+                    framework.id(),
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn booked(&self, agent_key: AgentKey, framework_key: FrameworkKey) -> Resources {
         let mut booked = Resources::default();
         let agent = &self.agents[&agent_key];
         let framework = &self.frameworks[&framework_key];

@@ -50,6 +50,7 @@ mod unreachable;
 mod updates;
 mod validation;
 
+pub use checks::{Audit, Changes};
 pub use event::{Answer, ConnectionId, Input, LinkId, Output, Refusal, RequestId, Ticket};
 pub use metrics::Metrics;
 pub use options::Options;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use orrery_api::link::{self, from_agent, from_master};
 use orrery_api::v1::{self, TaskState, scheduler};
 use orrery_master::{
-    Answer, ConnectionId, Input, LinkId, Master, Options, Output, Registry, RequestId,
+    Answer, Audit, ConnectionId, Input, LinkId, Master, Options, Output, Registry, RequestId,
 };
 use orrery_model::Resources;
 use orrery_runtime::machine::Machine;
@@ -32,6 +32,9 @@ pub struct Cluster {
     pub registry: Registry,
     /// Why the master wants to end.
     pub failure: Option<String>,
+    audit: Audit,
+    /// The books as they were when `audit` last saw a change.
+    books: Vec<String>,
 }
 
 #[derive(Clone, Debug)]
@@ -53,6 +56,23 @@ pub fn framework_info(name: &str) -> v1::FrameworkInfo {
         capabilities: vec![Capability { r#type: Some(Type::PartitionAware as i32) }],
         ..Default::default()
     }
+}
+
+/// What stands in a master's books.
+fn books(master: &Master) -> Vec<String> {
+    let mut books = Vec::new();
+    for (key, agent) in master.agents() {
+        let executors: Vec<_> = agent.executors.keys().collect();
+        books.push(format!("{key:?} {} {:?} {executors:?}", agent.is_active(), agent.tasks));
+        books.push(format!("{:?} free {}", agent.offers, master.allocator().free(key)));
+    }
+    for (key, framework) in master.frameworks() {
+        let tasks = framework.tasks.values().map(|task| (&task.message.task_id, task.state()));
+        let tasks: Vec<_> = tasks.collect();
+        books.push(format!("{key:?} {} {tasks:?} {:?}", framework.is_active(), framework.offers));
+    }
+    books.push(format!("{:?} {:?}", master.offers().keys(), master.unreachable_agents().keys()));
+    books
 }
 
 pub fn resources(text: &str) -> Vec<v1::Resource> {
@@ -89,6 +109,8 @@ impl Cluster {
             pending: Vec::new(),
             registry: stored,
             failure: None,
+            audit: Audit::default(),
+            books: Vec::new(),
         }
     }
 
@@ -127,7 +149,19 @@ impl Cluster {
                 Output::Fail { reason } => self.failure = Some(reason),
             }
         }
+        self.check();
+    }
+
+    /// The books agree, and the master's audit overlooks no change of them.
+    fn check(&mut self) {
         self.master.check().unwrap();
+        let changes = self.audit.look_at(&self.master);
+        self.master.check_changed(&changes).unwrap();
+        let books = books(&self.master);
+        if changes.is_empty() {
+            assert_eq!(self.books, books, "the audit sees no change");
+        }
+        self.books = books;
     }
 
     pub fn store_all(&mut self) {
