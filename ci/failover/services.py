@@ -1,0 +1,185 @@
+"""The daemons of a highly available cluster, each on a host of its own, each restartable."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import urllib.request
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "e2e"))
+
+from cluster import ORRERY, wait_for  # noqa: E402
+from hosts import Network  # noqa: E402
+
+ZOOKEEPER = "/usr/share/zookeeper/bin/zkServer.sh"
+AGENT_RESOURCES = "cpus:64;mem:65536;disk:1024;ports:[]"
+
+
+class Redirects(urllib.request.HTTPRedirectHandler):
+    """Redirects are answers here."""
+
+    def redirect_request(self, *_):
+        return None
+
+
+OPENER = urllib.request.build_opener(Redirects)
+
+
+def leader_told_by(master, patience=0.5):
+    """The host and port of the leader as one master knows it; None when it knows none."""
+    try:
+        with OPENER.open(f"http://{master.address}/redirect", timeout=patience):
+            return None
+    except urllib.error.HTTPError as error:
+        location = error.headers.get("Location") if error.code == 307 else None
+        return location.removeprefix("//") if location else None
+    except OSError:
+        return None
+
+
+class Service:
+    """A process on a host that is started, killed and started again with the same folder."""
+
+    def __init__(self, cluster, name, port):
+        self.cluster, self.name = cluster, name
+        self.host = cluster.network.host(name)
+        self.address = f"{self.host.ip}:{port}"
+        self.folder = os.path.join(cluster.folder, name)
+        os.makedirs(self.folder, exist_ok=True)
+        self.process = None
+
+    def command(self):
+        raise NotImplementedError
+
+    def start(self):
+        log = open(os.path.join(self.cluster.folder, f"{self.name}.log"), "ab")
+        self.process = subprocess.Popen(
+            [*self.host.prefix(), *self.command()], stdout=log, stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL, start_new_session=True, env=self.environment())
+        log.close()
+
+    def environment(self):
+        return {key: value for key, value in os.environ.items() if not key.startswith("MESOS_")}
+
+    def send(self, number):
+        self.process.send_signal(number)
+
+    def kill(self):
+        self.send(signal.SIGKILL)
+        self.process.wait()
+
+    def stop(self):
+        if self.process and self.process.poll() is None:
+            self.send(signal.SIGCONT)
+            self.send(signal.SIGTERM)
+            try:
+                self.process.wait(10)
+            except subprocess.TimeoutExpired:
+                self.kill()
+
+
+class ZooKeeper(Service):
+    def __init__(self, cluster, number):
+        super().__init__(cluster, f"zk-{number}", 2181)
+        self.number = number
+
+    def configure(self, servers):
+        lines = ["tickTime=500", "initLimit=20", "syncLimit=10", "clientPort=2181",
+                 f"clientPortAddress={self.host.ip}", f"dataDir={self.folder}",
+                 "admin.enableServer=false", "maxClientCnxns=0", "4lw.commands.whitelist=*"]
+        lines += [f"server.{one.number + 1}={one.host.ip}:2888:3888" for one in servers]
+        with open(os.path.join(self.folder, "zoo.cfg"), "w", encoding="utf-8") as file:
+            file.write("\n".join(lines) + "\n")
+        with open(os.path.join(self.folder, "myid"), "w", encoding="utf-8") as file:
+            file.write(str(self.number + 1))
+
+    def command(self):
+        return [ZOOKEEPER, "start-foreground", os.path.join(self.folder, "zoo.cfg")]
+
+    def environment(self):
+        return {**super().environment(), "ZOO_LOG_DIR": self.folder,
+                "JVMFLAGS": "-Xmx128m -XX:+UseSerialGC", "ZOO_LOG4J_PROP": "WARN,CONSOLE"}
+
+    def send(self, number):
+        # The script starts a Java of its own, in its session.
+        os.killpg(self.process.pid, number)
+
+
+class Master(Service):
+    def __init__(self, cluster, number):
+        super().__init__(cluster, f"master-{number}", 5050)
+
+    def command(self):
+        return [ORRERY, "master", f"--ip={self.host.ip}", "--port=5050", f"--hostname={self.host.ip}",
+                f"--work_dir={self.folder}", "--quorum=2", *self.cluster.master_flags()]
+
+
+class Agent(Service):
+    def __init__(self, cluster, number):
+        super().__init__(cluster, f"agent-{number}", 5051)
+
+    def command(self):
+        return [ORRERY, "agent", f"--ip={self.host.ip}", "--port=5051",
+                f"--work_dir={self.folder}", f"--resources={AGENT_RESOURCES}",
+                f"--master={self.cluster.where}", "--registration_backoff_factor=100ms"]
+
+
+class Cluster:
+    """Three masters, agents, and three ZooKeeper servers unless the masters vote by themselves."""
+
+    def __init__(self, zookeeper, agents=5, session_timeout="4secs"):
+        self.folder = tempfile.mkdtemp(prefix="orrery-failover-")
+        self.network = Network()
+        self.session_timeout = session_timeout
+        self.zookeepers = [ZooKeeper(self, number) for number in range(3)] if zookeeper else []
+        self.masters = [Master(self, number) for number in range(3)]
+        self.agents = [Agent(self, number) for number in range(agents)]
+        if zookeeper:
+            servers = ",".join(one.address for one in self.zookeepers)
+            self.where = f"zk://{servers}/mesos"
+        else:
+            self.where = ",".join(one.address for one in self.masters)
+        try:
+            for one in self.zookeepers:
+                one.configure(self.zookeepers)
+            for one in self.services():
+                one.start()
+            wait_for("a leader", self.leader, 60)
+        except BaseException:
+            self.close()
+            raise
+
+    def services(self):
+        return [*self.zookeepers, *self.masters, *self.agents]
+
+    def master_flags(self):
+        timing = ["--agent_ping_timeout=3secs", "--max_agent_ping_timeouts=10"]
+        if self.zookeepers:
+            return [f"--zk={self.where}", f"--zk_session_timeout={self.session_timeout}", *timing]
+        return [f"--peers={self.where}", *timing]
+
+    def leader(self):
+        """The master that leads, if one says so of itself."""
+        for master in self.masters:
+            if leader_told_by(master) == master.address:
+                return master
+        return None
+
+    def logs(self, lines=40):
+        for one in self.services():
+            path = os.path.join(self.folder, f"{one.name}.log")
+            if os.path.exists(path):
+                with open(path, encoding="utf-8", errors="replace") as file:
+                    text = "".join(file.readlines()[-lines:])
+                print(f"--- {one.name} ---\n{text}")
+
+    def close(self, keep=False):
+        for one in reversed(self.services()):
+            one.stop()
+        self.network.close()
+        if keep:
+            print(f"logs are kept in {self.folder}")
+        else:
+            shutil.rmtree(self.folder, ignore_errors=True)
