@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use orrery_agent::Agent;
 use orrery_master::Master;
-use orrery_runtime::{Address, ProcessId, Signal, Target};
+use orrery_runtime::{Address, ProcessId};
 use orrery_runtime_sim::{Host, World};
 
 use crate::daemons::{self, Daemon, is_executor, master_address};
@@ -142,19 +142,6 @@ impl Cluster {
     pub fn kill_daemon(&self, place: Place) {
         let (Some(host), Some(process)) = (self.host(place), self.daemon(place)) else { return };
         host.kill(process);
-        self.end_orphans(place);
-    }
-
-    /// Where no agent lives, ends tasks whose executor has died: neither is left to do it, as agents
-    /// do not recover yet.
-    pub(crate) fn end_orphans(&self, place: Place) {
-        let Place::Agent(_) = place else { return };
-        let Some(host) = self.host(place).filter(|_| self.daemon(place).is_none()) else { return };
-        for process in host.processes() {
-            if !host.is_alive(process.session) {
-                host.signal(Target::Process(process.id), Signal::Kill);
-            }
-        }
     }
 
     /// From its next start on, an agent has another flag.
@@ -186,15 +173,10 @@ impl Cluster {
         host.boot();
     }
 
-    /// The executors of an agent that lives. Those of an earlier one are not among them: they are
-    /// about to end, and nobody would end what they leave behind.
+    /// The executors on an agent's host, whether or not the agent lives.
     pub fn executors(&self, agent: Place) -> Vec<ProcessId> {
-        let (Some(host), Some(daemon)) = (self.host(agent), self.daemon(agent)) else {
-            return Vec::new();
-        };
-        let processes = host.processes().into_iter();
-        let children = processes.filter(|process| process.parent == Some(daemon));
-        let executors = children.filter(|process| is_executor(&process.command));
+        let processes = self.host(agent).map(|host| host.processes()).unwrap_or_default();
+        let executors = processes.into_iter().filter(|process| is_executor(&process.command));
         executors.map(|process| process.id).collect()
     }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use orrery_agent::Agent;
 use orrery_master::Master;
 use orrery_model::Resources;
+use orrery_net_agent::{RecoverError, StartError};
 use orrery_runtime::machine::Observer;
 use orrery_runtime::{Address, ProcessId, Runtime};
 use orrery_runtime_sim::Host;
@@ -166,7 +167,7 @@ async fn run_agent(
     oracle: Oracle,
     name: String,
 ) -> i32 {
-    let error = match orrery_net_agent::start(runtime, options).await {
+    let error = match start_agent(&runtime, options, &oracle, &name).await {
         Ok(mut running) => loop {
             tokio::select! {
                 biased;
@@ -178,6 +179,29 @@ async fn run_agent(
     };
     oracle.daemon_ended(&name, &error);
     1
+}
+
+/// Starts an agent, and does what an operator does where it refuses because of an earlier run.
+async fn start_agent(
+    runtime: &Runtime,
+    mut options: orrery_net_agent::Options,
+    oracle: &Oracle,
+    name: &str,
+) -> Result<orrery_net_agent::Running, StartError> {
+    let refused = match orrery_net_agent::start(runtime.clone(), options.clone()).await {
+        Err(StartError::Recover(refused)) => refused,
+        other => return other,
+    };
+    oracle.note(name, &format!("refuses to go on: {refused}"));
+    match &refused {
+        RecoverError::Incompatible { latest, .. } => {
+            // A disk that fails here, too, is told by the second start.
+            let _ = runtime.disk.remove_file(latest).await;
+        }
+        RecoverError::Journal { .. } | RecoverError::Checkpoint { .. } => options.strict = false,
+        RecoverError::Read { .. } => return Err(refused.into()),
+    }
+    orrery_net_agent::start(runtime.clone(), options).await
 }
 
 /// Makes the command executor known to all hosts.

@@ -103,7 +103,6 @@ impl Scene {
         if let Err(error) = injected {
             self.oracle().note("scenario", &error.to_string());
         }
-        places.iter().for_each(|place| self.cluster().end_orphans(*place));
     }
 
     fn fail_cluster(&self, fault: &ClusterFault, lasting: Duration) {
