@@ -90,6 +90,9 @@ struct Leadership {
     inherited: Position,
     /// Whether the client was told that it may write.
     announced: bool,
+    /// All positions up to here are agreed upon, at this ballot or before the election. The own
+    /// replica may know more from a later coordinator, with other values than were written here.
+    agreed: Position,
     next: Position,
     /// Batches that are not known to be agreed upon, or wait for an earlier one that is not.
     batches: BTreeMap<Position, Batch>,
@@ -274,6 +277,7 @@ impl Coordinator {
             ballot,
             inherited,
             announced: false,
+            agreed: replica.learned(),
             next: inherited.next(),
             batches: BTreeMap::new(),
             waiting: VecDeque::new(),
@@ -372,7 +376,7 @@ impl Coordinator {
                 if leadership.beat + self.timing.heartbeat <= now {
                     leadership.beat = now;
                     leadership.forget_unanswered(now, retry);
-                    let (ballot, learned) = (leadership.ballot, replica.learned());
+                    let (ballot, learned) = (leadership.ballot, leadership.agreed(replica));
                     let (first, values) = (leadership.next, Vec::new());
                     let request = Request::Write { ballot, first, values, learned };
                     effects.push(Effect::Broadcast(request));
@@ -427,6 +431,13 @@ impl Leadership {
         self.add_batch(open);
     }
 
+    fn agreed(&self, replica: &Replica) -> Position {
+        match PlantedBug::TellsForeignLearned.is_planted() {
+            true => replica.learned(),
+            false => self.agreed,
+        }
+    }
+
     fn add_batch(&mut self, run: Option<(Position, Vec<Value>)>) {
         if let Some((first, values)) = run {
             let (clients, accepted) = (Vec::new(), BTreeMap::new());
@@ -454,7 +465,7 @@ impl Leadership {
     }
 
     fn send(&mut self, now: Instant, replica: &Replica, effects: &mut Vec<Effect>) {
-        let (ballot, learned) = (self.ballot, replica.learned());
+        let (ballot, learned) = (self.ballot, self.agreed(replica));
         for (address, progress) in &mut self.progress {
             for (first, batch) in self.batches.range(progress.next..) {
                 if progress.open.len() >= WINDOW {
@@ -507,6 +518,7 @@ impl Leadership {
                 self.batches.insert(first, batch);
                 return;
             }
+            self.agreed = self.agreed.max(last);
             for (position, client) in batch.clients {
                 effects.push(Effect::Written(client, Ok(position)));
             }

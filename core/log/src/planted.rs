@@ -9,6 +9,8 @@ orrery_planted::bugs! {
     QuorumOffByOne,
     /// What a majority does not have is taken for agreed upon.
     LearnsWithoutQuorum,
+    /// A coordinator tells others as agreed upon what its replica has learned from a later one.
+    TellsForeignLearned,
     /// A replica that starts over votes as soon as one other replica has told what it knows.
     VotesBeforeRecovery,
     /// An empty replica votes at once.
