@@ -106,13 +106,12 @@ class Framework:
                 self.id = event["subscribed"]["framework_id"]["value"]
                 calls.framework_id = self.id
                 self.calls = calls
-                tasks = [{"task_id": {"value": name}, "agent_id": {"value": agent}}
-                         for name, agent in self.agents.items()
-                         if self.states.get(name) not in TERMINAL]
-                if tasks:
-                    calls.send("RECONCILE", reconcile={"tasks": tasks})
+                self.reconcile(lambda state: state not in TERMINAL)
             elif kind == "OFFERS":
                 self.offers_at.append(time.monotonic())
+                # A launch that was on its way when a master died got lost or not; as long as the
+                # agent is not back, nobody can say.
+                self.reconcile(lambda state: state == "LAUNCHED")
                 for offer in event["offers"]["offers"]:
                     self.answer(calls, offer)
             elif kind == "UPDATE":
@@ -120,6 +119,12 @@ class Framework:
             elif kind == "ERROR":
                 self.errors.append(event["error"]["message"])
             self.changed.notify_all()
+
+    def reconcile(self, wanted):
+        tasks = [{"task_id": {"value": name}, "agent_id": {"value": agent}}
+                 for name, agent in self.agents.items() if wanted(self.states.get(name))]
+        if tasks:
+            self.calls.send("RECONCILE", reconcile={"tasks": tasks})
 
     def answer(self, calls, offer):
         room = next(one["scalar"]["value"] for one in offer["resources"] if one["name"] == "cpus")
@@ -149,8 +154,8 @@ class Framework:
                 "agent_id": status["agent_id"], "task_id": status["task_id"],
                 "uuid": status["uuid"]})
         elif state in ("TASK_DROPPED", "TASK_GONE", "TASK_UNKNOWN") and before == "LAUNCHED":
-            # The launch was on its way when the master died, and got lost: it is wanted again.
-            del self.states[name]
+            # It got lost, and is wanted again.
+            del self.states[name], self.agents[name]
             self.wanted.append((name, self.commands[name]))
             return
         if before in TERMINAL and state != before:

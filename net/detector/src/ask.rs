@@ -13,6 +13,9 @@ use orrery_runtime::{Address, Runtime};
 /// cut off; the others are asked at the same time.
 pub(crate) const ANSWER_TIME: Duration = Duration::from_secs(1);
 
+/// Pause between two looks at whether a master that one is connected to still leads, on average.
+const LOOK_AGAIN: Duration = Duration::from_secs(4);
+
 /// The leader that the first of `masters` to know one names; `None` when none of them does.
 pub(crate) async fn leader(
     runtime: &Runtime,
@@ -27,6 +30,30 @@ pub(crate) async fn leader(
         }
     }
     None
+}
+
+/// Completes once a master names another leader than the one at `leader`. One of the others is asked
+/// each time, so that a leader that is alive has nothing to do with it.
+pub(crate) async fn replaced(
+    runtime: &Runtime,
+    client: &Client,
+    masters: &[Address],
+    leader: &Address,
+) {
+    let others: Vec<&Address> = masters.iter().filter(|master| *master != leader).collect();
+    let mut random = runtime.random.generator();
+    loop {
+        // Not all that look at one time look again at one time.
+        let pause = LOOK_AGAIN / 2 + LOOK_AGAIN.mul_f64(random.fraction());
+        runtime.sleep(pause).await;
+        let number = random.below(others.len().max(1) as u64);
+        let asked = usize::try_from(number).ok().and_then(|number| others.get(number));
+        let Some(asked) = asked else { continue };
+        let answer = runtime.timeout(ANSWER_TIME, ask(client, asked)).await.flatten();
+        if answer.is_some_and(|other| other != *leader) {
+            return;
+        }
+    }
 }
 
 async fn ask(client: &Client, master: &Address) -> Option<Address> {

@@ -73,11 +73,14 @@ impl Detector {
     }
 
     /// Completes once another master than the one at `address` is known to lead, so that whoever is
-    /// connected to that one need not wait until the connection breaks. Where nobody tells of such
-    /// changes, it never does.
+    /// connected to that one need not wait until the connection breaks. A single master is never
+    /// replaced.
     pub async fn replaced(&self, address: &Address) {
         match &self.0 {
-            Finder::One(_) | Finder::Peers { .. } => std::future::pending().await,
+            Finder::One(_) => std::future::pending().await,
+            Finder::Peers { runtime, client, peers } => {
+                ask::replaced(runtime, client, peers, address).await;
+            }
             Finder::ZooKeeper(watch) => drop(watch.until(|leader| leader != address).await),
         }
     }
