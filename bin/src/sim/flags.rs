@@ -115,8 +115,7 @@ impl Flags {
 }
 
 /// Flags that have a value.
-const FLAGS: [&str; 7] =
-    ["--seeds", "--first", "--jobs", "--for", "--keep", "--plan", "--plant"];
+const FLAGS: [&str; 7] = ["--seeds", "--first", "--jobs", "--for", "--keep", "--plan", "--plant"];
 
 fn number(flag: &str, value: &str) -> Result<u64, UsageError> {
     value.parse().map_err(|_| UsageError::Value {

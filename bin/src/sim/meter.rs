@@ -94,7 +94,8 @@ mod tests {
     #[test]
     fn a_bar_is_as_full_as_what_ends_first() {
         let mut batch = Batch::of(10..20);
-        let totals = Totals { seeds: 5, real: Duration::from_secs(3), ..Totals::default() };
+        let mut totals = Totals::default();
+        (totals.seeds, totals.real) = (5, Duration::from_secs(3));
         assert_eq!(fraction(&batch, &totals), Some(0.5));
         batch.time = Some(Duration::from_secs(4));
         assert_eq!(fraction(&batch, &totals), Some(0.75));

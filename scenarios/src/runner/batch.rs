@@ -174,15 +174,29 @@ mod tests {
         assert_eq!(run(&batch, &Settings::default(), |_, _| ()).seeds, 0);
     }
 
+    fn stable(runs: u64, goals: &str) -> Stable {
+        Stable { runs, goals: Goals::parse(goals).expect("goals") }
+    }
+
     #[test]
     fn a_batch_ends_when_all_goals_are_met_and_nothing_is_new() {
-        let goals = |text: &str| Goals::parse(text).expect("goals");
-        let none = Stable { runs: 3, goals: goals("") };
-        let batch = Batch { jobs: 1, stable: Some(none), ..Batch::of(0..u64::MAX) };
-        let totals = run(&batch, &Settings::default(), |_, _| ());
-        assert!(totals.seeds >= 3 && totals.runs_since_news() == 3, "{totals}");
-        let never = Stable { runs: 0, goals: goals("- must nothing has this name") };
-        let batch = Batch { stable: Some(never), seeds: 0..2, ..batch };
-        assert_eq!(run(&batch, &Settings::default(), |_, _| ()).seeds, 2);
+        let met = Some(stable(0, "- may nothing has this name"));
+        let unmet = Some(stable(0, "- must nothing has this name"));
+        for (stable, seeds) in [(Some(stable(0, "")), 1), (met, 2), (unmet, 2)] {
+            let batch = Batch { jobs: 1, stable, ..Batch::of(0..2) };
+            assert_eq!(run(&batch, &Settings::default(), |_, _| ()).seeds, seeds);
+        }
+    }
+
+    #[test]
+    fn another_kind_of_failure_is_news() {
+        let mut totals = Totals::default();
+        for seed in 0..3 {
+            totals.coverage.merge(&orrery_coverage::Coverage::take());
+            totals.seeds = seed + 1;
+        }
+        assert!(stable(3, "").is_reached(&totals) && !stable(4, "").is_reached(&totals));
+        totals.count_failure(crate::runner::failed::sample());
+        assert!(stable(0, "").is_reached(&totals) && !stable(1, "").is_reached(&totals));
     }
 }

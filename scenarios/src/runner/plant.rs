@@ -1,6 +1,6 @@
 //! Bugs by name, for a canary: a run that must fail.
 
-use orrery_planted::Bug;
+use crate::planted::{Bugs, CASES};
 
 use super::Settings;
 
@@ -14,13 +14,8 @@ pub struct PlantError {
     name: String,
 }
 
-/// All that the product can be given.
-fn bugs() -> impl Iterator<Item = &'static Bug> {
-    orrery_master::PlantedBug::ALL.iter().chain(orrery_agent::PlantedBug::ALL)
-}
-
 fn names() -> String {
-    bugs().map(|bug| bug.name).collect::<Vec<_>>().join(", ")
+    CASES.iter().map(|case| case.bug.name).collect::<Vec<_>>().join(", ")
 }
 
 /// Switches the bug of this name on in all runs.
@@ -32,16 +27,15 @@ pub fn plant(name: &str, settings: &mut Settings) -> Result<(), PlantError> {
         settings.entropy = true;
         return Ok(());
     }
-    let found = bugs().find(|bug| bug.name == name);
-    let bug = found.ok_or_else(|| PlantError { name: name.to_owned() })?;
-    settings.bugs = std::iter::once(bug).collect();
+    let found = CASES.iter().find(|case| case.bug.name == name);
+    let case = found.ok_or_else(|| PlantError { name: name.to_owned() })?;
+    settings.bugs = Bugs::of(case);
     Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::planted::Bugs;
 
     #[test]
     fn bugs_are_planted_by_their_names() {
@@ -51,7 +45,7 @@ mod tests {
         plant("Entropy", &mut settings).expect("a name");
         assert!(settings.entropy);
         let error = plant("Bug", &mut settings).expect_err("no bug").to_string();
-        let expected = "no planted bug is called 'Bug': expected Entropy or one of Accept";
-        assert!(error.starts_with(expected), "{error}");
+        let expected = "no planted bug is called 'Bug': expected Entropy or one of ";
+        assert!(error.starts_with(expected) && error.contains("AcceptKeepsOffer"), "{error}");
     }
 }

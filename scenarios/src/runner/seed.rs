@@ -57,7 +57,7 @@ mod tests {
         let commit = "e83c5163316f89bfbde7d9ab23ca2e25604af290";
         let seed = parse_seed(commit).expect("a commit");
         assert_eq!(parse_seed(&commit.to_uppercase()), Ok(seed));
-        assert_eq!(seed, 0);
+        assert_eq!(seed, 8_872_103_305_072_260_645);
         assert_ne!(parse_seed(&commit[..7]), Ok(seed));
         assert!(
             parse_seed("e83c5164316f89bfbde7d9ab23ca2e25604af290").expect("one").abs_diff(seed)

@@ -65,7 +65,11 @@ impl Totals {
             self.tasks.0 += summary.launched;
             self.tasks.1 += summary.started;
         }
-        let failed = failure(&run)?;
+        self.count_failure(failure(&run)?)
+    }
+
+    /// Adds the failure of the newest run.
+    pub(super) fn count_failure(&mut self, failed: Failed) -> Option<Failed> {
         let Some(group) = self.failures.get_mut(&failed.kind()) else {
             self.last_kind = self.seeds;
             let group = Group { count: 1, first: failed.clone(), fastest: failed.clone() };

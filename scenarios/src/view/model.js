@@ -9,7 +9,9 @@ const GROUPS = {
   faults: {
     color: "fault", shown: true,
     kinds: ["crash", "boot", "pause", "resume", "cut", "heal", "slow", "normal", "reset-all",
-      "reset", "fail", "disk", "clock", "fault"],
+      "reset", "fail", "disk", "clock", "fault", "tail", "bandwidth", "flips", "requests", "trap",
+      "hold", "release", "silence", "flip", "name", "address", "crash-at", "oom", "launches",
+      "behaviour", "mend"],
   },
   notes: { color: "note", kinds: [], shown: true },
   logs: { color: "log", kinds: ["log"], shown: true },
@@ -22,12 +24,19 @@ const GROUPS = {
 // Channels that more than one pair of processes uses: there the latest message is meant.
 const SHARED_CHANNELS = ["scheduler", "executor"];
 
+// Faults that last until the same words come with a value that means none. Others that last have
+// lines of their own.
+const LASTING = ["tail", "bandwidth", "flips", "hold", "connecting", "slow-disk", "fail-disk",
+  "timer-slack", "drift", "clock", "behave", "launches"];
+const NONE = ["off", "none", "normal", "0", "0s"];
+
 const GROUP_OF_KIND = new Map(
   Object.entries(GROUPS).flatMap(([name, group]) => group.kinds.map((kind) => [kind, name])));
 
 /** The group of an event; kinds that nobody knows are the scenario's own. */
-function groupOf(kind, text) {
+function groupOf(kind, text, host) {
   if (kind === "log" && text.startsWith("DEBUG")) return "debug";
+  if (host === "fault") return "faults";
   return GROUP_OF_KIND.get(kind) || "notes";
 }
 
@@ -45,7 +54,7 @@ class Model {
     this.entities = new Entities();
     this.events = trace.events.map(([time, host, process, kind, text], index) => ({
       index, time, host: this.hosts[host], process, kind: trace.kinds[kind], text, life: null,
-      group: groupOf(trace.kinds[kind], text), arrow: null,
+      group: groupOf(trace.kinds[kind], text, trace.hosts[host]), arrow: null,
     }));
     this.end = this.events.length ? this.events[this.events.length - 1].time : 0;
     for (const event of this.events) this.add(event);
@@ -59,9 +68,11 @@ class Model {
       pause: this.pause, resume: this.resume, cut: this.cut, heal: this.heal, slow: this.slow,
       normal: this.normal, disk: this.disk, connect: this.connect, accept: this.accept,
       fail: this.disconnect, close: this.disconnect, reset: this.disconnect,
-      data: this.data, end: this.data, send: this.send, receive: this.receive,
+      data: this.data, end: this.data, send: this.send, receive: this.receive, mend: this.mend,
     }[event.kind];
-    if (take) take.call(this, event);
+    // A fault that was injected is told in its own words, and again by what it changed.
+    if (event.host.name === "fault") this.injected(event);
+    else if (take) take.call(this, event);
     this.entities.add(event);
   }
 
@@ -126,6 +137,25 @@ class Model {
     const span = this.openSpans.get(key);
     if (span) span.stop = event.time;
     this.openSpans.delete(key);
+  }
+
+  injected(event) {
+    const words = event.text.split(" ");
+    if (!LASTING.includes(event.kind) || words[0] !== event.kind) return;
+    const hosts = words.map((word) => this.byName.get(word)).filter(Boolean);
+    const key = ["injected", event.kind, ...hosts.map((host) => host.name)].join(" ");
+    if (words.some((word) => NONE.includes(word))) this.close(key, event);
+    else this.open(key, event, "slow", hosts, event.text);
+  }
+
+  /** All faults of a host are over, or of the network. */
+  mend(event) {
+    const isNetwork = event.host.name === "network";
+    for (const [key, span] of [...this.openSpans]) {
+      const isOwn = span.hosts.every((host) => host === event.host);
+      const isMended = isNetwork ? span.hosts.length > 1 : isOwn;
+      if (key.startsWith("injected ") && isMended) this.close(key, event);
+    }
   }
 
   ways(text) {
