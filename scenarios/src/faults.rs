@@ -66,6 +66,9 @@ impl Scene {
         if let sim::Fault::Process(ProcessFault::Behave { .. }) = fault {
             self.oracle().executors_misbehave();
         }
+        if let sim::Fault::Network(NetworkFault::TakeAddress { .. }) = fault {
+            self.oracle().addresses_move();
+        }
         if let Some(host) = destroyed_registry(fault) {
             self.oracle().registry_lost(host);
         }

@@ -103,12 +103,20 @@ impl Core {
             scene.oracle().note("scenario", &how);
             match broken {
                 Broken::Dead => scene.cluster().crash(*place),
-                Broken::CutOff => {
-                    if let Some(host) = scene.cluster().host(*place) {
-                        scene.world().network().isolate(&host);
-                    }
-                }
+                Broken::CutOff => {}
                 Broken::Stopped => stop(scene, *place),
+            }
+        }
+        self.cut_off(scene);
+    }
+
+    /// Cuts off once more what is to be cut off, should something else have healed it.
+    pub(crate) fn cut_off(&self, scene: &Scene) {
+        for (place, broken) in &self.outside {
+            if *broken == Broken::CutOff
+                && let Some(host) = scene.cluster().host(*place)
+            {
+                scene.world().network().isolate(&host);
             }
         }
     }

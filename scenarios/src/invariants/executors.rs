@@ -19,6 +19,9 @@ pub fn agent(agent: &Agent) -> Result<(), String> {
     agent.check_executors()
 }
 
+/// How the command executor says how its task ended.
+const COMMAND_EXITED: &str = "Command exited";
+
 /// What each task will end with, as its script says.
 #[derive(Debug, Default)]
 pub struct Exits {
@@ -56,7 +59,7 @@ impl Exits {
         let Some(code) = self.codes.get(id) else { return Ok(()) };
         let agrees = match state {
             TaskState::TaskFinished => *code == 0,
-            TaskState::TaskFailed if status.source() == Source::Executor => *code != 0,
+            TaskState::TaskFailed if message.starts_with(COMMAND_EXITED) => *code != 0,
             _ => true,
         };
         if agrees {

@@ -1,5 +1,5 @@
 //! Records (S9 of the catalogue, seen from inside): what a master has
-//! on record for a task never leaves its first terminal state. Mesos' bugs of the kind: MESOS-9887,
+//! on record for a task never leaves its first terminal state for as long as the record is there. Mesos' bugs of the kind: MESOS-9887,
 //! MESOS-6026.
 
 use std::collections::BTreeMap;
@@ -12,8 +12,8 @@ use orrery_model::task_state::is_terminal;
 #[derive(Debug, Default)]
 pub struct Records {
     master: String,
-    /// By framework id and task id.
-    ended: BTreeMap<(String, String), TaskState>,
+    /// By framework id and task id; what is not on record any more is forgotten.
+    ended: BTreeMap<String, BTreeMap<String, TaskState>>,
 }
 
 impl Records {
@@ -24,10 +24,14 @@ impl Records {
             self.ended.clear();
         }
         for (_, framework) in master.frameworks() {
+            if !self.ended.contains_key(framework.id()) {
+                self.ended.insert(framework.id().to_owned(), BTreeMap::new());
+            }
+            let Some(ended) = self.ended.get_mut(framework.id()) else { continue };
+            ended.retain(|task_id, _| framework.tasks.contains_key(task_id));
             for (task_id, task) in &framework.tasks {
                 let state = task.state();
-                let key = (framework.id().to_owned(), task_id.clone());
-                match self.ended.get(&key) {
+                match ended.get(task_id) {
                     Some(ended) if *ended != state => {
                         return Err(format!(
                             "task {task_id} was {} and is {} now",
@@ -37,7 +41,7 @@ impl Records {
                     }
                     Some(_) => {}
                     None if is_terminal(state) => {
-                        self.ended.insert(key, state);
+                        ended.insert(task_id.clone(), state);
                     }
                     None => {}
                 }
