@@ -1,74 +1,67 @@
-//! Every planted bug is found by the rule that it breaks, within as many seeds as a usual run has.
+//! Every planted bug is found, and what finds it is silent without it.
+//!
+//! `SIM_TABLE=1` measures all bugs and writes the table in `docs/simulation.md`, which takes a
+//! while. `SIM_BUG=Name` looks for one bug only and shows how it was found.
 #![cfg(feature = "sim")]
 
-use orrery_agent::PlantedBug as InAgent;
-use orrery_master::PlantedBug as InMaster;
-use orrery_scenarios::checks::{Checks, Invariant};
-use orrery_scenarios::planted::Bugs;
+use std::path::PathBuf;
+
+use orrery_scenarios::planted::table::{self, Row};
+use orrery_scenarios::planted::{CASES, Case};
 use orrery_scenarios::runner::{self, Settings};
 
-const SEEDS: u64 = 300;
+#[allow(clippy::disallowed_methods, reason = "how a test run is told what to do")]
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
 
-/// Looks for bugs with one rule alone, and prints which seed finds them.
-fn assert_found(invariant: Invariant, master: &[InMaster], agent: &[InAgent]) {
-    let master_bugs = master.iter().map(|bug| bug.bug());
-    let bugs: Bugs = master_bugs.chain(agent.iter().map(|bug| bug.bug())).collect();
-    let name = format!("{master:?} {agent:?}");
-    let settings = Settings { bugs, checks: Checks::only(invariant), ..Settings::default() };
-    let failed = runner::first_failure(0..SEEDS, &settings)
-        .unwrap_or_else(|| panic!("{name} is not found by {invariant} within {SEEDS} seeds"));
-    println!("| {name} | {invariant} | {} | {} |", failed.seed, failed.violation.message);
-    assert_eq!(failed.violation.invariant, invariant, "{failed}");
+/// Looks for a bug, and plays what found it once more without the bug.
+fn assert_found(case: &Case) {
+    let name = case.bug.name;
+    let (failed, took) = table::find(case, 0).unwrap_or_else(|| {
+        panic!("{name} is not found within {} seeds", orrery_scenarios::planted::SEEDS)
+    });
+    let invariant = failed.violation.invariant;
+    println!("{took:>4} seeds  {name}: {invariant} ({})", failed.violation.message);
+    if invariant != case.invariant {
+        println!("      expected was {}", case.invariant);
+    }
+    let sane = runner::run_plan(failed.plan.clone(), &Settings::default());
+    if let Some(failed) = runner::failure(&sane) {
+        panic!("the plan that finds {name} fails without it as well: {failed}");
+    }
 }
 
 #[test]
-fn accept_keeps_offer() {
-    assert_found(Invariant::Offers, &[InMaster::AcceptKeepsOffer], &[]);
+fn every_bug_is_found() {
+    let wanted = variable("SIM_BUG");
+    let wanted = |case: &&Case| wanted.as_ref().is_none_or(|name| case.bug.name == name);
+    CASES.iter().filter(wanted).for_each(assert_found);
 }
 
 #[test]
-fn disconnect_keeps_offers() {
-    assert_found(Invariant::Offers, &[InMaster::DisconnectKeepsOffers], &[]);
+fn the_table_lists_every_bug() {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../docs/simulation.md");
+    let document = read(&path);
+    if variable("SIM_TABLE").is_some() {
+        let measure = |case: &Case| {
+            let row = Row::measure(case).unwrap_or_else(|| panic!("{case:?} is not found"));
+            println!("{}: {:?} seeds", case.bug.name, row.seeds);
+            row
+        };
+        let rows: Vec<Row> = CASES.iter().map(measure).collect();
+        let changed = table::replace(&document, &table::render(&rows));
+        write(&path, &changed.expect("the document has markers"));
+    }
+    assert_eq!(table::missing_from(&read(&path)), [""; 0], "run this test with SIM_TABLE=1");
 }
 
-#[test]
-fn accept_recovers_whole_offer() {
-    assert_found(Invariant::Conservation, &[InMaster::AcceptRecoversWholeOffer], &[]);
+#[allow(clippy::disallowed_methods, reason = "the document is a real file")]
+fn read(path: &PathBuf) -> String {
+    std::fs::read_to_string(path).expect("the document is there")
 }
 
-#[test]
-fn terminal_task_keeps_resources() {
-    assert_found(Invariant::Conservation, &[InMaster::TerminalTaskKeepsResources], &[]);
-}
-
-/// A second terminal state reaches the master only from an agent that has a bug of its own.
-#[test]
-fn terminal_state_is_overwritten() {
-    let agent = [InAgent::UpdateAfterTerminal];
-    assert_found(Invariant::Records, &[InMaster::TerminalStateIsOverwritten], &agent);
-}
-
-#[test]
-fn replaced_agent_forgets_tasks() {
-    assert_found(Invariant::Tasks, &[InMaster::ReplacedAgentForgetsTasks], &[]);
-}
-
-#[test]
-fn kill_during_launch_still_launches() {
-    assert_found(Invariant::Runs, &[], &[InAgent::KillDuringLaunchStillLaunches]);
-}
-
-#[test]
-fn forwards_updates_out_of_order() {
-    assert_found(Invariant::Tasks, &[], &[InAgent::ForwardsUpdatesOutOfOrder]);
-}
-
-#[test]
-fn resends_acknowledged_update() {
-    assert_found(Invariant::Tasks, &[], &[InAgent::ResendsAcknowledgedUpdate]);
-}
-
-#[test]
-fn update_after_terminal() {
-    assert_found(Invariant::Tasks, &[], &[InAgent::UpdateAfterTerminal]);
+#[allow(clippy::disallowed_methods, reason = "the document is a real file")]
+fn write(path: &PathBuf, document: &str) {
+    std::fs::write(path, document).expect("the document can be written");
 }

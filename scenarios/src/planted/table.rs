@@ -1,0 +1,112 @@
+//! The table of planted bugs in `docs/simulation.md`: measured, and written by the simulator.
+
+use std::fmt::Write as _;
+
+use super::{Bugs, CASES, Case, SEEDS};
+use crate::runner::{self, Failed, Settings};
+use crate::shrink;
+
+/// What stands before and after the table.
+pub const MARKERS: (&str, &str) = ("<!-- planted bugs -->\n", "<!-- end of planted bugs -->\n");
+
+/// The seeds with which the search is begun; the median of what they take is told.
+const STARTS: [u64; 5] = [0, 10_000, 20_000, 30_000, 40_000];
+
+/// What one bug came to.
+#[derive(Clone, Debug)]
+pub struct Row {
+    /// The bug.
+    pub case: Case,
+    /// How many seeds it took, from each start.
+    pub seeds: Vec<u64>,
+    /// The smallest plan with which it was found.
+    pub smallest: Failed,
+}
+
+/// The first failure from `start` on with the bug of `case`, and how many seeds it took.
+pub fn find(case: &Case, start: u64) -> Option<(Failed, u64)> {
+    let settings = settings(case);
+    let failed = runner::first_failure(start..start + SEEDS, &settings)?;
+    let took = failed.plan.seed - start + 1;
+    Some((failed, took))
+}
+
+fn settings(case: &Case) -> Settings {
+    Settings { bugs: Bugs::of(case), ..Settings::default() }
+}
+
+impl Row {
+    /// Looks for the bug from several seeds on, and shrinks what is found first. `None` when it is
+    /// not found from one of them.
+    pub fn measure(case: &Case) -> Option<Self> {
+        let found: Option<Vec<(Failed, u64)>> =
+            STARTS.iter().map(|start| find(case, *start)).collect();
+        let found = found?;
+        let first = found.first().map(|(failed, _)| failed)?;
+        let (smallest, _) = shrink::shrink_failure(first, &settings(case));
+        let seeds = found.iter().map(|(_, took)| *took).collect();
+        Some(Self { case: *case, seeds, smallest })
+    }
+
+    /// How many seeds it takes in the middle.
+    pub fn median(&self) -> u64 {
+        let mut seeds = self.seeds.clone();
+        seeds.sort_unstable();
+        seeds.get(seeds.len() / 2).copied().unwrap_or_default()
+    }
+}
+
+/// The line of a bug in the table begins with this.
+pub fn beginning(case: &Case) -> String {
+    format!("| `{}`: {} |", case.bug.name, case.bug.what.trim())
+}
+
+/// The table.
+pub fn render(rows: &[Row]) -> String {
+    let mut text = String::from(
+        "| bug | in | found by | seeds it takes | steps of the smallest plan |\n\
+         |---|---|---|---|---|\n",
+    );
+    for row in rows {
+        let package = row.case.bug.package.trim_start_matches("orrery-");
+        let (median, steps) = (row.median(), row.smallest.plan.steps.len());
+        let invariant = row.smallest.violation.invariant;
+        let beginning = beginning(&row.case);
+        // A string takes all that is written to it.
+        let _ = writeln!(text, "{beginning} {package} | {invariant} | {median} | {steps} |");
+    }
+    text
+}
+
+/// A document with `table` in the place of the one that it has.
+///
+/// # Errors
+/// The document lacks one of [`MARKERS`].
+pub fn replace(document: &str, table: &str) -> Result<String, String> {
+    let (first, last) = MARKERS;
+    let missing = |marker: &str| format!("the document has no line '{}'", marker.trim());
+    let (before, rest) = document.split_once(first).ok_or_else(|| missing(first))?;
+    let (_, after) = rest.split_once(last).ok_or_else(|| missing(last))?;
+    Ok(format!("{before}{first}{table}{last}{after}"))
+}
+
+/// The bugs that a document does not list as they are declared now.
+pub fn missing_from(document: &str) -> Vec<&'static str> {
+    let is_missing = |case: &&Case| !document.contains(&beginning(case));
+    CASES.iter().filter(is_missing).map(|case| case.bug.name).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_stands_between_the_markers_is_replaced() {
+        let (first, last) = MARKERS;
+        let document = format!("a\n{first}old\n{last}z\n");
+        let expected = format!("a\n{first}new\n{last}z\n");
+        assert_eq!(replace(&document, "new\n"), Ok(expected));
+        let error = replace("a\n", "new\n").expect_err("no marker");
+        assert_eq!(error, "the document has no line '<!-- planted bugs -->'");
+    }
+}
