@@ -104,6 +104,8 @@ pub const CASES: &[Case] = &[
     case(NetMaster::FirstMessageIsLost.bug(), Convergence),
     case(NetAgent::LeftoversStay.bug(), Runs),
     case(NetAgent::ExitIsNotTold.bug(), Tasks),
+    case(NetAgent::OrphansStay.bug(), Runs),
+    case(NetAgent::ActsBeforeItIsWritten.bug(), Tasks),
 ];
 
 #[cfg(test)]
