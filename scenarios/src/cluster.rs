@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use orrery_agent::Agent;
+use orrery_detector::Masters;
 use orrery_master::Master;
 use orrery_runtime::{Address, ProcessId};
-use orrery_runtime_sim::{Host, World};
+use orrery_runtime_sim::{Ensemble, Host, World};
 
 use crate::daemons::{self, Daemon, is_executor, master_address};
 use crate::invariants::runs::STARTS;
@@ -23,6 +24,7 @@ struct Inner {
     world: World,
     oracle: Oracle,
     shape: Shape,
+    ensemble: Option<Ensemble>,
     masters: Vec<Daemon<Master>>,
     agents: Vec<Daemon<Agent>>,
     schedulers: Vec<Host>,
@@ -37,13 +39,11 @@ impl std::fmt::Debug for Cluster {
 }
 
 impl Cluster {
-    /// Makes the hosts and starts masters and agents.
-    ///
-    /// # Panics
-    /// The shape has not exactly one master: more need a group to elect a leader among them.
+    /// Makes the hosts and starts masters and agents, and ZooKeeper where masters meet there.
     pub fn start(world: &World, oracle: &Oracle, shape: &Shape) -> Self {
-        assert!(shape.masters == 1, "masters '{}': expected 1", shape.masters);
         daemons::install_executor(world);
+        let zookeepers = daemons::zookeeper_hosts(shape);
+        let ensemble = (!zookeepers.is_empty()).then(|| Ensemble::start(world, zookeepers));
         let host = |place: Place| world.host(&place.to_string());
         let masters: Vec<Daemon<Master>> =
             (0..shape.masters).map(|number| Daemon::new(host(Place::Master(number)))).collect();
@@ -57,6 +57,7 @@ impl Cluster {
             world: world.clone(),
             oracle: oracle.clone(),
             shape: shape.clone(),
+            ensemble,
             masters,
             agents,
             schedulers,
@@ -82,9 +83,19 @@ impl Cluster {
         &self.inner.shape
     }
 
-    /// Where frameworks find the master.
+    /// Where frameworks find the leading master.
+    pub fn masters(&self) -> Masters {
+        daemons::masters(&self.inner.shape)
+    }
+
+    /// Where the first master is, which leads when it is the only one.
     pub fn master_address(&self) -> Address {
-        master_address()
+        master_address(0)
+    }
+
+    /// The ZooKeeper servers, where masters meet there.
+    pub fn ensemble(&self) -> Option<&Ensemble> {
+        self.inner.ensemble.as_ref()
     }
 
     /// The host of a place; `None` when the shape has no such place.
@@ -128,7 +139,7 @@ impl Cluster {
         let Inner { shape, oracle, masters, agents, .. } = &*self.inner;
         match place {
             Place::Master(number) => {
-                masters.get(number).into_iter().for_each(|one| one.start(shape, oracle));
+                masters.get(number).into_iter().for_each(|one| one.start(number, shape, oracle));
             }
             Place::Agent(number) => {
                 let flags = lock(&self.inner.flags).get(&place).cloned();
@@ -180,13 +191,21 @@ impl Cluster {
         executors.map(|process| process.id).collect()
     }
 
-    /// Looks at a master between two steps; `None` when it is down or stops meanwhile.
+    /// Looks at the leading master between two steps; `None` when none leads, or the one that does
+    /// stops meanwhile. Of two that believe that they lead, it is the one elected last.
     pub async fn inspect_master<T: Send + 'static>(
         &self,
-        number: usize,
         look: impl FnOnce(&Master) -> T + Send + 'static,
     ) -> Option<T> {
-        self.inner.masters.get(number)?.inspect(look).await
+        let mut leading = Vec::new();
+        for daemon in &self.inner.masters {
+            if let Some(started) = daemon.inspect(|master| master.started().instant).await {
+                leading.push((started, daemon));
+            }
+        }
+        leading.sort_by_key(|(started, _)| *started);
+        let (_, leader) = leading.pop()?;
+        leader.inspect(look).await
     }
 
     /// Looks at an agent between two steps; `None` when it is down or stops meanwhile.

@@ -8,6 +8,7 @@ mod look;
 
 use std::time::Duration;
 
+use orrery_detector::Detector;
 use orrery_model::task_state::is_terminal;
 use orrery_scheduler::{HEARTBEAT_INTERVAL, HEARTBEATS_MISSED, LONGEST_DELAY, SUBSCRIBE_TIMEOUT};
 
@@ -98,9 +99,9 @@ pub async fn converge(scene: &Scene) -> Result<(), String> {
 async fn rest(scene: &Scene) -> Connections {
     // Who broke off in silence is noticed only when it says nothing for too long.
     scene.world().sleep(HEARTBEAT_INTERVAL * HEARTBEATS_MISSED).await;
-    let before = scene.cluster().inspect_master(0, Arrivals::of).await;
+    let before = scene.cluster().inspect_master(Arrivals::of).await;
     scene.world().sleep(QUIET).await;
-    let after = scene.cluster().inspect_master(0, Arrivals::of).await;
+    let after = scene.cluster().inspect_master(Arrivals::of).await;
     let quiet = match (before, after) {
         (Some(before), Some(after)) => before.check_quiet(&after),
         _ => Err("the master is down".to_owned()),
@@ -166,8 +167,9 @@ async fn tear_down_those_away(scene: &Scene) {
     let host = scene.world().host("operator");
     for seat in scene.seats().iter().filter(|seat| !scene.core().has_framework(seat.number())) {
         let Some(id) = seat.store().lock().framework_id.clone() else { continue };
-        let master = scene.cluster().master_address();
+        let masters = scene.cluster().masters();
         let process = host.start("operator", move |runtime| async move {
+            let master = Detector::new(runtime.clone(), masters).leader().await;
             i32::from(!operator::tear_down(runtime, master, &id.value).await)
         });
         // One that was removed before is not found, which is as good.
@@ -205,6 +207,7 @@ async fn wait(
 ) -> Result<(), String> {
     let deadline = scene.world().now() + limit;
     loop {
+        scene.core().cut_off(scene);
         // What ended by itself meanwhile, such as a process that another one replaced, comes back.
         if !matches!(goal, Goal::Empty | Goal::Closed(_)) {
             for seat in scene.core_seats() {

@@ -5,24 +5,63 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use orrery_agent::Agent;
+use orrery_detector::Masters;
+use orrery_election::Url;
 use orrery_master::Master;
 use orrery_model::Resources;
 use orrery_net_agent::{RecoverError, StartError};
+use orrery_net_master::Elections;
 use orrery_runtime::machine::Observer;
 use orrery_runtime::{Address, ProcessId, Runtime};
 use orrery_runtime_sim::Host;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::oracle::Oracle;
-use crate::plan::{Flag, Place, Shape};
+use crate::plan::{self, Flag, Place, Shape};
 
 const MASTER_PORT: u16 = 5050;
 const AGENT_PORT: u16 = 5051;
 const EXECUTOR: &str = "/usr/libexec/orrery/executor";
 
-/// Where agents and frameworks find the master.
-pub(crate) fn master_address() -> Address {
-    Address::new(&Place::Master(0).to_string(), MASTER_PORT)
+const ZOOKEEPER_PORT: u16 = 2181;
+
+/// How long ZooKeeper keeps the session of a master that has fallen silent.
+pub(crate) const SESSION_TIMEOUT: Duration = Duration::from_secs(6);
+
+/// Where a master is reached.
+pub(crate) fn master_address(number: usize) -> Address {
+    Address::new(Place::Master(number).to_string(), MASTER_PORT)
+}
+
+/// The names of the hosts on which ZooKeeper runs, if the masters meet there.
+pub(crate) fn zookeeper_hosts(shape: &Shape) -> &'static [&'static str] {
+    let is_used = shape.masters > 1 && shape.elections == plan::Elections::ZooKeeper;
+    if is_used { &["zookeeper-0", "zookeeper-1", "zookeeper-2"] } else { &[] }
+}
+
+/// Where agents and frameworks find the leading master.
+pub(crate) fn masters(shape: &Shape) -> Masters {
+    match zookeeper_url(shape) {
+        Some(url) => Masters::ZooKeeper(url),
+        None => (0..shape.masters).map(master_address).collect::<Vec<_>>().into(),
+    }
+}
+
+fn zookeeper_url(shape: &Shape) -> Option<Url> {
+    let hosts = zookeeper_hosts(shape);
+    let servers: Vec<Address> = hosts.iter().map(|host| Address::new(*host, ZOOKEEPER_PORT)).collect();
+    let path = "/orrery".to_owned();
+    (!servers.is_empty()).then_some(Url { servers, credentials: None, path })
+}
+
+fn elections(shape: &Shape, me: usize) -> Elections {
+    match zookeeper_url(shape) {
+        Some(url) => Elections::ZooKeeper { url, session_timeout: SESSION_TIMEOUT },
+        None if shape.masters > 1 => {
+            Elections::Peers { addresses: (0..shape.masters).map(master_address).collect(), me }
+        }
+        None => Elections::Alone,
+    }
 }
 
 type Inspection<M> = Box<dyn FnOnce(&M) + Send>;
@@ -81,8 +120,10 @@ impl<M: 'static> Daemon<M> {
 }
 
 impl Daemon<Master> {
-    pub(crate) fn start(&self, shape: &Shape, oracle: &Oracle) {
+    pub(crate) fn start(&self, number: usize, shape: &Shape, oracle: &Oracle) {
         let mut options = orrery_net_master::Options::new(self.host.ip(), MASTER_PORT);
+        options.elections = elections(shape, number);
+        options.quorum = shape.masters / 2 + 1;
         options.hostname = Some(self.host.name().to_owned());
         options.work_dir = Some(PathBuf::from("/var/lib/master"));
         options.agent_ping_timeout = shape.ping_timeout;
@@ -134,7 +175,7 @@ impl Daemon<Agent> {
         let mut options = orrery_net_agent::Options::new(
             self.host.ip(),
             AGENT_PORT,
-            master_address(),
+            masters(shape),
             PathBuf::from("/var/lib/agent"),
             resources,
             PathBuf::from(EXECUTOR),

@@ -69,7 +69,9 @@ impl Scene {
         if let sim::Fault::Network(NetworkFault::TakeAddress { .. }) = fault {
             self.oracle().addresses_move();
         }
-        if let Some(host) = destroyed_registry(fault) {
+        // Several masters have a copy each.
+        let only_copy = self.cluster().shape().masters == 1;
+        if let Some(host) = destroyed_registry(fault).filter(|_| only_copy) {
             self.oracle().registry_lost(host);
         }
         match fault {

@@ -117,7 +117,7 @@ impl Seat {
         };
         let info = self.framework_info();
         inner.cluster.oracle().framework_started(session, &info);
-        let options = Options::new(vec![inner.cluster.master_address()], info);
+        let options = Options::new(inner.cluster.masters(), info);
         let mut handle = None;
         let process = inner.host.start("framework", |runtime| {
             let oracle = inner.cluster.oracle().clone();

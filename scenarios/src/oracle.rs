@@ -34,6 +34,24 @@ use crate::plan::Abuse;
 /// How many events are kept for a failure's message.
 const NOTES: usize = 60;
 
+/// The masters that have led, one after the other. One that was deposed and has not noticed yet may
+/// take steps; it can change nothing that matters, and is not looked at any more.
+#[derive(Debug, Default)]
+struct Terms {
+    /// Ids of masters, the last one the latest.
+    ids: Vec<String>,
+}
+
+impl Terms {
+    fn is_latest(&mut self, master: &Master) -> bool {
+        let id = &master.options().master_info.id;
+        if self.ids.last() != Some(id) && !self.ids.contains(id) {
+            self.ids.push(id.clone());
+        }
+        self.ids.last() == Some(id)
+    }
+}
+
 /// Watches one run. Cheap to clone.
 #[derive(Clone)]
 pub struct Oracle {
@@ -52,6 +70,7 @@ struct State {
     notes: VecDeque<String>,
     truth: Truth,
     books: Books,
+    terms: Terms,
     /// Whether hosts take addresses from each other.
     addresses_move: bool,
     /// Where the registry was lost, which nothing can survive.
@@ -147,6 +166,9 @@ impl Oracle {
     /// Looks into a master after a step. Most steps, such as those of pings, change nothing.
     pub fn master_stepped(&self, host: &Host, master: &Master) {
         let mut state = self.state();
+        if !state.terms.is_latest(master) {
+            return;
+        }
         let changes = state.books.look_at(master);
         let agents_changed = state.registry.is_behind(&state.truth);
         drop(state);

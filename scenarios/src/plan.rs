@@ -30,7 +30,7 @@ use std::time::Duration;
 pub use fault::{ClusterFault, Fault, Flag};
 pub use operation::{Abuse, Blunder, Operation, Script};
 pub use place::Place;
-pub use shape::{AGENT_RESOURCES, Profile, Shape, Temper};
+pub use shape::{AGENT_RESOURCES, Elections, Profile, Shape, Temper};
 pub use text::{ParsePlanError, ReadPlanError};
 
 /// A whole run.

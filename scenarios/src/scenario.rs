@@ -9,10 +9,12 @@ use orrery_runtime::{Instant, ProcessId};
 use orrery_runtime_sim::World;
 
 use crate::checks::{Checks, Violation};
-use crate::cluster::{Bugs, Cluster};
+use crate::cluster::Cluster;
 use crate::converge;
 use crate::frameworks::Seat;
+use crate::healing::Core;
 use crate::oracle::Oracle;
+use crate::planted::Bugs;
 use crate::plan::{Action, Operation, Place, Plan, Shape};
 
 /// What came of a run in which nothing was broken.
@@ -22,6 +24,8 @@ pub struct Summary {
     pub launched: usize,
     /// Of those, tasks that have started on some host.
     pub started: usize,
+    /// Whether the cluster did not come to rest, and it was proved that it could not.
+    pub excused: bool,
 }
 
 /// What the parts of a run share. Cheap to clone.
@@ -33,6 +37,8 @@ pub struct Scene {
 struct Inner {
     cluster: Cluster,
     seats: Vec<Seat>,
+    /// What is healed when the faults stop.
+    core: Core,
     over: AtomicBool,
 }
 
@@ -56,8 +62,9 @@ pub async fn watched<T, Fut>(
 where
     Fut: Future<Output = T>,
 {
+    bugs.plant();
     let (oracle, mut violations) = Oracle::new(&world, checks);
-    let cluster = Cluster::start(&world, &oracle, shape, bugs);
+    let cluster = Cluster::start(&world, &oracle, shape);
     let value = tokio::select! {
         biased;
         Some(violation) = violations.recv() => return Err(Box::new(violation)),
@@ -86,26 +93,28 @@ pub async fn play(
         let scene = Scene::new(cluster);
         scene.play(&plan).await;
         scene.mend();
-        converge::converge(&scene).await;
+        scene.core().break_outside(&scene);
+        let excused = converge::converge(&scene).await.is_err();
         oracle.check_runs();
         let (launched, started) = oracle.launched_and_started();
-        Summary { launched, started }
+        Summary { launched, started, excused }
     };
     watched(world, &shape, &bugs, checks, run).await
 }
 
 impl Scene {
     fn new(cluster: Cluster) -> Self {
-        let tempers = cluster.shape().frameworks.clone();
-        let seat = |(number, temper)| {
+        let profiles = cluster.shape().frameworks.clone();
+        let seat = |(number, profile)| {
             let host = cluster.host(Place::Scheduler(number))?;
-            Some(Seat::new(&cluster, number, temper, host))
+            Some(Seat::new(&cluster, number, profile, host))
         };
-        let seats: Vec<Seat> = tempers.into_iter().enumerate().filter_map(seat).collect();
+        let seats: Vec<Seat> = profiles.into_iter().enumerate().filter_map(seat).collect();
         for seat in &seats {
             seat.start_process();
         }
-        let inner = Inner { cluster, seats, over: AtomicBool::new(false) };
+        let core = cluster.world().random(|random| Core::draw(cluster.shape(), random));
+        let inner = Inner { cluster, seats, core, over: AtomicBool::new(false) };
         Self { inner: Arc::new(inner) }
     }
 
@@ -117,6 +126,16 @@ impl Scene {
     /// The frameworks.
     pub fn seats(&self) -> &[Seat] {
         &self.inner.seats
+    }
+
+    /// What is whole once the faults have stopped.
+    pub fn core(&self) -> &Core {
+        &self.inner.core
+    }
+
+    /// The frameworks that are whole then.
+    pub(crate) fn core_seats(&self) -> impl Iterator<Item = &Seat> {
+        self.seats().iter().filter(|seat| self.core().has_framework(seat.number()))
     }
 
     pub(crate) fn seat(&self, number: usize) -> Option<&Seat> {
@@ -147,7 +166,7 @@ impl Scene {
             let at = u64::try_from(step.at.as_nanos()).unwrap_or(u64::MAX);
             self.world().sleep_until(Instant::from_nanoseconds(at)).await;
             match &step.action {
-                Action::Fail(fault) => self.fail(fault),
+                Action::Fail(fault, lasting) => self.fail(fault, *lasting),
                 Action::Operate(number, operation) => self.operate(*number, operation),
             }
         }

@@ -146,7 +146,16 @@ impl Workload {
         if !context.is_subscribed() {
             return;
         }
-        for offer in self.held.values().cloned().collect::<Vec<_>>() {
+        let keep = self.profile.temper == Temper::Hoarder && !self.store.lock().quiet;
+        let mut unwanted = Vec::new();
+        for (id, offer) in std::mem::take(&mut self.held) {
+            if !self.store.lock().wants_more() {
+                match keep {
+                    true => drop(self.held.insert(id, offer)),
+                    false => unwanted.push(offer.id),
+                }
+                continue;
+            }
             let offered = Resources::from_messages(&offer.resources).unwrap_or_default();
             let room = |rest: &Resources| rest.checked_sub(&needed());
             let mut rest = offered.unallocated();
@@ -159,14 +168,14 @@ impl Workload {
                 rest = left;
                 tasks.push(task);
             }
-            let keep = self.profile.temper == Temper::Hoarder && !self.store.lock().quiet;
-            if !tasks.is_empty() {
-                self.held.remove(&offer.id.value);
-                self.launch(context, &[offer.id], tasks);
-            } else if !keep {
-                self.held.remove(&offer.id.value);
-                self.decline(context, &[offer.id]);
+            match tasks.is_empty() {
+                true if keep => drop(self.held.insert(id, offer)),
+                true => unwanted.push(offer.id),
+                false => self.launch(context, &[offer.id], tasks),
             }
+        }
+        if !unwanted.is_empty() {
+            self.decline(context, &unwanted);
         }
     }
 
@@ -180,7 +189,7 @@ impl Workload {
         self.note(&format!("launches {ids:?} on {:?}", short_ids(offers)));
         self.oracle.launching(self.session, offers, &tasks, None);
         context.launch(offers, tasks, Some(self.filters()));
-        if self.profile.temper == Temper::Killer {
+        if self.profile.temper == Temper::Killer && !self.store.lock().quiet {
             for id in ids {
                 self.plan_kill(context, id);
             }

@@ -40,7 +40,7 @@ fn master_view(master: &Master) -> MasterView {
 }
 
 async fn view_master(scene: &Scene) -> Result<MasterView, String> {
-    let view = scene.cluster().inspect_master(0, master_view).await;
+    let view = scene.cluster().inspect_master(master_view).await;
     view.ok_or_else(|| "the master is down".to_owned())
 }
 
@@ -49,7 +49,7 @@ pub(super) async fn open_offers(scene: &Scene) -> Vec<String> {
     let ids = |master: &Master| {
         master.offers().keys().map(|number| master.offer_id(*number)).collect::<Vec<_>>()
     };
-    scene.cluster().inspect_master(0, ids).await.unwrap_or_default()
+    scene.cluster().inspect_master(ids).await.unwrap_or_default()
 }
 
 /// Whether every agent and framework of the core is registered, and no other.
@@ -131,18 +131,25 @@ pub(super) async fn empty(scene: &Scene) -> Result<(), String> {
     Ok(())
 }
 
-/// By host, how many connections it has to the master and to itself. Half-open ones, which nobody
-/// may ever notice, are among them.
+/// By host, how many connections it has to masters and to itself. Half-open ones, which nobody may
+/// ever notice, are among them. What masters and ZooKeeper servers have among themselves, and comes
+/// and goes with elections, is not.
 pub(super) type Connections = BTreeMap<String, usize>;
 
 pub(super) fn connections(scene: &Scene) -> Connections {
     let network = scene.world().network();
-    let Some(master) = scene.cluster().host(Place::Master(0)) else { return Connections::new() };
-    let count = |host: &Host| {
-        let own = if host.name() == master.name() { 0 } else { network.streams_between(host, host) };
-        own + network.streams_between(host, &master)
+    let masters = (0..scene.cluster().shape().masters).map(Place::Master);
+    let masters: Vec<Host> = masters.filter_map(|place| scene.cluster().host(place)).collect();
+    let is_server = |host: &&Host| {
+        host.name().starts_with("zookeeper-") || masters.iter().any(|one| one.name() == host.name())
     };
-    scene.world().hosts().iter().map(|host| (host.name().to_owned(), count(host))).collect()
+    let count = |host: &Host| {
+        let to_masters = masters.iter().map(|master| network.streams_between(host, master));
+        network.streams_between(host, host) + to_masters.sum::<usize>()
+    };
+    let hosts = scene.world().hosts();
+    let clients = hosts.iter().filter(|host| !is_server(host));
+    clients.map(|host| (host.name().to_owned(), count(host))).collect()
 }
 
 /// Whether no host has more connections than it had when all was at rest, and frameworks of the

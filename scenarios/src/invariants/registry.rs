@@ -18,9 +18,16 @@ pub const FILE: &str = "/var/lib/master/registry.pb";
 pub struct Registry {
     master: String,
     registered: BTreeSet<String>,
+    /// The version of the truth.
+    truth: u64,
 }
 
 impl Registry {
+    /// Whether agents have changed since the last comparison.
+    pub(crate) fn is_behind(&self, truth: &Truth) -> bool {
+        self.truth != truth.version()
+    }
+
     /// Sets a master's books against its registry, and against what agents were told.
     pub(crate) fn master_stepped(
         &mut self,
@@ -28,6 +35,7 @@ impl Registry {
         master: &Master,
         truth: &Truth,
     ) -> Result<(), String> {
+        self.truth = truth.version();
         for (name, agent) in truth.alive().filter(|(_, agent)| !agent.id.is_empty()) {
             if !is_known(master, &agent.id) {
                 return Err(format!("{name} was admitted as {}, which nobody knows", agent.id));

@@ -39,8 +39,8 @@ pub struct Runs {
     ended: BTreeMap<String, u64>,
     /// Tasks that were killed before they started.
     never: BTreeSet<String>,
-    /// Starts that a host's disk forgot when it lost power, by host and task.
-    forgotten: BTreeMap<(String, String), u64>,
+    /// By task, starts that a host's disk forgot when it lost power.
+    forgotten: BTreeMap<String, u64>,
 }
 
 impl Runs {
@@ -65,18 +65,14 @@ impl Runs {
     pub(crate) fn forget_lost_starts(&mut self, host: &Host, before: BTreeMap<String, u64>) {
         for (task, count) in before {
             let lost = count.saturating_sub(Self::on_disk(host, &task));
-            *self.forgotten.entry((host.name().to_owned(), task)).or_default() += lost;
+            *self.forgotten.entry(task).or_default() += lost;
         }
     }
 
     /// How often a task has started anywhere.
     fn starts(&self, task_id: &str) -> u64 {
-        let on = |host: &Host| {
-            let key = (host.name().to_owned(), task_id.to_owned());
-            let forgotten = self.forgotten.get(&key).copied().unwrap_or_default();
-            Self::on_disk(host, task_id) + forgotten
-        };
-        self.hosts.iter().map(on).sum()
+        let on_disks: u64 = self.hosts.iter().map(|host| Self::on_disk(host, task_id)).sum();
+        on_disks + self.forgotten.get(task_id).copied().unwrap_or_default()
     }
 
     /// Takes a status that a framework received.

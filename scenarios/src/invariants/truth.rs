@@ -24,6 +24,8 @@ pub struct OfAgent {
 pub struct Truth {
     agents: BTreeMap<String, OfAgent>,
     hosts: Vec<Host>,
+    /// How often an agent has got an id or was started.
+    version: u64,
 }
 
 impl Truth {
@@ -34,6 +36,7 @@ impl Truth {
     /// An agent's daemon has been started on `host`: what an earlier one had is past.
     pub(crate) fn started(&mut self, host: &str) {
         self.agents.remove(host);
+        self.version += 1;
     }
 
     pub(crate) fn agent_stepped(&mut self, host: &str, agent: &Agent) {
@@ -43,6 +46,7 @@ impl Truth {
         let Some(known) = self.agents.get_mut(host) else { return };
         if known.id != agent.agent_id() {
             agent.agent_id().clone_into(&mut known.id);
+            self.version += 1;
         }
         known.registered = agent.is_registered();
         // Most steps change nothing, and to compare is cheaper than to copy.
@@ -51,6 +55,11 @@ impl Truth {
         if !same {
             known.tasks = now().map(|(id, state)| (id.clone(), state)).collect();
         }
+    }
+
+    /// As long as it stays the same, no agent has got another id, and none has come up.
+    pub(crate) fn version(&self) -> u64 {
+        self.version
     }
 
     /// The agents whose daemon lives, with the names of their hosts.

@@ -2,6 +2,7 @@
 //! weight of its own, so that some runs are calm, and some full of one kind of trouble.
 
 mod faults;
+mod mix;
 mod shape;
 
 use std::time::Duration;

@@ -17,6 +17,8 @@ const FAILOVER_TIMEOUT: Duration = Duration::from_secs(7 * 24 * 3_600);
 pub struct Shape {
     /// How many masters there are, each on a host of its own.
     pub masters: usize,
+    /// How several masters elect the one that leads. A single one needs no election.
+    pub elections: Elections,
     /// How many agents there are, each on a host of its own.
     pub agents: usize,
     /// What each agent has.
@@ -38,6 +40,7 @@ impl Default for Shape {
     fn default() -> Self {
         Self {
             masters: 1,
+            elections: Elections::Peers,
             agents: 2,
             agent_resources: AGENT_RESOURCES.to_owned(),
             frameworks: Vec::new(),
@@ -52,6 +55,7 @@ impl Default for Shape {
 settings! {
     Shape,
     "masters" => masters,
+    "elections" => elections,
     "agents" => agents,
     "agent-resources" => agent_resources,
     "ping-timeout" => ping_timeout,
@@ -87,6 +91,21 @@ impl Shape {
         self.frameworks.push(Profile::read(FRAMEWORK, words)?);
         Ok(())
     }
+}
+
+/// How masters elect the one that leads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Elections {
+    /// Among themselves.
+    Peers,
+    /// Through an ensemble of three ZooKeeper servers.
+    ZooKeeper,
+}
+
+variants! {
+    Elections,
+    "peers" => Peers {},
+    "zookeeper" => ZooKeeper {},
 }
 
 /// A framework: how it behaves and how it is registered.

@@ -56,6 +56,11 @@ impl Store {
         self.wanted.clear();
     }
 
+    /// Whether it wants any more tasks.
+    pub(crate) fn wants_more(&self) -> bool {
+        !self.wanted.is_empty()
+    }
+
     /// The next wanted task, to be launched on `agent`.
     pub(crate) fn next_wanted(
         &mut self,
