@@ -13,6 +13,7 @@ use orrery_scenarios::runner::batch::{self, Stable};
 use orrery_scenarios::runner::keep::keep;
 use orrery_scenarios::runner::repeat::{self, OtherProcess};
 use orrery_scenarios::runner::{self, Again, Batch, Run, Settings, Totals};
+use orrery_scenarios::shrink::shrink_failure;
 use orrery_scenarios::view;
 
 use crate::failure::Failure;
@@ -26,11 +27,14 @@ Usage: orrery sim run [--seeds N] [--first SEED] [--jobs N] [--for TIME] [--unti
        orrery sim run --plan FILE
        orrery sim trace SEED > TRACE
        orrery sim trace --plan FILE > TRACE
+       orrery sim shrink SEED > FILE
+       orrery sim shrink --plan FILE > FILE
        orrery sim plan SEED > FILE
        orrery sim view TRACE > page.html
 
 run    runs seeds, each another cluster with other faults, and tells which fail
 trace  runs one seed or plan and writes a line for each event
+shrink runs a seed or plan that fails, and writes the smallest plan that fails in the same way
 plan   writes what a seed does, as a file that can be changed and run
 view   makes one HTML page of a trace, be it from here or from SIM_TRACE=FILE of a test run
 
@@ -81,6 +85,10 @@ fn command(args: &[&str]) -> Result<Result<ExitCode, Failure>, UsageError> {
         ["trace", rest @ ..] if !rest.is_empty() => {
             let (flags, settings) = asked(rest)?;
             trace(&flags, &settings)
+        }
+        ["shrink", rest @ ..] if !rest.is_empty() => {
+            let (flags, settings) = asked(rest)?;
+            make_smaller(&flags, &settings)
         }
         ["run", rest @ ..] => {
             let (flags, settings) = asked(rest)?;
@@ -153,6 +161,17 @@ fn play(flags: &Flags, settings: &Settings) -> Result<ExitCode, Failure> {
     totals.add(run);
     say(&totals.to_string());
     end
+}
+
+fn make_smaller(flags: &Flags, settings: &Settings) -> Result<ExitCode, Failure> {
+    let run = run_one(flags, settings, false)?;
+    let Some(failed) = runner::failure(&run) else {
+        return Err(Failure::Other("it does not fail: expected a run that does".to_owned()));
+    };
+    let (smallest, runs) = shrink_failure(&failed, settings);
+    let steps = (failed.plan.steps.len(), smallest.plan.steps.len());
+    eprintln!("{} of {} steps are left after {runs} runs", steps.1, steps.0);
+    write(&[smallest.plan_file()])
 }
 
 /// What a run that was asked for by its name ends with.

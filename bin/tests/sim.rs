@@ -73,6 +73,25 @@ fn a_planted_bug_fails_and_its_command_and_its_kept_plan_show_the_same() {
 }
 
 #[test]
+fn a_failing_plan_is_made_smaller() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (_, said) = hunt(&["--seeds=6", "--jobs=1", "--plant", CANARY]);
+    let seed = after(&said, "seed ").split(' ').next().expect("a word").to_owned();
+    let output = sim(&["shrink", &seed, "--plant", CANARY]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let plan = text(&output.stdout);
+    let steps = |plan: &str| plan.lines().filter(|line| line.starts_with("at ")).count();
+    assert!(steps(&plan) <= 2 && plan.starts_with("# conservation at "), "{plan}");
+    let file = folder.path().join("small.plan");
+    std::fs::write(&file, &plan).expect("written");
+    let (code, said) = hunt(&["--plan", &file.display().to_string(), "--plant", CANARY]);
+    assert_eq!(code, Some(1), "{said}");
+    let output = sim(&["shrink", "--plan", &file.display().to_string()]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).contains("it does not fail"), "{}", text(&output.stderr));
+}
+
+#[test]
 fn entropy_fails_with_the_first_line_that_differs() {
     let (code, said) = hunt(&["--seeds=1", "--plant=Entropy"]);
     assert_eq!(code, Some(1), "{said}");

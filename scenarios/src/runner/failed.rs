@@ -20,6 +20,9 @@ const LAST_LINES: usize = 30;
 /// Lines of a trace may hold whole messages.
 const LINE_LENGTH: usize = 240;
 
+/// What stands in the file of a plan before the number of events of its run.
+pub(super) const EVENTS: &str = "# events ";
+
 /// How somebody who reads of a failure runs it again.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Again {
@@ -102,6 +105,16 @@ impl Failed {
         let drawn = self.is_drawn && self.file.is_none();
         let file = (!drawn).then(|| file.unwrap_or_else(|| "FILE-WITH-THE-PLAN-ABOVE".to_owned()));
         self.again.command(self.seed, file.as_deref())
+    }
+}
+
+impl Failed {
+    /// The plan as a file, with what it shows ahead of it as a comment.
+    pub fn plan_file(&self) -> String {
+        let Violation { invariant, at, message, .. } = &self.violation;
+        let found = format!("{invariant} at {:.3}s: {message}", at.as_secs_f64());
+        let comment: String = found.lines().map(|line| format!("# {line}\n")).collect();
+        format!("{comment}{EVENTS}{}\n{}", self.events, self.plan)
     }
 }
 

@@ -4,10 +4,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::failed::Failed;
-
-/// What stands in a kept plan before the number of events of its run.
-const EVENTS: &str = "# events ";
+use super::failed::{EVENTS, Failed};
 
 /// A failure could not be kept.
 #[derive(Debug, thiserror::Error)]
@@ -36,24 +33,11 @@ pub fn keep(folder: &Path, failed: &Failed) -> Result<Option<PathBuf>, KeepError
             return Ok(None);
         }
         let failed = Failed { file: Some(path.clone()), ..failed.clone() };
-        std::fs::write(&path, plan_text(&failed))?;
+        std::fs::write(&path, failed.plan_file())?;
         std::fs::write(path.with_extension("txt"), format!("{failed}\n"))?;
         Ok(Some(path.clone()))
     };
     write().map_err(|source| KeepError { path: path.clone(), source })
-}
-
-/// The plan, and above it what it shows.
-fn plan_text(failed: &Failed) -> String {
-    let at = failed.violation.at.as_secs_f64();
-    let message = failed.violation.message.replace('\n', "\n# ");
-    format!(
-        "# {} at {at:.3}s: {message}\n{EVENTS}{}\n# {}\n{}",
-        failed.violation.invariant,
-        failed.events,
-        failed.command(),
-        failed.plan
-    )
 }
 
 fn events_of(text: &str) -> Option<u64> {
