@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::port::Handle;
 use super::tree::{Change, Disk};
 use crate::config::nanoseconds;
 use crate::host::Host;
@@ -22,12 +21,12 @@ impl DiskControl {
         Self { host }
     }
 
-    /// The content of a file as processes see it now.
+    /// The content of a file as processes see it now, whatever faults wait for those who read.
     ///
     /// # Errors
     /// It does not exist, or is no file.
     pub fn read(&self, path: impl AsRef<Path>) -> io::Result<Bytes> {
-        Handle::read_all(&self.host, path.as_ref())
+        self.host.files().lock().peek(path.as_ref())
     }
 
     /// The content of a file as text; empty when it cannot be read.

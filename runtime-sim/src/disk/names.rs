@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
+use bytes::Bytes;
 use orrery_runtime::{FileKind, WallTime};
 
 use super::tree::{Body, Disk, Folder, Id, Inode, NameChange, ROOT};
@@ -23,7 +24,47 @@ pub(crate) struct Place {
     pub(crate) path: PathBuf,
 }
 
+/// What a look along a path has found.
+enum Glance {
+    Found(Id),
+    Missing,
+    /// There are links or `..` on the way.
+    Winding,
+}
+
 impl Disk {
+    /// The content of the file at `path`, past all faults: nobody on the host reads it.
+    pub(crate) fn peek(&self, path: &Path) -> io::Result<Bytes> {
+        let id = match self.glance(path) {
+            Glance::Found(id) => Some(id),
+            Glance::Missing => None,
+            Glance::Winding => self.find(path, true)?.id,
+        };
+        let content = self.file(id.ok_or(io::ErrorKind::NotFound)?)?;
+        Ok(Bytes::copy_from_slice(&content.current))
+    }
+
+    /// Finds what most paths name, at a fraction of the cost of [`Disk::find`].
+    fn glance(&self, path: &Path) -> Glance {
+        let mut id = ROOT;
+        for component in path.components() {
+            let name = match component {
+                Component::Normal(name) => name.to_str(),
+                Component::RootDir | Component::CurDir => continue,
+                Component::ParentDir | Component::Prefix(_) => None,
+            };
+            let (Some(name), Ok(folder)) = (name, self.folder(id)) else { return Glance::Winding };
+            match folder.current.get(name) {
+                Some(inside) => id = *inside,
+                None => return Glance::Missing,
+            }
+        }
+        match self.inodes.get(&id).map(|inode| &inode.body) {
+            Some(Body::File(_) | Body::Folder(_)) => Glance::Found(id),
+            Some(Body::Link(_)) | None => Glance::Winding,
+        }
+    }
+
     /// Walks along `path`. Links on the way are followed, one at its end only if `follow` says so.
     pub(crate) fn find(&self, path: &Path, follow: bool) -> io::Result<Place> {
         if !path.is_absolute() {

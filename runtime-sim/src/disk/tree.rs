@@ -161,7 +161,7 @@ impl Disk {
         }
     }
 
-    fn file(&self, id: Id) -> io::Result<&Content> {
+    pub(crate) fn file(&self, id: Id) -> io::Result<&Content> {
         match self.inodes.get(&id).map(|inode| &inode.body) {
             Some(Body::File(content)) => Ok(content),
             Some(Body::Folder(_)) => Err(io::ErrorKind::IsADirectory.into()),
