@@ -5,6 +5,7 @@
 //! real time: of clocks they ask only that they never go back and never ring early.
 
 pub mod clock;
+pub mod coordination;
 pub mod disk;
 pub mod machine;
 pub mod network;
