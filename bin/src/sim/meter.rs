@@ -51,7 +51,8 @@ impl<'a> Meter<'a> {
         self.told = Instant::now();
         let line = line(self.batch, self.goals, totals);
         if self.is_terminal {
-            eprint!("\r\x1b[K{line}");
+            // A line that is too long for the terminal is cut and not wrapped.
+            eprint!("\r\x1b[K\x1b[?7l{line}\x1b[?7h");
         } else {
             eprintln!("{line}");
         }

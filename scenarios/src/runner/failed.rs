@@ -1,8 +1,11 @@
 //! A run that went wrong, told so that one can begin to look for the cause.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
+
+use orrery_runtime_sim::line::Line;
 
 use crate::checks::Violation;
 use crate::plan::Plan;
@@ -17,11 +20,17 @@ const PLAN_LINES: usize = 60;
 const RELATED_LINES: usize = 30;
 const LAST_LINES: usize = 30;
 
+/// So many lines that say the same kind of thing are among them.
+const LIKE: usize = 4;
+
 /// Lines of a trace may hold whole messages.
 const LINE_LENGTH: usize = 240;
 
 /// What stands in the file of a plan before the number of events of its run.
 pub(super) const EVENTS: &str = "# events ";
+
+/// What the names of tasks begin with.
+const TASK: &str = "task-";
 
 /// How somebody who reads of a failure runs it again.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -159,7 +168,7 @@ fn write_lines(formatter: &mut fmt::Formatter<'_>, lines: &[&str]) -> fmt::Resul
 }
 
 /// What a message is about: the words in it that have a number behind a hyphen, such as `agent-1`
-/// and `task-0-3`, and ids.
+/// and `task-0-3`, and ids. When tasks are among them, they are what it is about.
 fn subjects(message: &str) -> Vec<String> {
     let is_part = |letter: char| letter.is_alphanumeric() || "-_".contains(letter);
     let mut found: Vec<String> = Vec::new();
@@ -171,16 +180,47 @@ fn subjects(message: &str) -> Vec<String> {
             found.push(word.to_owned());
         }
     }
+    if found.iter().any(|subject| subject.starts_with(TASK)) {
+        found.retain(|subject| subject.starts_with(TASK));
+    }
     found
 }
 
-/// The last of `lines` that name one of `subjects`, oldest first.
+/// The last of `lines` that name one of `subjects`, oldest first. Of what repeats itself, such as
+/// offers of an agent, only the last few are taken.
 fn related<'a>(lines: &'a [String], subjects: &[String]) -> Vec<&'a str> {
-    let is_meant = |line: &&String| subjects.iter().any(|subject| names(line, subject));
-    let mut found: Vec<&str> =
-        lines.iter().rev().filter(is_meant).take(RELATED_LINES).map(String::as_str).collect();
+    let mut like = BTreeMap::new();
+    let mut is_meant = |line: &&String| {
+        if !subjects.iter().any(|subject| names(line, subject)) {
+            return false;
+        }
+        let found = like.entry(form(line)).or_insert(0);
+        *found += 1;
+        *found <= LIKE
+    };
+    let mut found: Vec<&str> = lines
+        .iter()
+        .rev()
+        .filter(|line| is_meant(line))
+        .take(RELATED_LINES)
+        .map(String::as_str)
+        .collect();
     found.reverse();
     found
+}
+
+/// What lines of one kind have in common: the place, the kind and the first word of a trace's line,
+/// without the numbers in it.
+fn form(line: &str) -> String {
+    match Line::parse(line) {
+        Some(line) => {
+            let word = line.text.split(' ').next().unwrap_or_default();
+            let word =
+                word.trim_start_matches('#').trim_matches(|letter: char| letter.is_ascii_digit());
+            format!("{} {} {word}", line.host, line.kind)
+        }
+        None => line.to_owned(),
+    }
 }
 
 /// Whether `subject` stands in `line` as a word of its own: `task-1` does not in `task-10`.
@@ -242,9 +282,21 @@ mod tests {
     }
 
     #[test]
+    fn what_repeats_itself_does_not_hide_the_rest() {
+        let line = |time: usize, text: &str| format!("{time:>6}.000000 master-0 1000 {text}");
+        let mut lines =
+            vec![line(1, "log INFO agent-1 registered"), line(1, "send RunTask agent-2")];
+        lines.extend((2..100).map(|time| line(time, "send OFFERS c {\"agent-1\"}")));
+        let found = related(&lines, &["agent-1".to_owned()]);
+        assert_eq!((found.len(), found[0]), (1 + LIKE, lines[0].as_str()));
+        assert_eq!(found.last(), lines.last().map(String::as_str).as_ref());
+    }
+
+    #[test]
     fn subjects_are_names_and_ids() {
-        let message = "agent 4f6c1a08-9d5e-S0 (agent-1): 3 -1 re-used by task-0-1, task-0-1";
-        assert_eq!(subjects(message), ["4f6c1a08-9d5e-S0", "agent-1", "task-0-1"]);
+        let message = "agent 4f6c1a08-9d5e-S0 (agent-1): 3 -1 re-used by agent-1";
+        assert_eq!(subjects(message), ["4f6c1a08-9d5e-S0", "agent-1"]);
+        assert_eq!(subjects("task-0-1 on agent-1, task-0-1"), ["task-0-1"]);
         assert!(names("a task-0-1: b", "task-0-1") && !names("task-0-10", "task-0-1"));
     }
 }
