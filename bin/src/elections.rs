@@ -48,7 +48,7 @@ fn peers_with_me(
     let own = own_addresses(flags);
     let mut found = addresses.iter().enumerate().filter(|(_, address)| own.contains(address));
     match (found.next(), found.next()) {
-        (Some((me, _)), None) => Ok(Elections::Peers { addresses, me }),
+        (Some((me, _)), None) => Ok(Elections::Peers { addresses, me, timing: Default::default() }),
         (Some((_, one)), Some((_, other))) => {
             let text = format!("each master once; {one} and {other} are both this one");
             Err(invalid("peers", text))

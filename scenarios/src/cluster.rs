@@ -143,7 +143,10 @@ impl Cluster {
             }
             Place::Agent(number) => {
                 let flags = lock(&self.inner.flags).get(&place).cloned();
-                agents.get(number).into_iter().for_each(|one| one.start(shape, flags.as_ref(), oracle));
+                agents
+                    .get(number)
+                    .into_iter()
+                    .for_each(|one| one.start(shape, flags.as_ref(), oracle));
             }
             Place::Scheduler(_) => {}
         }

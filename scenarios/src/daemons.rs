@@ -28,6 +28,21 @@ const ZOOKEEPER_PORT: u16 = 2181;
 /// How long ZooKeeper keeps the session of a master that has fallen silent.
 pub(crate) const SESSION_TIMEOUT: Duration = Duration::from_secs(6);
 
+/// Ten times as slow as in production, so that an idle hour costs no more than a busy minute.
+const LEASE_TIMING: orrery_lease::Timing = orrery_lease::Timing {
+    heartbeat: Duration::from_millis(800),
+    lease: Duration::from_secs(4),
+    patience: Duration::from_millis(4_500),
+    spread: Duration::from_secs(2),
+};
+
+/// The same for the log.
+const LOG_TIMING: orrery_log::Timing = orrery_log::Timing {
+    heartbeat: Duration::from_secs(1),
+    retry: Duration::from_secs(2),
+    backoff: Duration::from_millis(500),
+};
+
 /// Where a master is reached.
 pub(crate) fn master_address(number: usize) -> Address {
     Address::new(Place::Master(number).to_string(), MASTER_PORT)
@@ -49,7 +64,8 @@ pub(crate) fn masters(shape: &Shape) -> Masters {
 
 fn zookeeper_url(shape: &Shape) -> Option<Url> {
     let hosts = zookeeper_hosts(shape);
-    let servers: Vec<Address> = hosts.iter().map(|host| Address::new(*host, ZOOKEEPER_PORT)).collect();
+    let servers: Vec<Address> =
+        hosts.iter().map(|host| Address::new(*host, ZOOKEEPER_PORT)).collect();
     let path = "/orrery".to_owned();
     (!servers.is_empty()).then_some(Url { servers, credentials: None, path })
 }
@@ -57,9 +73,11 @@ fn zookeeper_url(shape: &Shape) -> Option<Url> {
 fn elections(shape: &Shape, me: usize) -> Elections {
     match zookeeper_url(shape) {
         Some(url) => Elections::ZooKeeper { url, session_timeout: SESSION_TIMEOUT },
-        None if shape.masters > 1 => {
-            Elections::Peers { addresses: (0..shape.masters).map(master_address).collect(), me }
-        }
+        None if shape.masters > 1 => Elections::Peers {
+            addresses: (0..shape.masters).map(master_address).collect(),
+            me,
+            timing: LEASE_TIMING,
+        },
         None => Elections::Alone,
     }
 }
@@ -124,6 +142,7 @@ impl Daemon<Master> {
         let mut options = orrery_net_master::Options::new(self.host.ip(), MASTER_PORT);
         options.elections = elections(shape, number);
         options.quorum = shape.masters / 2 + 1;
+        options.log_timing = LOG_TIMING;
         options.hostname = Some(self.host.name().to_owned());
         options.work_dir = Some(PathBuf::from("/var/lib/master"));
         options.agent_ping_timeout = shape.ping_timeout;
@@ -131,8 +150,7 @@ impl Daemon<Master> {
         options.agent_reregister_timeout = shape.reregister_timeout;
         options.offer_timeout = shape.offer_timeout;
         let (watcher, host) = (oracle.clone(), self.host.clone());
-        options.observer =
-            Some(Observer::new(move |master| watcher.master_stepped(&host, master)));
+        options.observer = Some(Observer::new(move |master| watcher.master_stepped(&host, master)));
         let (inspections, queue) = mpsc::unbounded_channel();
         let oracle = oracle.clone();
         let name = self.host.name().to_owned();
@@ -183,8 +201,7 @@ impl Daemon<Agent> {
         options.hostname = Some(self.host.name().to_owned());
         if let Some(Flag::Attributes(text)) = flag {
             let attributes = orrery_model::attributes::parse(text);
-            options.attributes =
-                attributes.unwrap_or_else(|error| panic!("attributes: {error}"));
+            options.attributes = attributes.unwrap_or_else(|error| panic!("attributes: {error}"));
         }
         options.registration_backoff_factor = Duration::from_millis(500);
         options.executor_registration_timeout = shape.executor_registration_timeout;

@@ -194,9 +194,11 @@ impl Oracle {
 
     /// Looks into an agent after a step.
     pub fn agent_stepped(&self, host: &str, agent: &Agent) {
-        self.check_with(Invariant::Conservation, |_| conservation::agent(agent));
+        let has_changed = self.state().truth.agent_stepped(host, agent);
+        if has_changed {
+            self.check_with(Invariant::Conservation, |_| conservation::agent(agent));
+        }
         self.check_with(Invariant::Executors, |_| executors::agent(agent));
-        self.state().truth.agent_stepped(host, agent);
         self.check_with(Invariant::Identity, |state| state.identity.agent_stepped(host, agent));
     }
 
@@ -372,11 +374,7 @@ impl Oracle {
     ///
     /// # Errors
     /// The first task that has not, and why.
-    pub fn check_settled(
-        &self,
-        agents: &AgentTasks,
-        away: &BTreeSet<usize>,
-    ) -> Result<(), String> {
+    pub fn check_settled(&self, agents: &AgentTasks, away: &BTreeSet<usize>) -> Result<(), String> {
         self.state().tasks.check_settled(agents, away)
     }
 

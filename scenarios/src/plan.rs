@@ -27,6 +27,8 @@ mod text;
 
 use std::time::Duration;
 
+use orrery_runtime_sim::{self as sim, NetworkFault};
+
 pub use fault::{ClusterFault, Fault, Flag};
 pub use operation::{Abuse, Blunder, Operation, Script};
 pub use place::Place;
@@ -61,4 +63,17 @@ pub enum Action {
     Operate(usize, Operation),
     /// Something goes wrong, and is set right again after a while, as far as it can be.
     Fail(Fault, Duration),
+}
+
+impl Plan {
+    /// Whether bits flip on their way between hosts. Messages have no checksums, so that a flipped
+    /// bit can make another message of one, with another task or other resources.
+    pub fn garbles(&self) -> bool {
+        self.steps.iter().any(|step| match &step.action {
+            Action::Fail(Fault::World(fault), _) => {
+                matches!(fault, sim::Fault::Network(NetworkFault::Flip { .. }))
+            }
+            _ => false,
+        })
+    }
 }

@@ -200,7 +200,31 @@ impl Agent {
                 }
             }
         }
+        register.tasks.extend(self.tasks_by_name_only());
         register
+    }
+
+    /// Tasks that never were here, and whose end this agent has told because an earlier master
+    /// missed them. Until that is acknowledged no master may say anything else of them.
+    fn tasks_by_name_only(&self) -> impl Iterator<Item = v1::Task> {
+        let unknown = |(framework, task): &(String, String)| {
+            let framework = self.frameworks.get(framework);
+            framework.is_none_or(|framework| framework.executor_of(task).is_none())
+        };
+        let streams = self.streams.unacknowledged().filter(move |(key, ..)| unknown(key));
+        streams.map(|((framework, task), head, last)| {
+            let state =
+                |update: &link::StatusUpdate| update.status.as_ref().map_or(0, |it| it.state);
+            v1::Task {
+                task_id: v1::TaskId { value: task.clone() },
+                framework_id: v1::FrameworkId { value: framework.clone() },
+                agent_id: v1::AgentId { value: self.agent_id.clone() },
+                state: state(last),
+                status_update_state: Some(state(head)),
+                status_update_uuid: Some(head.uuid.clone()),
+                ..Default::default()
+            }
+        })
     }
 
     pub(crate) fn registered(&mut self, registered: link::Registered) {

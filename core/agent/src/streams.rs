@@ -128,6 +128,15 @@ impl Streams {
         self.streams.values().all(|stream| stream.queue.is_empty() || stream.file.is_some())
     }
 
+    /// The tasks that updates await acknowledgement of, with the update in flight and the newest.
+    pub(crate) fn unacknowledged(
+        &self,
+    ) -> impl Iterator<Item = (&TaskKey, &link::StatusUpdate, &link::StatusUpdate)> {
+        self.streams
+            .iter()
+            .filter_map(|(key, stream)| Some((key, stream.queue.front()?, stream.queue.back()?)))
+    }
+
     /// Whether updates of this task await acknowledgement.
     pub(crate) fn contains(&self, key: &TaskKey) -> bool {
         self.streams.contains_key(key)

@@ -4,6 +4,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use http::StatusCode;
+use orrery_coverage::reachable;
 use orrery_http::{Request, Response, Service, respond};
 use orrery_net_lease::Member;
 use orrery_net_log::LogService;
@@ -70,6 +71,7 @@ impl Service for Front {
         match self.role() {
             Role::Leading(term) => term.call(request),
             Role::Recovering if is_api(path) => {
+                reachable!("a call comes to a leader that still reads the registry");
                 let text = "Master has not finished recovery";
                 let response = respond::text(StatusCode::SERVICE_UNAVAILABLE, text);
                 Box::pin(std::future::ready(response))

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use core::net::SocketAddr;
 
 use orrery_api::v1;
+use orrery_coverage::reachable;
 use orrery_log::{Log, WriteError};
 use orrery_runtime::{Generator, Runtime};
 use tokio::sync::oneshot;
@@ -54,9 +55,13 @@ impl Office {
             };
             self.front.set_role(Role::Standby(None));
             match end {
-                End::Deposed => tracing::warn!("this master does not lead any more"),
+                End::Deposed => {
+                    reachable!("a leading master is deposed");
+                    tracing::warn!("this master does not lead any more");
+                }
                 End::Registry(error) if self.election.is_alone() => return Err(error.to_string()),
                 End::Registry(error) => {
+                    reachable!("a master steps down because of its registry");
                     tracing::error!(%error, "this master steps down");
                     self.election.resign().await;
                 }

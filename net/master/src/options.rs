@@ -22,6 +22,8 @@ pub enum Elections {
         addresses: Vec<Address>,
         /// Which of them this master is.
         me: usize,
+        /// How patient they are; the same everywhere.
+        timing: orrery_lease::Timing,
     },
     /// Through ZooKeeper, as Mesos' masters do.
     ZooKeeper {
@@ -51,6 +53,8 @@ pub struct Options {
     pub work_dir: Option<PathBuf>,
     /// How this master comes to lead.
     pub elections: Elections,
+    /// How patient the replicas of the registry's log are with each other.
+    pub log_timing: orrery_log::Timing,
     /// How many masters must have a change of the registry: more than half of all.
     pub quorum: usize,
     /// Whether a log that is empty on all masters begins by itself.
@@ -105,6 +109,7 @@ impl Options {
             cluster: None,
             work_dir: None,
             elections: Elections::Alone,
+            log_timing: orrery_log::Timing::default(),
             quorum: 1,
             log_auto_initialize: true,
             registry_fetch_timeout: Duration::from_secs(60),

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use orrery_api::v1;
+use orrery_coverage::{reachable, sometimes};
 use orrery_log::{Log, LogError, Position, ReadError, WriteError, Writer};
 use orrery_master::{Registry, RegistryOperation, Ticket};
 use orrery_runtime::Runtime;
@@ -94,7 +95,10 @@ impl Registrar {
             Ok(registrar)
         };
         let recovered = runtime.timeout(limits.fetch, recovering).await;
-        recovered.unwrap_or(Err(RegistryError::FetchTimeout(limits.fetch)))
+        recovered.unwrap_or_else(|| {
+            reachable!("a leader cannot read the registry in time");
+            Err(RegistryError::FetchTimeout(limits.fetch))
+        })
     }
 
     /// The content.
@@ -113,6 +117,7 @@ impl Registrar {
         let mut batch = Vec::new();
         while changes.recv_many(&mut batch, BATCH).await > 0 {
             let (tickets, mut operations): (Vec<_>, Vec<_>) = batch.drain(..).unzip();
+            sometimes!(tickets.len() > 1, "several changes of the registry are stored together");
             if PlantedBug::StoresOneChangeOfABatch.is_planted() {
                 operations.truncate(1);
             }
@@ -151,7 +156,9 @@ impl Registrar {
         let Some(writer) = &self.storage else { return Ok(()) };
         for entry in entries::operations(operations) {
             self.changed += entry.len();
-            writer.append(entry, self.limits.store).await?;
+            let appended = writer.append(entry, self.limits.store).await;
+            sometimes!(appended.is_err(), "whether a change of the registry is stored is unknown");
+            appended?;
         }
         Ok(())
     }
@@ -161,6 +168,7 @@ impl Registrar {
         if self.changed < LEAST_CHANGES.max(2 * self.whole) {
             return Ok(());
         }
+        reachable!("the registry is written anew and the log cut off");
         let mut first = None;
         self.whole = 0;
         for part in entries::snapshot(&self.registry) {
@@ -184,6 +192,7 @@ async fn read(runtime: &Runtime, log: &Log, writer: &Writer) -> Result<Replay, R
     while from <= to {
         let entries = match reader.read(from, to).await {
             Err(ReadError::Damaged(damage)) => {
+                reachable!("a leader reads what is damaged on its own disk");
                 tracing::warn!(%damage, "the registry is being healed from other replicas");
                 runtime.sleep(HEALING_TIME).await;
                 continue;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use http::header::{HeaderValue, LOCATION};
 use http::{Method, StatusCode};
+use orrery_coverage::reachable;
 use orrery_endpoints::{Asked, Route, RouteError, machine, metrics, system};
 use orrery_http::{Request, Response, respond};
 use orrery_link::LinkService;
@@ -22,6 +23,7 @@ pub(crate) async fn answer(
     request: Request,
 ) -> Response {
     if LinkService::handles(request.uri().path()) {
+        reachable!("an agent wants a link to a master that does not lead");
         return no_leader();
     }
     let Route { endpoint, rest } = match ROUTER.route(request.uri().path()) {
@@ -69,7 +71,10 @@ pub(crate) fn health(method: &Method) -> Response {
 /// 307 to the same path on the leader, whatever scheme is in use. The body and the method are to be
 /// sent again.
 pub(crate) fn redirect(leader: Option<&Address>, path: &str) -> Response {
-    let Some(leader) = leader else { return no_leader() };
+    let Some(leader) = leader else {
+        reachable!("a master does not know who leads");
+        return no_leader();
+    };
     match HeaderValue::try_from(format!("//{leader}{path}")) {
         Ok(location) => {
             let mut response = respond::empty(StatusCode::TEMPORARY_REDIRECT);

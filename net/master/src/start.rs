@@ -125,7 +125,7 @@ fn membership(
             let own = Address::new("localhost", 5050);
             (own.clone(), Membership::Fixed(BTreeSet::from([own])))
         }
-        Elections::Peers { addresses, me } => {
+        Elections::Peers { addresses, me, .. } => {
             let own = addresses.get(*me).cloned().unwrap_or_else(|| Address::from(address));
             (own, Membership::Fixed(addresses.iter().cloned().collect()))
         }
@@ -153,7 +153,7 @@ async fn open_log(
         quorum: options.quorum,
         membership,
         auto_initialize: options.log_auto_initialize,
-        timing: orrery_log::Timing::default(),
+        timing: options.log_timing,
     };
     Ok(orrery_net_log::start(runtime, log_options).await?)
 }
@@ -177,14 +177,14 @@ async fn open_election(
         let place = election::ZooKeeper::new(runtime, coordination, options);
         return Ok((Election::ZooKeeper(Box::new(place)), None));
     }
-    let Elections::Peers { addresses, me } = &options.elections else {
+    let Elections::Peers { addresses, me, timing } = &options.elections else {
         return Ok((Election::Alone { told: false }, None));
     };
     let member_options = orrery_net_lease::Options {
         peers: addresses.clone(),
         me: *me,
         folder: options.work_dir.clone().ok_or(StartError::NoFolder)?,
-        timing: orrery_lease::Timing::default(),
+        timing: *timing,
     };
     let (member, events) = Member::start(runtime.clone(), member_options).await?;
     Ok((Election::Peers { member: member.clone(), events }, Some(member)))

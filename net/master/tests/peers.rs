@@ -25,7 +25,7 @@ async fn free_ports(runtime: &Runtime, count: usize) -> Vec<u16> {
 async fn master(runtime: &Runtime, ports: &[u16], me: usize, folder: &Path) -> Running {
     let addresses = ports.iter().map(|port| Address::new("127.0.0.1", *port)).collect();
     let options = Options {
-        elections: Elections::Peers { addresses, me },
+        elections: Elections::Peers { addresses, me, timing: Default::default() },
         quorum: ports.len() / 2 + 1,
         work_dir: Some(folder.join(me.to_string())),
         ..Options::new(HERE, ports[me])

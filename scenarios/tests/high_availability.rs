@@ -1,0 +1,60 @@
+//! Several masters under faults: whichever leads, nobody notices.
+#![cfg(feature = "sim")]
+
+use std::time::Duration;
+
+use orrery_runtime::Generator;
+use orrery_scenarios::plan::{Action, Elections, Fault, Place, Plan, Step};
+use orrery_scenarios::runner::{self, Settings};
+
+/// The plan of a seed, played with several masters, of which some die or are cut off besides.
+fn plan(seed: u64, elections: Elections) -> Plan {
+    let mut plan = Plan::draw(seed);
+    let mut random = Generator::from_number(!seed);
+    plan.shape.masters = if random.below(4) == 0 { 5 } else { 3 };
+    plan.shape.elections = elections;
+    plan.shape.agents = plan.shape.agents.min(6);
+    let masters = plan.shape.masters as u64;
+    for _ in 0..random.below(5) {
+        let mut any = || Place::Master(random.below(masters) as usize);
+        let (one, other) = (any(), any());
+        let lasting = Duration::from_millis(200 + random.below(12_000));
+        let fault = match random.below(5) {
+            0 | 1 => format!("kill {one} mesos-master"),
+            2 => format!("crash {one}"),
+            3 => format!("pause {one} mesos-master"),
+            _ if one == other => format!("isolate {one}"),
+            _ => format!("cut {one} {other} both-ways"),
+        };
+        let fault: Fault = fault.parse().expect("the line of a fault");
+        let at = Duration::from_millis(random.below(30_000));
+        plan.steps.push(Step { at, action: Action::Fail(fault, lasting) });
+    }
+    plan.steps.sort_by_key(|step| step.at);
+    plan
+}
+
+fn play(elections: Elections) {
+    let seeds = std::env::var("SIM_SEEDS").ok().and_then(|text| text.parse().ok()).unwrap_or(40);
+    let first = std::env::var("SIM_SEED").ok().and_then(|text| text.parse().ok());
+    let range = first.map_or(0..seeds, |seed: u64| seed..seed + 1);
+    let mut failed = Vec::new();
+    for seed in range {
+        let run = runner::run_plan(plan(seed, elections), &Settings::default());
+        if let Some(failure) = runner::failure(&run) {
+            println!("seed {seed}: {failure}");
+            failed.push(seed);
+        }
+    }
+    assert!(failed.is_empty(), "failed: {failed:?}");
+}
+
+#[test]
+fn masters_that_elect_among_themselves() {
+    play(Elections::Peers);
+}
+
+#[test]
+fn masters_that_meet_in_zookeeper() {
+    play(Elections::ZooKeeper);
+}
