@@ -39,11 +39,13 @@ impl Truth {
         self.version += 1;
     }
 
-    pub(crate) fn agent_stepped(&mut self, host: &str, agent: &Agent) {
+    /// Says whether the agent has other tasks now, or in other states. An executor, which may hold
+    /// something itself, comes with a task.
+    pub(crate) fn agent_stepped(&mut self, host: &str, agent: &Agent) -> bool {
         if !self.agents.contains_key(host) {
             self.agents.insert(host.to_owned(), OfAgent::default());
         }
-        let Some(known) = self.agents.get_mut(host) else { return };
+        let Some(known) = self.agents.get_mut(host) else { return false };
         if known.id != agent.agent_id() {
             agent.agent_id().clone_into(&mut known.id);
             self.version += 1;
@@ -55,6 +57,7 @@ impl Truth {
         if !same {
             known.tasks = now().map(|(id, state)| (id.clone(), state)).collect();
         }
+        !same
     }
 
     /// As long as it stays the same, no agent has got another id, and none has come up.
