@@ -12,6 +12,7 @@
 //! - Its node of an earlier session is removed as soon as there is a new one.
 
 use bytes::Bytes;
+use orrery_coverage::{reachable, sometimes};
 use orrery_runtime::coordination::{
     Access, Answer, Change, CreateMode, Happening, Request, RequestError,
 };
@@ -148,15 +149,22 @@ impl ContenderMachine {
     ) {
         match (question, answer) {
             (Question::Join, Err(error)) if error.is_unknown() => {
+                reachable!("a contender does not know whether its node was made");
                 if !PlantedBug::RepeatsUnknownJoin.is_planted() {
                     self.reopen(outputs);
                 }
             }
             (_, Err(error)) if error.is_passing() => self.line.retry_later(now),
             // The number is taken: a service that was restored from an old copy counts anew.
-            (Question::Join, Err(RequestError::NodeExists)) => self.line.retry_later(now),
+            (Question::Join, Err(RequestError::NodeExists)) => {
+                reachable!("a contender is given a number that is taken");
+                self.line.retry_later(now);
+            }
             // Whatever else keeps it from being removed: it goes with its session.
-            (Question::Sweep, _) => self.stale = None,
+            (Question::Sweep, _) => {
+                reachable!("a contender removes its node of an earlier session");
+                self.stale = None;
+            }
             (Question::Look, Ok(Answer::Exists(Some(_)))) => {
                 self.depth = Some(self.prefixes.len());
             }
@@ -174,6 +182,7 @@ impl ContenderMachine {
             }
             // Somebody has removed the group itself.
             (Question::Path(_) | Question::Join | Question::List, Err(RequestError::NoNode)) => {
+                reachable!("the group of an election is removed");
                 self.lose(Loss::NodeRemoved, outputs);
                 self.own = None;
                 self.depth = None;
@@ -193,8 +202,10 @@ impl ContenderMachine {
             self.own = None;
             return self.lose(Loss::NodeRemoved, outputs);
         }
+        sometimes!(self.stale.is_some(), "a contender's node of an earlier session is still there");
         let lowest = self.kind.members(names).first().is_some_and(|(_, name)| **name == own);
         if !lowest {
+            sometimes!(!self.elected, "a contender stands behind a lower node");
             self.lose(Loss::Overtaken, outputs);
         } else if !self.elected {
             self.elected = true;
@@ -205,6 +216,9 @@ impl ContenderMachine {
 
     fn lose(&mut self, loss: Loss, outputs: &mut Outputs) {
         if std::mem::take(&mut self.elected) {
+            sometimes!(loss == Loss::SessionExpired, "a leader's session expires");
+            sometimes!(loss == Loss::NodeRemoved, "a leader's node is removed");
+            sometimes!(loss == Loss::Overtaken, "a lower node appears before a leader's");
             outputs.push(Output::Tell(ContenderEvent::Lost(loss)));
         }
     }
@@ -291,3 +305,7 @@ impl Machine for ContenderMachine {
         Input::Tick
     }
 }
+
+#[cfg(test)]
+#[path = "contender_test.rs"]
+mod tests;

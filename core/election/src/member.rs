@@ -103,6 +103,12 @@ impl<Q> Line<Q> {
         if token == self.token { self.question.take() } else { None }
     }
 
+    /// Of the last question.
+    #[cfg(test)]
+    pub(crate) const fn token(&self) -> Token {
+        self.token
+    }
+
     /// Nothing is to be asked for a while.
     pub(crate) fn retry_later(&mut self, now: Instant) {
         self.retry = Some(now + RETRY_INTERVAL);

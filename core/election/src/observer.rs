@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
+use orrery_coverage::reachable;
 use orrery_runtime::coordination::{Answer, Happening, Request, RequestError};
 use orrery_runtime::machine::Machine;
 use orrery_runtime::{Instant, Now};
@@ -130,12 +131,16 @@ impl ObserverMachine {
                 self.tell(Vec::new(), outputs);
             }
             (Question::List, Ok(Answer::Children(names))) => self.listed(&names),
-            (Question::List, Err(RequestError::NoNode)) => self.step = Step::Look,
+            (Question::List, Err(RequestError::NoNode)) => {
+                reachable!("an observer waits for a group that is not there");
+                self.step = Step::Look;
+            }
             (Question::Get(name), Ok(Answer::Data(data, _))) => {
                 self.known.insert(name, data);
             }
             // It has gone meanwhile, and a watch says so as well.
             (Question::Get(name), Err(RequestError::NoNode)) => {
+                reachable!("a leader's node is gone before it is read");
                 self.wanted.retain(|_, wanted| *wanted != name);
             }
             (question, Err(error)) => {
@@ -172,6 +177,7 @@ impl ObserverMachine {
             Happening::Connected { .. } => self.line.connected(),
             Happening::Disconnected => self.line.disconnected(),
             Happening::Expired => {
+                reachable!("an observer's session expires");
                 self.line.reset();
                 self.step = Step::List;
                 self.known.clear();

@@ -4,7 +4,9 @@ use std::io;
 use std::ops::ControlFlow;
 
 use bytes::Bytes;
-use orrery_runtime::coordination::{Coordination, Session, SessionEnd, SessionOptions};
+use orrery_runtime::coordination::{
+    Coordination, Happening, Request, Session, SessionEnd, SessionOptions, Token,
+};
 use orrery_runtime::machine::{Driver, Feeder};
 use orrery_runtime::tasks::AbortOnDrop;
 use orrery_runtime::{Address, Runtime};
@@ -74,7 +76,7 @@ async fn run(
             }
             Output::Disconnect => link = None,
             Output::Tell(happening) => {
-                tracing::debug!(?happening, "ZooKeeper");
+                log(&happening);
                 // The owner may be gone and only its session not yet closed.
                 let _ = happenings.send(happening);
             }
@@ -85,10 +87,19 @@ async fn run(
     driver.run(runtime, carry).await;
 }
 
-async fn feed(
-    mut requests: mpsc::Receiver<(u64, orrery_runtime::coordination::Request)>,
-    feeder: Feeder<SessionMachine>,
-) {
+fn log(happening: &Happening) {
+    match happening {
+        Happening::Connected { session, timeout } => {
+            tracing::info!(%session, ?timeout, "connected to ZooKeeper");
+        }
+        Happening::Disconnected => tracing::info!("the connection to ZooKeeper is lost"),
+        Happening::Expired => tracing::warn!("the ZooKeeper session has expired"),
+        Happening::Refused => tracing::error!("ZooKeeper refuses the credentials"),
+        other => tracing::debug!(happening = ?other, "ZooKeeper"),
+    }
+}
+
+async fn feed(mut requests: mpsc::Receiver<(Token, Request)>, feeder: Feeder<SessionMachine>) {
     while let Some((token, request)) = requests.recv().await {
         if feeder.feed(Input::Request(token, request)).await.is_err() {
             return;
@@ -118,7 +129,7 @@ async fn talk(
         }
     };
     if let Err(error) = talked.await {
-        tracing::info!(%server, %error, "no connection to a ZooKeeper server");
+        tracing::debug!(%server, %error, "no connection to a ZooKeeper server");
     }
     let _ = feeder.feed(Input::Broken(attempt)).await;
 }

@@ -26,6 +26,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use bytes::Bytes;
+use orrery_coverage::{reachable, sometimes};
 use orrery_runtime::coordination::{
     Answer, Happening, Request, RequestError, SessionOptions, Token,
 };
@@ -53,7 +54,7 @@ const LONG_PAUSE: Duration = Duration::from_millis(500);
 pub(crate) type Attempt = u64;
 
 /// What can happen to a session.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Input {
     /// Its owner asks for something.
     Request(Token, Request),
@@ -188,6 +189,7 @@ impl SessionMachine {
 
     fn tick(&mut self, now: Instant, outputs: &mut Vec<Output>) {
         if self.expires().is_some_and(|deadline| deadline <= now) {
+            reachable!("a session expires by its client's own clock");
             return self.expire(outputs);
         }
         if self.link_deadline() > now {
@@ -199,6 +201,7 @@ impl SessionMachine {
                 let timeout =
                     self.established.as_ref().map_or(self.options.timeout, |held| held.timeout);
                 if *received + timeout * 2 / 3 <= now {
+                    reachable!("a ZooKeeper server falls silent");
                     return self.drop_link(now, outputs);
                 }
                 *sent = now;
@@ -246,9 +249,11 @@ impl SessionMachine {
             .as_ref()
             .is_some_and(|established| established.session != response.session);
         if timeout == 0 || response.session == 0 || other {
+            reachable!("a server says that a session is over");
             self.expire(outputs);
             return Ok(());
         }
+        sometimes!(self.established.is_some(), "a session goes on over another connection");
         let timeout = Duration::from_millis(timeout);
         self.established = Some(Established {
             session: response.session,
@@ -267,6 +272,7 @@ impl SessionMachine {
         if let Some(watches) = self.watches.renewal(self.last_zxid)
             && !PlantedBug::ForgetsWatches.is_planted()
         {
+            reachable!("watches are set again over another connection");
             let frame = ClientRecord::SetWatches(watches).frame(xid::SET_WATCHES);
             outputs.push(Output::Send(frame));
         }
@@ -279,9 +285,11 @@ impl SessionMachine {
     fn request(&mut self, now: Instant, token: Token, request: Request, outputs: &mut Vec<Output>) {
         let refused = |error| Output::Tell(Happening::Answered { token, answer: Err(error) });
         let Link::Open { sent, .. } = &mut self.link else {
+            reachable!("a request is made while no ZooKeeper server is connected");
             return outputs.push(refused(RequestError::NotConnected));
         };
         if self.waiting.len() >= MOST_REQUESTS {
+            reachable!("more requests wait for ZooKeeper than may");
             return outputs.push(refused(RequestError::TooMany));
         }
         *sent = now;
@@ -343,6 +351,7 @@ impl SessionMachine {
                 }
             }
             xid::AUTHENTICATE if header.error != code::OK => {
+                reachable!("ZooKeeper refuses credentials");
                 self.lose_requests(RequestError::SessionOver, outputs);
                 outputs.push(Output::Tell(Happening::Refused));
                 self.end(outputs);
@@ -380,6 +389,7 @@ impl SessionMachine {
             }
             None if self.closing && header.number == self.last_number => self.end(outputs),
             Some(waiting) => {
+                reachable!("a ZooKeeper server answers out of turn");
                 // A server that answers out of turn has lost count of this connection.
                 self.waiting.push_front(waiting);
                 self.drop_link(now, outputs);
@@ -399,6 +409,8 @@ impl SessionMachine {
     /// The connection is of no use any more: another server is tried after a pause.
     fn drop_link(&mut self, now: Instant, outputs: &mut Vec<Output>) {
         let was_open = matches!(self.link, Link::Open { .. });
+        sometimes!(self.tried >= self.servers.len(), "all ZooKeeper servers were tried in vain");
+        sometimes!(!self.waiting.is_empty(), "a connection to ZooKeeper breaks with open requests");
         let longest = if self.tried < self.servers.len() { SHORT_PAUSE } else { LONG_PAUSE };
         let longest = u64::try_from(longest.as_nanos()).unwrap_or(u64::MAX);
         let pause = Duration::from_nanos(self.random.below(longest));
@@ -448,6 +460,7 @@ impl Machine for SessionMachine {
             }
             Input::Frame(attempt, frame) if attempt == self.attempt => {
                 if let Err(error) = self.frame(now, frame, outputs) {
+                    reachable!("a ZooKeeper server sends what is no answer");
                     tracing::warn!(%error, "a ZooKeeper server sent what is no answer");
                     self.drop_link(now, outputs);
                 }
@@ -474,3 +487,7 @@ impl Machine for SessionMachine {
         Input::Tick
     }
 }
+
+#[cfg(test)]
+#[path = "session_test.rs"]
+mod tests;
