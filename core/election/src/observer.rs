@@ -224,3 +224,7 @@ impl Machine for ObserverMachine {
         Input::Tick
     }
 }
+
+#[cfg(test)]
+#[path = "observer_test.rs"]
+mod tests;

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
+use orrery_coverage::{reachable, sometimes, unreachable};
 use orrery_runtime::machine::Machine;
 use orrery_runtime::{Generator, Instant, Now};
 
@@ -227,12 +228,16 @@ impl Elector {
                 self.emit(Output::Reply { request, message });
             }
             Some(Waiting::AskForVotes(term)) => {
+                sometimes!(
+                    term != self.term,
+                    "a candidacy is overtaken while its vote is being stored"
+                );
                 if term == self.term && matches!(self.role, Role::Candidate { .. }) {
                     self.ask_all(Request { term, kind: Kind::Vote });
                     self.count_votes();
                 }
             }
-            None => {}
+            None => unreachable!("a vote was stored that nobody waits for"),
         }
     }
 
@@ -241,6 +246,7 @@ impl Elector {
             Role::Leader { next_heartbeat, .. } => {
                 let beat = *next_heartbeat <= self.now;
                 if self.lease_end() <= self.now {
+                    reachable!("a leader's lease runs out");
                     tracing::warn!(term = self.term, "the lease ran out");
                     self.follow(self.term);
                     self.wait_for_leader();

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use orrery_coverage::reachable;
 use orrery_runtime::Instant;
 
 use crate::elector::Role;
@@ -13,6 +14,7 @@ impl Elector {
     pub(crate) fn lead(&mut self, votes: BTreeMap<usize, Instant>) {
         self.role = Role::Leader { accepted: votes, next_heartbeat: self.now };
         if self.lease_end() <= self.now {
+            reachable!("the votes come too late to lead");
             // The votes took so long to come that their promise is over.
             self.role = Role::Follower;
             return;
@@ -51,6 +53,7 @@ impl Elector {
 
     pub(crate) fn accepts_heartbeat(&mut self, from: usize, term: u64) -> bool {
         if term < self.term {
+            reachable!("a heartbeat is of an earlier term");
             return false;
         }
         if term > self.term || !matches!(self.role, Role::Follower) {
@@ -67,6 +70,7 @@ impl Elector {
         if !self.leads() {
             return;
         }
+        reachable!("a leader resigns");
         self.ask_all(Request { term: self.term, kind: Kind::Resign });
         self.follow(self.term);
         self.wait_for_leader();

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use orrery_coverage::{reachable, sometimes};
 use orrery_runtime::Instant;
 
 use crate::elector::Role;
@@ -62,16 +63,19 @@ impl Elector {
             return false;
         }
         if term == self.term && self.vote == Some(candidate) {
+            reachable!("a member is asked again for a vote that it gave");
             // It asks again: the answer got lost.
             return true;
         }
         if self.is_loyal() {
+            reachable!("a vote is refused because there is a leader");
             return false;
         }
         if term > self.term {
             self.follow(term);
         }
         if self.vote.is_some() {
+            reachable!("a vote is refused because it was given to another");
             return false;
         }
         self.vote = Some(candidate);
@@ -86,6 +90,8 @@ impl Elector {
         message: Response,
     ) {
         if message.term > self.term {
+            sometimes!(self.leads(), "a leader learns of a later term");
+            sometimes!(!self.leads(), "a member learns of a later term");
             self.follow(message.term);
             return;
         }

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use http::Request;
+use orrery_coverage::reachable;
 use orrery_http::{Client, client};
 use orrery_runtime::{Address, Runtime};
 
@@ -51,6 +52,7 @@ pub(crate) async fn replaced(
         let Some(asked) = asked else { continue };
         let answer = runtime.timeout(ANSWER_TIME, ask(client, asked)).await.flatten();
         if answer.is_some_and(|other| other != *leader) {
+            reachable!("a leader turns out to be replaced by asking other masters");
             return;
         }
     }
@@ -59,9 +61,10 @@ pub(crate) async fn replaced(
 async fn ask(client: &Client, master: &Address) -> Option<Address> {
     // This request cannot be malformed.
     let request = Request::get("/redirect").body(Bytes::new()).ok()?;
-    match client.send(master, request).await {
+    match client.stream(master, request).await {
         Ok(response) => client::redirect_target(&response.into_parts().0),
         Err(error) => {
+            reachable!("a master does not say who leads");
             tracing::debug!(%master, %error, "a master does not say who leads");
             None
         }
