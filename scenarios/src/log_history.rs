@@ -187,8 +187,7 @@ impl History {
         by_end.sort_by_key(|(_, ended, ..)| *ended);
         let (mut done, mut highest) = (by_end.into_iter().peekable(), None);
         for (began, _, position, value) in confirmed {
-            while let Some((_, _, position, value)) =
-                done.next_if(|(_, ended, ..)| *ended < began)
+            while let Some((_, _, position, value)) = done.next_if(|(_, ended, ..)| *ended < began)
             {
                 highest = highest.max(Some((position, value)));
             }
@@ -221,7 +220,9 @@ impl History {
                 _ => continue,
             };
             if *begin > truncated.max(Position(1)) {
-                return Err(format!("the log begins at {begin}, though cut at most to {truncated}"));
+                return Err(format!(
+                    "the log begins at {begin}, though cut at most to {truncated}"
+                ));
             }
             let read: BTreeMap<Position, &Bytes> =
                 entries.iter().map(|(position, value)| (*position, value)).collect();
@@ -234,7 +235,8 @@ impl History {
                     ));
                 }
             }
-            for (position, value) in log.range(*begin..).take_while(|(position, _)| *position <= to) {
+            for (position, value) in log.range(*begin..).take_while(|(position, _)| *position <= to)
+            {
                 if read.get(position) != Some(value) {
                     return Err(format!("a read up to {to} misses {value:?} at {position}"));
                 }

@@ -32,6 +32,8 @@ mod handle;
 mod log;
 mod machine;
 mod messages;
+#[cfg(test)]
+mod model;
 mod options;
 mod planted;
 mod quorum;

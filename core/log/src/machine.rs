@@ -187,8 +187,8 @@ impl LogMachine {
 
     /// The parts that decide, for searching all states.
     #[cfg(test)]
-    pub(crate) fn parts(&self) -> (&Replica, &Coordinator, &Recovery, &CatchUp) {
-        (&self.replica, &self.coordinator, &self.recovery, &self.catch_up)
+    pub(crate) fn parts(&self) -> (&Replica, &Coordinator, &Recovery, &CatchUp, u64) {
+        (&self.replica, &self.coordinator, &self.recovery, &self.catch_up, self.nonce)
     }
 
     fn request(

@@ -126,8 +126,7 @@ impl PeerTask {
             opened.ok_or("no connection in time")?.map_err(|error| error.to_string())?;
         let asked = Arc::new(AtomicU64::new(0));
         let queue = Arc::clone(&self.queue).lock_owned().await;
-        let questions =
-            Questions { queue, from: self.from.clone(), asked: Arc::clone(&asked) };
+        let questions = Questions { queue, from: self.from.clone(), asked: Arc::clone(&asked) };
         let result = async {
             let opening = client.exchange(questions);
             let opened = self.runtime.timeout(CONNECT_TIME, opening).await;

@@ -94,9 +94,9 @@ async fn finish(
     let mut index = BTreeMap::new();
     let mut older = BTreeMap::new();
     let mut records = Vec::new();
-    let last = segments.last().map(|segment| {
-        (segment.sequence, segment.contents.durable, segment.contents.end)
-    });
+    let last = segments
+        .last()
+        .map(|segment| (segment.sequence, segment.contents.durable, segment.contents.end));
     let numbers: Vec<u64> = segments.iter().map(|segment| segment.sequence).collect();
     for Segment { sequence, contents } in segments {
         let mut highest = Position::ZERO;
