@@ -121,6 +121,12 @@ impl Checks {
         Self([invariant].into())
     }
 
+    /// Of these rules, one alone.
+    pub(crate) fn limited_to(mut self, invariant: Invariant) -> Self {
+        self.0.retain(|one| *one == invariant);
+        self
+    }
+
     /// Whether a rule is checked.
     pub fn contains(&self, invariant: Invariant) -> bool {
         self.0.contains(&invariant)

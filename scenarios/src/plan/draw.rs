@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use orrery_runtime::Generator;
 
-use super::{Abuse, Action, Operation, Plan, Script, Shape, Step};
+use super::{Abuse, Action, Blunder, Operation, Plan, Script, Shape, Step};
 
 impl Plan {
     /// The plan of a seed.
@@ -35,9 +35,12 @@ impl Plan {
     }
 }
 
-/// How likely each operation is in a run; half of them come to nothing in any run.
+/// So many kinds of operations there are.
+const OPERATIONS: usize = 8;
+
+/// How likely each operation is in a run.
 #[derive(Debug)]
-struct Weights([u64; 8]);
+struct Weights([u64; OPERATIONS]);
 
 impl Weights {
     /// What most runs do is rarely switched off.
@@ -73,9 +76,16 @@ fn operation(random: &mut Generator, weights: &Weights) -> Operation {
         Some(3) => Operation::Suppress,
         Some(4) => Operation::Revive,
         Some(5) => Operation::Reconcile,
-        Some(6) => Operation::FailOver { overlap: time(random, Duration::from_secs(4)) },
+        Some(6) => Operation::FailOver { overlap: overlap(random) },
+        Some(7) => Operation::Blunder(*pick(random, &Blunder::ALL)),
         _ => launch(random),
     }
+}
+
+/// Mostly the old process ends soon, sometimes two go on with one id (P11).
+fn overlap(random: &mut Generator) -> Duration {
+    let most = *pick(random, &[1, 4, 4, 20]);
+    time(random, Duration::from_secs(most))
 }
 
 fn launch(random: &mut Generator) -> Operation {
@@ -169,34 +179,35 @@ mod tests {
     }
 
     #[test]
-    fn every_kind_of_fault_and_operation_is_drawn() {
+    fn every_kind_of_operation_is_drawn() {
         let mut seen = BTreeSet::new();
-        for seed in 0..1_000 {
+        for seed in 0..2_000 {
             for step in Plan::draw(seed).steps {
                 let text = step.action.to_string();
-                let words: Vec<&str> = text.split(' ').collect();
-                seen.insert(match &step.action {
-                    Action::Operate(..) => {
-                        words[2..].iter().take(2).copied().collect::<Vec<_>>().join(" ")
-                    }
-                    Action::Fail(..) => words[0].to_owned(),
-                });
+                seen.extend(text.split(' ').map(str::to_owned));
             }
         }
-        for word in [
-            "abuse used",
-            "abuse withdrawn",
-            "abuse foreign",
-            "abuse invented",
-            "abuse too-large",
-            "suppress",
-            "revive",
-            "reconcile",
-        ] {
-            assert!(seen.contains(word), "{word} is not among {seen:?}");
+        let operations =
+            [Operation::KEYWORDS, Script::KEYWORDS, Abuse::KEYWORDS, Blunder::KEYWORDS];
+        for keyword in operations.concat() {
+            assert!(seen.contains(keyword), "{keyword} is not among {seen:?}");
         }
+    }
+
+    #[test]
+    fn every_kind_of_fault_is_drawn() {
         for kind in Plan::fault_kinds() {
-            assert!(!kind.is_empty());
+            let mut plans = (0..200).map(|seed| Plan::draw_of(seed, |it| it == kind));
+            let drawn =
+                plans.any(|plan| plan.steps.iter().any(|it| matches!(it.action, Action::Fail(..))));
+            assert!(drawn, "{kind} is never drawn");
         }
+    }
+
+    #[test]
+    fn most_plans_are_small_and_some_are_not() {
+        let agents: Vec<usize> = (0..1_000).map(|seed| Plan::draw(seed).shape.agents).collect();
+        assert!(agents.iter().filter(|count| **count <= 4).count() > 900);
+        assert!(agents.iter().any(|count| *count > 30));
     }
 }

@@ -250,8 +250,8 @@ at 6s change agent-0 attributes rack:b for 2s
             ),
             (
                 "at 1s framework 0 sing",
-                "line 1: operation 'sing': expected one of launch kill abuse \
-              suppress revive reconcile fail-over",
+                "line 1: operation 'sing': expected one of launch kill abuse blunder \
+                 suppress revive reconcile fail-over",
             ),
             ("at soon mend", "line 1: time 'soon': expected a number with ns, us, ms, s, m or h"),
             ("at 1s", "line 1: fault is missing: expected a word"),

@@ -12,6 +12,10 @@ use crate::plan::{Profile, Shape, Temper};
 const AGENTS: u64 = 50;
 /// The most frameworks that are drawn.
 const FRAMEWORKS: u64 = 5;
+/// The most roles of a framework.
+const ROLES: u64 = 12;
+/// The most bytes that are added to task ids: with them they are just valid still.
+const PADDING: u64 = 200;
 
 pub(super) fn draw(random: &mut Generator) -> Shape {
     let frameworks = match random.below(8) {
@@ -38,9 +42,31 @@ fn agents(random: &mut Generator) -> u64 {
     }
 }
 
+/// Most frameworks are ordinary in most ways.
 fn profile(random: &mut Generator) -> Profile {
-    let tempers = [Temper::Launcher, Temper::Hoarder, Temper::Killer, Temper::Careful];
-    Profile { temper: *pick(random, &tempers), ..Profile::default() }
+    let tempers = [
+        Temper::Launcher,
+        Temper::Launcher,
+        Temper::Hoarder,
+        Temper::Hoarder,
+        Temper::Killer,
+        Temper::Careful,
+        Temper::Careful,
+        Temper::Decliner,
+    ];
+    let usual = Profile::default();
+    let one_of = |random: &mut Generator, chances| random.below(chances) == 0;
+    Profile {
+        temper: *pick(random, &tempers),
+        partition_aware: !one_of(random, 4),
+        failover_timeout: match one_of(random, 6) {
+            true => milliseconds(random, 500, 20_000),
+            false => usual.failover_timeout,
+        },
+        checkpoint: one_of(random, 2),
+        roles: if one_of(random, 8) { between(random, 2, ROLES) as usize } else { usual.roles },
+        padding: if one_of(random, 8) { between(random, 1, PADDING) as usize } else { 0 },
+    }
 }
 
 fn milliseconds(random: &mut Generator, least: u64, most: u64) -> Duration {
