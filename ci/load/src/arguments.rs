@@ -18,6 +18,7 @@ Usage: orrery-load COMMAND [--flag=value]...
 Commands:
   real      real daemons and real tasks on one agent
   emulated  a real master with emulated agents and frameworks
+  failover  all agents come back to a restarted master
   idle      memory of a master and an agent with nothing to do
 
 'orrery-load COMMAND --help' lists a command's flags.";
@@ -58,6 +59,14 @@ const EMULATED: &[FlagSpec] = &[
     flag("master", Kind::Master, "Measure this running master instead of an own one."),
 ];
 
+const FAILOVER: &[FlagSpec] = &[
+    flag("agents", Kind::Count, "Emulated agents.")
+        .default("10000")
+        .at_least("1")
+        .at_most("100000"),
+    flag("tasks", Kind::Count, "Tasks of each agent.").default("10"),
+];
+
 const IDLE: &[FlagSpec] = &[flag("after", Kind::Duration, "When to look.").default("5secs")];
 
 /// What to do.
@@ -74,6 +83,8 @@ pub enum Command {
     Real(Real),
     /// Emulated agents.
     Emulated(Emulated),
+    /// Agents that come back.
+    Failover(Failover),
     /// Nothing to do.
     Idle(Idle),
 }
@@ -132,6 +143,16 @@ pub struct Emulated {
     pub master: Option<Address>,
 }
 
+/// Flags of `failover`.
+pub struct Failover {
+    /// What all have.
+    pub common: Common,
+    /// How many agents.
+    pub agents: u32,
+    /// How many tasks each has.
+    pub tasks: u32,
+}
+
 /// Flags of `idle`.
 pub struct Idle {
     /// What all have.
@@ -147,6 +168,7 @@ pub fn read() -> Result<Option<Arguments>, Failure> {
     let specs = match command.as_str() {
         "real" => [COMMON, TASKS, REAL].concat(),
         "emulated" => [COMMON, TASKS, EMULATED].concat(),
+        "failover" => [COMMON, FAILOVER].concat(),
         "idle" => [COMMON, IDLE].concat(),
         "help" | "--help" | "-h" => {
             println!("{HELP}");
@@ -165,6 +187,10 @@ pub fn read() -> Result<Option<Arguments>, Failure> {
     let command = match command.as_str() {
         "real" => Command::Real(real(&flags, common)?),
         "emulated" => Command::Emulated(emulated(&flags, common)?),
+        "failover" => {
+            let (agents, tasks) = (flags.value("agents"), flags.value("tasks"));
+            Command::Failover(Failover { common, agents, tasks })
+        }
         _ => Command::Idle(Idle { common, after: flags.value("after") }),
     };
     Ok(Some(Arguments { json: flags.is_set("json"), command }))

@@ -17,6 +17,8 @@ use crate::progress::Progress;
 pub struct Cluster {
     folder: TempDir,
     master: Option<Daemon>,
+    /// The port that the master had; another master takes it again.
+    master_port: u16,
     agent: Option<Daemon>,
 }
 
@@ -34,7 +36,7 @@ impl Cluster {
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut terminate = signal(SignalKind::terminate())?;
         let folder = tempfile::Builder::new().prefix("orrery-load-").tempdir()?;
-        let mut cluster = Self { folder, master: None, agent: None };
+        let mut cluster = Self { folder, master: None, master_port: 0, agent: None };
         let result = tokio::select! {
             biased;
             _ = interrupt.recv() => Err(Failure::Stopped("SIGINT")),
@@ -68,14 +70,22 @@ impl Cluster {
     ) -> Result<Address, Failure> {
         let flags = [
             "--ip=127.0.0.1".to_owned(),
-            "--port=0".to_owned(),
+            format!("--port={}", self.master_port),
             self.work_dir("master"),
             format!("--allocation_interval={}", duration::format(allocation_interval)),
         ];
         let (daemon, address) =
             Daemon::start(&common.orrery, "master", &flags, self.folder.path()).await?;
         self.master = Some(daemon);
+        self.master_port = address.port;
         Ok(address)
+    }
+
+    /// Kills the master with SIGKILL.
+    pub async fn kill_master(&mut self) {
+        if let Some(daemon) = self.master.take() {
+            daemon.kill().await;
+        }
     }
 
     /// Starts the agent.

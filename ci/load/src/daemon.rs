@@ -96,6 +96,12 @@ impl Daemon {
         Failure::Daemon { name: self.name, what: what.into(), log: last.join("\n") }
     }
 
+    /// Kills it.
+    pub async fn kill(mut self) {
+        // Nothing is left to do when even this fails.
+        let _ = self.child.kill().await;
+    }
+
     /// Asks it to stop, and kills it when it does not.
     pub async fn stop(mut self) {
         let id = self.child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);

@@ -3,6 +3,7 @@
 //! ```text
 //! orrery-load real     [--tasks=500] [--at_once=50] [--command='exit 0']
 //! orrery-load emulated [--agents=100] [--frameworks=1] [--tasks=100000] [--at_once=2000]
+//! orrery-load failover [--agents=10000] [--tasks=10]
 //! orrery-load idle     [--after=5secs]
 //! ```
 //!
@@ -24,6 +25,10 @@
 //! offers until they need them, and use all that they hold of an agent at once, for `--batch`
 //! tasks; they wait until they may launch so many. (In `real`, with its single agent, they launch
 //! whatever may be launched as soon as there is an offer.)
+//!
+//! **`failover`** registers emulated agents with a master, kills it, starts it again with the same
+//! registry, and has all agents register at once, each with its tasks, on links that are open
+//! before. What is told is the time from the first such message until the last agent is registered.
 //!
 //! **`idle`** starts a master and an agent, and looks at them after a while.
 //!
@@ -53,6 +58,7 @@ mod arguments;
 mod cluster;
 mod daemon;
 mod emulated;
+mod failover;
 mod failure;
 mod framework;
 mod idle;
@@ -102,6 +108,7 @@ async fn measure(command: &Command) -> Result<Report, Failure> {
     match command {
         Command::Real(options) => real::run(options).await,
         Command::Emulated(options) => emulated::run(options).await,
+        Command::Failover(options) => failover::run(options).await,
         Command::Idle(options) => idle::run(options).await,
     }
 }
