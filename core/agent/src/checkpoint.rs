@@ -117,7 +117,7 @@ impl Agent {
         });
     }
 
-    /// A launch is about to go to its executor.
+    /// A launch is about to go to its executor, or has reached one of ours.
     pub(crate) fn checkpoint_delivered(&mut self, key: &ExecutorKey, queued: &Queued) {
         if PlantedBug::DeliversAgainAfterRestart.is_planted() {
             return;
@@ -128,6 +128,13 @@ impl Agent {
             let path = |folder: String| format!("{folder}/{}", paths::LAUNCH_INFO);
             folders.map(|folder| Change::RemoveFile { path: path(folder) }).collect()
         });
+    }
+
+    /// A launch has reached its executor.
+    pub(crate) fn checkpoint_arrived(&mut self, framework: &str, executor: &str, task_id: &str) {
+        let (framework, executor) = (framework.to_owned(), executor.to_owned());
+        let queued = Queued::Task(task_id.to_owned());
+        self.checkpoint_delivered(&ExecutorKey { framework, executor }, &queued);
     }
 
     /// A kill is about to go to an executor.

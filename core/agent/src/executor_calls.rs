@@ -7,7 +7,7 @@ use orrery_api::v1::executor::{Call, Event, call, event};
 use orrery_api::v1::task_status::{Reason, Source};
 use orrery_coverage::{reachable, sometimes};
 
-use crate::framework::{ExecutorKey, ExecutorState};
+use crate::framework::{Executor, ExecutorKey, ExecutorState, Queued};
 use crate::kill::{kill_event, shutdown_event};
 use crate::{Agent, ConnectionNumber, Output, RequestNumber};
 
@@ -106,7 +106,7 @@ impl Agent {
             self.checkpoint_subscribed(&key);
         } else {
             reachable!("an executor subscribes again");
-            self.drop_lost_launches(&key, &subscribe);
+            self.repeat_or_drop_lost_launches(&key, &subscribe);
         }
         for update in subscribe.unacknowledged_updates {
             // These come from outside too, and their checks stand in for those of an UPDATE.
@@ -119,6 +119,9 @@ impl Agent {
             self.repeat_kills(&key);
         }
         self.deliver(&key);
+        if !is_first {
+            self.end_idle_executor(&key);
+        }
     }
 
     fn subscribed_event(&self, key: &ExecutorKey) -> Event {
@@ -133,8 +136,10 @@ impl Agent {
         Event { r#type: Some(event::Type::Subscribed as i32), subscribed, ..Default::default() }
     }
 
-    /// Ends the tasks that were sent on a stream which broke before the executor read them.
-    fn drop_lost_launches(&mut self, key: &ExecutorKey, subscribe: &call::Subscribe) {
+    /// Sees to the tasks that were sent on a stream which broke before the executor read them. Our
+    /// own executors say reliably what they have got, so to them a launch is delivered again; of
+    /// others it is not certain that they have not, so the task is dropped.
+    fn repeat_or_drop_lost_launches(&mut self, key: &ExecutorKey, subscribe: &call::Subscribe) {
         let Some(framework) = self.frameworks.get(&key.framework) else {
             return;
         };
@@ -153,9 +158,38 @@ impl Agent {
         let lost: Vec<String> = lost.map(|(id, _)| id.clone()).collect();
         for id in lost {
             reachable!("a launch is lost with the executor's stream");
+            if self.requeue_sent(key, &id) {
+                continue;
+            }
             let message = "the executor's connection broke before the task was delivered";
             let reason = Reason::AgentRestarted;
             self.report(&key.framework, Some(&key.executor), &id, state, reason, message);
+        }
+    }
+
+    /// Queues a task again that was sent to an executor of ours; false when it is none.
+    fn requeue_sent(&mut self, key: &ExecutorKey, task_id: &str) -> bool {
+        let Some(executor) = self.executor_mut(key) else { return false };
+        let Some(task) = executor.tasks.get_mut(task_id) else { return false };
+        task.info = task.sent.take();
+        let queued = task.info.is_some();
+        if queued {
+            executor.queue.push_back(Queued::Task(task_id.to_owned()));
+        }
+        queued
+    }
+
+    /// An executor of ours whose task is over before it began would wait for it for ever.
+    fn end_idle_executor(&mut self, key: &ExecutorKey) {
+        let idle = |executor: &Executor| {
+            executor.generated
+                && executor.state == ExecutorState::Running
+                && executor.queue.is_empty()
+                && executor.tasks.values().all(|task| task.is_terminal() && task.is_dropped())
+        };
+        if self.executor(key).is_some_and(idle) {
+            reachable!("an executor comes back to a task that was dropped");
+            self.begin_shutdown(key);
         }
     }
 

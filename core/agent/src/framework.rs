@@ -194,6 +194,9 @@ impl Executor {
 pub(crate) struct Task {
     /// What the framework asked for; kept until the task is delivered.
     pub(crate) info: Option<Box<v1::TaskInfo>>,
+    /// What the framework asked for, from delivery to the first status, where the executor is ours:
+    /// should the launch have been lost on its way, it is delivered again.
+    pub(crate) sent: Option<Box<v1::TaskInfo>>,
     /// What became of it.
     pub(crate) task: v1::Task,
     /// The last kill that was asked for after delivery; said again to an executor that reconnects.
@@ -225,7 +228,7 @@ impl Task {
             limits: info.limits.clone(),
             ..Default::default()
         };
-        Self { info: Some(Box::new(info)), task, kill: None }
+        Self { info: Some(Box::new(info)), sent: None, task, kill: None }
     }
 
     pub(crate) fn state(&self) -> v1::TaskState {
@@ -234,6 +237,11 @@ impl Task {
 
     pub(crate) fn is_terminal(&self) -> bool {
         is_terminal(self.state())
+    }
+
+    /// Whether it was given up before its executor had it.
+    pub(crate) fn is_dropped(&self) -> bool {
+        matches!(self.state(), v1::TaskState::TaskDropped | v1::TaskState::TaskLost)
     }
 
     /// Takes a new status: it replaces the last one of the same state. `data` is the framework's

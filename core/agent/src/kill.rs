@@ -112,7 +112,7 @@ impl Agent {
     }
 
     /// Asks an executor to end; its container is destroyed if it takes too long.
-    fn begin_shutdown(&mut self, key: &ExecutorKey) {
+    pub(crate) fn begin_shutdown(&mut self, key: &ExecutorKey) {
         let now = self.now.instant;
         let Some(executor) = self.frameworks.get_mut(&key.framework) else {
             return;

@@ -260,12 +260,19 @@ impl Agent {
             let Some(queued) = executor.queue.pop_front() else {
                 return;
             };
-            self.checkpoint_delivered(key, &queued);
+            let keeps = executor.generated;
+            if !keeps {
+                self.checkpoint_delivered(key, &queued);
+            }
             let Some(executor) = self.executor_mut(key) else {
                 return;
             };
             executor.had_task = true;
-            let take_info = |id: &String| executor.tasks.get_mut(id)?.info.take();
+            let take_info = |id: &String| {
+                let task = executor.tasks.get_mut(id)?;
+                task.sent = task.info.clone().filter(|_| keeps);
+                task.info.take()
+            };
             let infos: Vec<v1::TaskInfo> =
                 queued.task_ids().iter().filter_map(take_info).map(|info| *info).collect();
             let event = match queued {

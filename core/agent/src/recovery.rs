@@ -117,8 +117,11 @@ impl Agent {
     fn restored(&self, recovered: RecoveredExecutor, tasks: &[RecoveredTask]) -> Executor {
         let directory = recovered.directory(&self.options.work_dir, &self.agent_id);
         let RecoveredExecutor { container, info, generated, subscribed, life, .. } = recovered;
+        // One of ours may have got what it was sent, and will say so.
+        let may_have = generated && subscribed;
         let waits = |task: &&RecoveredTask| task.launch.is_some() && !task.has_ended();
-        let mut waiting: Vec<&RecoveredTask> = tasks.iter().filter(waits).collect();
+        let mut waiting: Vec<&RecoveredTask> =
+            tasks.iter().filter(|_| !may_have).filter(waits).collect();
         waiting.sort_by_key(|task| task.launch.as_ref().map(QueuedLaunch::order));
         let mut executor = Executor::new(container, info, directory, generated);
         for task in waiting {
@@ -126,7 +129,7 @@ impl Agent {
         }
         let first = |task: &RecoveredTask| task.launch.as_ref().map(|launch| launch.number + 1);
         executor.next_launch = tasks.iter().filter_map(first).max().unwrap_or_default();
-        executor.had_task = tasks.iter().any(|task| task.launch.is_none());
+        executor.had_task = may_have || tasks.iter().any(|task| task.launch.is_none());
         if subscribed {
             executor.state = ExecutorState::Recovering;
         }
@@ -139,7 +142,7 @@ impl Agent {
     fn restore_task(&mut self, key: &ExecutorKey, executor: &mut Executor, it: RecoveredTask) {
         let task_id = it.task.task_id.value.clone();
         let folder = paths::task_meta(&executor.container, &task_id);
-        let mut task = Task { info: None, task: it.task, kill: it.kill };
+        let mut task = Task { info: None, sent: None, task: it.task, kill: it.kill };
         for record in &it.updates.records {
             match record {
                 Record::Update(update) => {
@@ -159,7 +162,12 @@ impl Agent {
             executor.completed.push_back(task.task);
             return;
         }
-        task.info = it.launch.filter(|_| !task.is_terminal()).and_then(|it| it.task).map(Box::new);
+        let info = it.launch.filter(|_| !task.is_terminal()).and_then(|it| it.task).map(Box::new);
+        if executor.had_task && executor.generated {
+            task.sent = info;
+        } else {
+            task.info = info;
+        }
         executor.tasks.insert(task_id, task);
     }
 

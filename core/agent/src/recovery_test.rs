@@ -181,15 +181,43 @@ fn a_launch_that_was_not_delivered_is_delivered_after_the_restart() {
 }
 
 #[test]
-fn a_launch_that_was_lost_on_its_way_to_the_executor_is_dropped() {
+fn a_launch_that_was_lost_on_its_way_to_an_executor_is_dropped() {
     let mut bench = Bench::checkpointing();
-    bench.run_and_subscribe("t", 1);
+    bench.run_custom("t", "shared");
+    bench.start(100);
+    bench.subscribe("shared", 1);
     assert_eq!(bench.events(1), ["SUBSCRIBED", "LAUNCH"]);
-    bench.restart(&[("t", LIVES)]);
-    bench.subscribe("t", 2);
+    bench.restart(&[("shared", LIVES)]);
+    bench.subscribe("shared", 2);
     bench.register();
     let update = bench.only_update();
     assert_eq!((state(&update), reason(&update)), (TaskDropped, Reason::AgentRestarted));
+}
+
+#[test]
+fn a_launch_that_was_lost_on_its_way_to_an_executor_of_ours_is_repeated() {
+    let mut bench = Bench::checkpointing();
+    bench.run_and_subscribe("t", 1);
+    assert_eq!(bench.events(1), ["SUBSCRIBED", "LAUNCH"]);
+    for restarts in [true, false] {
+        if restarts {
+            bench.restart(&[("t", LIVES)]);
+        }
+        bench.subscribe("t", 2);
+        assert_eq!(bench.events(2), ["SUBSCRIBED", "LAUNCH"]);
+        bench.outputs.clear();
+    }
+    // One that has got it says so.
+    bench.restart(&[("t", LIVES)]);
+    let unacknowledged_tasks = vec![task("t", None)];
+    let subscribe = call::Subscribe { unacknowledged_tasks, ..Default::default() };
+    bench.subscribe_with("t", 3, subscribe);
+    assert_eq!(bench.events(3), ["SUBSCRIBED"]);
+    bench.update("t", "t", TaskStarting, 1);
+    assert!(!bench.files.keys().any(|path| path.ends_with("launch.info")));
+    bench.restart(&[("t", LIVES)]);
+    bench.subscribe("t", 4);
+    assert_eq!(bench.events(4), ["SUBSCRIBED"]);
 }
 
 #[test]

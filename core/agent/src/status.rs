@@ -57,7 +57,11 @@ impl Agent {
                 return;
             }
             task.apply(&status);
+            let arrived = task.sent.take().is_some();
             self.counters.count_terminal(task.state());
+            if arrived {
+                self.checkpoint_arrived(framework_id, executor_id.unwrap_or_default(), &key.1);
+            }
         }
         if terminating {
             return reachable!("an update is not sent because its framework ends");
