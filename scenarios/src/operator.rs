@@ -5,8 +5,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// Ends a framework. True when the master took the call.
 pub(crate) async fn tear_down(runtime: Runtime, master: Address, framework_id: &str) -> bool {
-    let body =
-        format!(r#"{{"type":"TEARDOWN","teardown":{{"framework_id":{{"value":"{framework_id}"}}}}}}"#);
+    let body = format!(
+        r#"{{"type":"TEARDOWN","teardown":{{"framework_id":{{"value":"{framework_id}"}}}}}}"#
+    );
     let request = format!(
         "POST /api/v1 HTTP/1.1\r\nHost: {master}\r\nContent-Type: application/json\r\n\
          Connection: close\r\nContent-Length: {}\r\n\r\n{body}",

@@ -2,8 +2,8 @@
 //! task that lives on an agent is that the task lives, or that its agent cannot be reached. Mesos'
 //! bugs of the kind: MESOS-1389, MESOS-783, MESOS-1620, MESOS-1715.
 
-use orrery_api::v1::{self, TaskState};
 use orrery_api::v1::task_status::{Reason, Source};
+use orrery_api::v1::{self, TaskState};
 use orrery_model::task_state::is_terminal;
 
 use super::truth::Truth;

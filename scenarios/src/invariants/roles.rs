@@ -72,7 +72,9 @@ impl Roles {
     /// An offer came.
     pub(crate) fn offered(&self, session: Session) -> Result<(), String> {
         if self.silent.get(&session) == Some(&Silence::FromTheBeginning) {
-            return Err(format!("{session:?} subscribed with all roles suppressed, and is offered"));
+            return Err(format!(
+                "{session:?} subscribed with all roles suppressed, and is offered"
+            ));
         }
         Ok(())
     }
