@@ -179,9 +179,11 @@ impl SessionMachine {
             Link::Connecting { since } | Link::Greeting { since } => since + self.patience(),
             Link::Open { sent, received, ping } => {
                 let silent = received + self.timeout() * 2 / 3;
-                match ping {
-                    None => silent.min(sent + self.timeout() / 3),
-                    Some(_) => silent,
+                // A session that is to end is not kept alive.
+                if ping.is_some() || self.closing {
+                    silent
+                } else {
+                    silent.min(sent + self.timeout() / 3)
                 }
             }
         }
@@ -255,15 +257,16 @@ impl SessionMachine {
         }
         sometimes!(self.established.is_some(), "a session goes on over another connection");
         let timeout = Duration::from_millis(timeout);
-        self.established = Some(Established {
-            session: response.session,
-            password: response.password,
-            timeout,
-            heard: since,
-        });
+        let session = response.session;
+        let password = response.password;
+        let heard = match &self.established {
+            Some(established) if self.closing => established.heard,
+            _ => since,
+        };
+        self.established = Some(Established { session, password, timeout, heard });
         self.tried = 0;
         self.link = Link::Open { sent: now, received: now, ping: None };
-        outputs.push(Output::Tell(Happening::Connected { session: response.session, timeout }));
+        outputs.push(Output::Tell(Happening::Connected { session, timeout }));
         if let Some(credentials) = &self.options.credentials {
             let credentials = Bytes::copy_from_slice(credentials.as_str().as_bytes());
             let frame = ClientRecord::Authenticate(credentials).frame(xid::AUTHENTICATE);
@@ -399,9 +402,10 @@ impl SessionMachine {
         Ok(())
     }
 
-    /// The service has heard of the session since `sent`.
+    /// The service has heard of the session since `sent`. That does not count any more once the
+    /// session is to end, so that waiting for it comes to an end too.
     fn heard(&mut self, sent: Instant) {
-        if let Some(established) = &mut self.established {
+        if let Some(established) = self.established.as_mut().filter(|_| !self.closing) {
             established.heard = established.heard.max(sent);
         }
     }

@@ -155,6 +155,26 @@ fn a_session_is_closed_at_the_next_opportunity() {
     assert_eq!(outputs.last(), Some(&Output::Over));
 }
 
+/// Servers that answer everything but that must not keep anybody waiting for ever.
+#[test]
+fn closing_takes_no_longer_than_the_time_out() {
+    let mut machine = session(2);
+    connect(&mut machine, 0, 7);
+    step(&mut machine, 100, Input::Close);
+    for _ in 0..20 {
+        let Some(due) = machine.deadline() else { break };
+        let time = due.as_nanoseconds().div_ceil(1_000_000);
+        assert!(time <= 9_900, "still waiting at {time} ms");
+        for output in step(&mut machine, time, Input::Tick) {
+            if let Output::Connect(attempt, _) = output {
+                step(&mut machine, time, Input::Opened(attempt));
+                step(&mut machine, time, Input::Frame(attempt, welcome(7)));
+            }
+        }
+    }
+    assert_eq!(machine.deadline(), None);
+}
+
 fn any_input() -> impl Strategy<Value = Input> {
     let frame = prop_oneof![
         Just(welcome(7)),

@@ -195,7 +195,7 @@ impl Desk<'_> {
         number: i32,
         record: ClientRecord,
     ) -> io::Result<()> {
-        let (server, connection) = self.place;
+        let (server, _) = self.place;
         self.ensemble.state().touch(server, client.session);
         let reply = match record {
             ClientRecord::Ping => (xid::PING, Ok(None)),
@@ -209,14 +209,11 @@ impl Desk<'_> {
                 (xid::SET_WATCHES, Ok(None))
             }
             ClientRecord::Close => {
-                let transaction = Transaction::CloseSession { session: client.session };
-                // Applying it takes the connection away, so the answer goes before.
-                let leader = self.leader().await?;
+                self.leader().await?;
                 let mut state = self.ensemble.state();
-                if leader < state.servers.len() && state.owns(client.session, server, connection) {
-                    self.send(header(number, state.head.zxid, code::OK).frame(None))?;
-                    state.commit(transaction);
-                }
+                // Applying it takes the connection away, so the answer goes before.
+                self.send(header(number, state.head.zxid, code::OK).frame(None))?;
+                state.commit(Transaction::CloseSession { session: client.session });
                 return Ok(());
             }
             ClientRecord::Request(request) => (number, self.request(client, &request).await?),

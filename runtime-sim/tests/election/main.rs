@@ -196,9 +196,16 @@ fn run(seed: u64, trace: bool, planted: Option<Bug>) -> Result<(), String> {
     }
 }
 
+/// `SIM_SEEDS=N` looks at more of them than usual.
+#[allow(clippy::disallowed_methods, reason = "a test is where the environment is read")]
+fn seeds() -> std::ops::Range<u64> {
+    let count = std::env::var("SIM_SEEDS").ok().and_then(|count| count.parse().ok());
+    0..count.unwrap_or(200)
+}
+
 #[test]
 fn under_faults() {
-    for seed in 0..200 {
+    for seed in seeds() {
         if let Err(why) = run(seed, false, None) {
             let again = run(seed, true, None).err().unwrap_or(why);
             panic!("{again}");
@@ -225,8 +232,8 @@ fn the_same_seed_is_the_same_run() {
 fn planted_bugs_are_found() {
     let bugs = orrery_election::PlantedBug::ALL.iter().chain(orrery_zookeeper::PlantedBug::ALL);
     for bug in bugs {
-        let found = (0..200).find_map(|seed| run(seed, false, Some(*bug)).err());
-        let found = found.unwrap_or_else(|| panic!("200 seeds did not find {}", bug.name));
+        let found = (0..300).find_map(|seed| run(seed, false, Some(*bug)).err());
+        let found = found.unwrap_or_else(|| panic!("300 seeds did not find {}", bug.name));
         println!("{}: {}", bug.name, found.lines().next().unwrap_or_default());
     }
 }
