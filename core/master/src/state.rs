@@ -325,6 +325,14 @@ impl Master {
         self.agents.get(&key)
     }
 
+    /// Whether the master has an agent on record: registered, awaited after a restart, or
+    /// unreachable.
+    pub fn knows_agent(&self, id: &str) -> bool {
+        self.agent_keys.contains_key(id)
+            || self.recovered.contains_key(id)
+            || self.unreachable.contains_key(id)
+    }
+
     /// Agents that a previous master knew and that have not returned yet.
     pub fn recovered_agents(&self) -> impl Iterator<Item = &v1::AgentInfo> {
         self.recovered.values()

@@ -37,7 +37,7 @@ impl Registry {
     ) -> Result<(), String> {
         self.truth = truth.version();
         for (name, agent) in truth.alive().filter(|(_, agent)| !agent.id.is_empty()) {
-            if !is_known(master, &agent.id) {
+            if !master.knows_agent(&agent.id) {
                 return Err(format!("{name} was admitted as {}, which nobody knows", agent.id));
             }
         }
@@ -60,13 +60,6 @@ impl Registry {
             Some(id) => Err(format!("agent {id} was let in before its registry has stored it")),
         }
     }
-}
-
-fn is_known(master: &Master, id: &str) -> bool {
-    let recovered = || master.recovered_agents().filter_map(|agent| agent.id.as_ref());
-    master.agents().any(|(_, agent)| agent.id() == id)
-        || master.unreachable_agents().contains_key(id)
-        || recovered().any(|recovered| recovered.value == id)
 }
 
 /// What the registry's file holds; `None` when there is none.

@@ -103,11 +103,10 @@ impl Audit {
 fn of_agent(master: &Master, key: AgentKey) -> u64 {
     let agent = &master.agents[&key];
     let mut print = mixed(master.allocator.revision(key), agent.departures);
-    print = mixed(print, u64::from(agent.is_active()));
+    print = mixed(print, u64::from(agent.is_active()) | (u64::from(agent.leaving) << 1));
     print = mixed(print, agent.reregistered.map_or(0, |time| time.as_nanoseconds() as u64));
-    for (framework, task) in &agent.tasks {
-        print = mixed(print, of_text(task) ^ u64::from(framework.0));
-    }
+    // Which tasks they are is added with the tasks themselves.
+    print = mixed(print, agent.tasks.len() as u64);
     for (framework, executor) in agent.executors.keys() {
         print = mixed(print, of_text(executor) ^ (u64::from(framework.0) << 1));
     }
