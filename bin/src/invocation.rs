@@ -20,6 +20,7 @@ Commands:
   master    run a master
   agent     run an agent
   execute   run one command on a cluster and wait for its end
+  log       initialize, read, run or measure a replica of the replicated log
   executor  run one task for an agent (agents start this by themselves)
   version   print the version
   help      print this text
@@ -42,6 +43,8 @@ pub enum Program {
     Local,
     /// The tool that runs one task.
     Execute,
+    /// The tools for the replicated log.
+    Log,
     /// The command executor.
     Executor,
     /// The simulator.
@@ -60,6 +63,7 @@ impl Program {
             "agent" | "slave" => Some(Self::Agent),
             "local" => Some(Self::Local),
             "execute" => Some(Self::Execute),
+            "log" => Some(Self::Log),
             "executor" => Some(Self::Executor),
             #[cfg(feature = "sim")]
             "sim" => Some(Self::Sim),
@@ -72,7 +76,7 @@ impl Program {
     fn of_link(name: &str) -> Option<Self> {
         let command = name.strip_prefix("mesos-").or_else(|| name.strip_prefix("orrery-"))?;
         match command {
-            "master" | "agent" | "slave" | "local" | "execute" | "executor" => {
+            "master" | "agent" | "slave" | "local" | "execute" | "executor" | "log" => {
                 Self::of_command(command)
             }
             _ => None,
@@ -170,6 +174,7 @@ mod tests {
             (&["mesos-local", "--port=1"], Program::Local, "mesos-local"),
             (&["mesos-execute", "--port=1"], Program::Execute, "mesos-execute"),
             (&["mesos-executor", "--port=1"], Program::Executor, "mesos-executor"),
+            (&["mesos-log", "--port=1"], Program::Log, "mesos-log"),
             (&["orrery-executor", "--port=1"], Program::Executor, "orrery-executor"),
         ] {
             let found = call(args).expect("known");

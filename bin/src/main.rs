@@ -17,6 +17,8 @@ mod failure;
 mod host;
 mod invocation;
 mod local;
+mod log;
+mod log_benchmark;
 mod logging;
 mod master;
 mod masters;
@@ -38,6 +40,7 @@ fn main() -> ExitCode {
             Program::Master => failure::report(&invocation, master::run(&invocation)),
             Program::Agent => failure::report(&invocation, agent::run(&invocation)),
             Program::Local => failure::report(&invocation, local::run(&invocation)),
+            Program::Log => failure::report(&invocation, log::run(&invocation)),
             Program::Execute => failure::report(&invocation, execute::run(&invocation)),
             #[cfg(feature = "sim")]
             Program::Sim => failure::report(&invocation, sim::run(&invocation)),

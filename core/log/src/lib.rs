@@ -13,6 +13,7 @@
 //! | `recovery` | how a new, emptied or damaged replica comes to vote |
 //! | `catch_up` | how a voting replica that was away learns what it missed |
 //! | `survey` | asking a quorum for all that it knows, for elections and recovery |
+//! | `tools` | what `orrery log` does to a replica that does not run |
 //! | `storage` | segments with checksums on the disk port |
 //!
 //! What it promises: an entry whose append returned its position stays at that position and is read
@@ -43,6 +44,7 @@ mod replica;
 mod signal;
 mod storage;
 mod survey;
+mod tools;
 mod types;
 pub mod wire;
 
@@ -55,4 +57,5 @@ pub use messages::{KnownEntry, Request, Response, Verdict, Voter};
 pub use options::{Membership, Options, Timing};
 pub use planted::PlantedBug;
 pub use record::{Metadata, Record};
+pub use tools::{InitializeError, Inspection, initialize, inspect};
 pub use types::{Ballot, Entry, Position, ReplicaState, Value};

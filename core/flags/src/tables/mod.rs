@@ -7,9 +7,11 @@ mod agent;
 mod common;
 mod execute;
 mod local;
+mod log;
 mod master;
 
 pub use agent::agent;
 pub use execute::execute;
 pub use local::local;
+pub use log::{log_benchmark, log_initialize, log_read, log_replica};
 pub use master::master;

@@ -6,6 +6,8 @@
 mod format;
 mod open;
 mod scan;
+#[cfg(test)]
+mod scan_test;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -16,7 +18,7 @@ use bytes::BytesMut;
 use orrery_runtime::{Disk, File, OpenOptions};
 
 use format::{Found, get_record, put_record, segment_header};
-pub(crate) use open::{Opened, open};
+pub(crate) use open::{Opened, look, open};
 
 use crate::record::{Metadata, Record};
 use crate::{Damage, Position, Value};

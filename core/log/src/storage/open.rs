@@ -30,6 +30,14 @@ struct Segment {
     contents: Contents,
 }
 
+/// What stands in a folder.
+struct Examined {
+    segments: Vec<Segment>,
+    /// A segment that was being made when its process ended.
+    torn: Option<u64>,
+    damage: Vec<Damage>,
+}
+
 /// Opens the folder of a replica, or makes it.
 ///
 /// # Errors
@@ -37,13 +45,32 @@ struct Segment {
 pub(crate) async fn open(disk: Arc<dyn Disk>, folder: &Path) -> Result<Opened, StartError> {
     let failed = |source| StartError::Disk { folder: folder.to_owned(), source };
     create_durable_directories(&*disk, folder).await.map_err(failed)?;
-    let sequences = sequences(&*disk, folder).await.map_err(failed)?;
+    let examined = examine(&*disk, folder).await?;
+    finish(disk, folder, examined).await.map_err(failed)
+}
+
+/// What the folder of a replica holds, which is not changed.
+///
+/// # Errors
+/// As [`open`], also when there is no folder.
+pub(crate) async fn look(
+    disk: &dyn Disk,
+    folder: &Path,
+) -> Result<(Vec<Record>, Vec<Damage>), StartError> {
+    let examined = examine(disk, folder).await?;
+    let records = examined.segments.into_iter().flat_map(|segment| segment.contents.records);
+    Ok((records.map(|placed| placed.record).collect(), examined.damage))
+}
+
+async fn examine(disk: &dyn Disk, folder: &Path) -> Result<Examined, StartError> {
+    let failed = |source| StartError::Disk { folder: folder.to_owned(), source };
+    let sequences = sequences(disk, folder).await.map_err(failed)?;
     let (mut segments, mut damage) = (Vec::new(), Vec::new());
     let mut torn = None;
     for (index, sequence) in sequences.iter().copied().enumerate() {
         let last = index + 1 == sequences.len();
         let path = segment_path(folder, sequence);
-        let bytes = read_file(&*disk, &path).await.map_err(failed)?;
+        let bytes = read_file(disk, &path).await.map_err(failed)?;
         let contents = scan(&bytes, sequence, last);
         match check_segment_header(&bytes, sequence) {
             SegmentHeader::Valid => {}
@@ -69,7 +96,7 @@ pub(crate) async fn open(disk: Arc<dyn Disk>, folder: &Path) -> Result<Opened, S
         }
         segments.push(Segment { sequence, contents });
     }
-    finish(disk, folder, segments, torn, damage).await.map_err(failed)
+    Ok(Examined { segments, torn, damage })
 }
 
 async fn sequences(disk: &dyn Disk, folder: &Path) -> std::io::Result<Vec<u64>> {
@@ -86,10 +113,9 @@ async fn sequences(disk: &dyn Disk, folder: &Path) -> std::io::Result<Vec<u64>> 
 async fn finish(
     disk: Arc<dyn Disk>,
     folder: &Path,
-    segments: Vec<Segment>,
-    torn: Option<u64>,
-    mut damage: Vec<Damage>,
+    examined: Examined,
 ) -> std::io::Result<Opened> {
+    let Examined { segments, torn, mut damage } = examined;
     let mut metadata = Metadata { begin: Position(1), ..Metadata::default() };
     let mut index = BTreeMap::new();
     let mut older = BTreeMap::new();

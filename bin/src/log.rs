@@ -1,0 +1,215 @@
+//! `orrery log`, also known as `mesos-log`: the tools for the replicated log.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use orrery_flags::{FlagSpec, Flags, tables};
+use orrery_http::{respond, serve, service_fn};
+use orrery_log::{
+    Inspection, KnownEntry, Log, Membership, Options, Position, Timing, Value, inspect,
+};
+use orrery_net_log::LogService;
+use orrery_runtime::{Address, Listener, Runtime};
+use orrery_runtime_real::runtime as real_runtime;
+
+use crate::failure::Failure;
+use crate::invocation::{Invocation, say};
+use crate::{daemon, log_benchmark, logging};
+
+/// What `orrery log` prints without a tool's name.
+const HELP: &str = "\
+The tools for the replicated log.
+
+Usage: orrery log TOOL [--flag=value]...
+
+Tools:
+  initialize  let a new replica vote
+  read        show what a replica holds
+  replica     run a replica outside of a master
+  benchmark   measure appends
+
+'orrery log TOOL --help' lists a tool's flags.";
+
+/// Runs the tool that the first argument names.
+pub fn run(invocation: &Invocation) -> Result<ExitCode, Failure> {
+    let Some((tool, args)) = invocation.args.split_first() else {
+        say(HELP);
+        return Ok(ExitCode::FAILURE);
+    };
+    let invocation = Invocation {
+        program: invocation.program,
+        name: format!("{} {tool}", invocation.name),
+        args: args.to_vec(),
+        environment: invocation.environment.clone(),
+    };
+    let flags = |about: &str, specs: &[FlagSpec]| {
+        let flags = invocation.flags(about, specs)?;
+        if let Some(flags) = &flags {
+            logging::start(flags)?;
+        }
+        Ok::<_, Failure>(flags)
+    };
+    let flags = match tool.as_str() {
+        "initialize" => flags("Lets a new replica vote.", &tables::log_initialize())?,
+        "read" => flags("Shows what a replica holds.", &tables::log_read())?,
+        "replica" => flags("Runs a replica outside of a master.", &tables::log_replica())?,
+        "benchmark" => flags("Measures appends.", &tables::log_benchmark())?,
+        "help" | "--help" => {
+            say(HELP);
+            return Ok(ExitCode::SUCCESS);
+        }
+        _ => {
+            let text = format!("unknown tool '{tool}': expected initialize, read, replica or benchmark");
+            return Err(Failure::Other(text));
+        }
+    };
+    let Some(flags) = flags else { return Ok(ExitCode::SUCCESS) };
+    daemon::run(async {
+        match tool.as_str() {
+            "initialize" => limited(&flags, initialize(&flags)).await,
+            "read" => limited(&flags, read(&flags)).await,
+            "replica" => replica(&flags).await,
+            _ => log_benchmark::run(&flags).await,
+        }?;
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+/// Runs a tool for no longer than `--timeout` says.
+async fn limited(
+    flags: &Flags,
+    tool: impl Future<Output = Result<(), Failure>>,
+) -> Result<(), Failure> {
+    let Some(limit) = flags.get::<Duration>("timeout") else { return tool.await };
+    let finished = real_runtime().timeout(limit, tool).await;
+    finished.unwrap_or_else(|| Err(Failure::Other("time ran out".to_owned())))
+}
+
+/// The folder of the replica.
+///
+/// # Errors
+/// There is no current folder that a relative path could begin at.
+pub fn folder(flags: &Flags) -> Result<PathBuf, Failure> {
+    let path: String = flags.value("path");
+    std::path::absolute(path).map_err(Failure::because)
+}
+
+async fn initialize(flags: &Flags) -> Result<(), Failure> {
+    let accept_loss = flags.is_set("accept_loss");
+    orrery_log::initialize(&real_runtime(), &folder(flags)?, accept_loss)
+        .await
+        .map_err(Failure::because)?;
+    say("The replica votes from now on.");
+    Ok(())
+}
+
+async fn read(flags: &Flags) -> Result<(), Failure> {
+    let position = |name, default| Position(flags.get::<u64>(name).unwrap_or(default));
+    let (from, to) = (position("from", 0), position("to", u64::MAX));
+    let Inspection { status, entries, damage } =
+        inspect(&real_runtime(), &folder(flags)?, from, to).await.map_err(Failure::because)?;
+    say(&format!(
+        "{}, promised {}, begins at {}, complete up to {}, {} missing",
+        status.state, status.promised, status.beginning, status.ending, status.missing
+    ));
+    entries.iter().for_each(|entry| say(&show(entry)));
+    if damage.is_empty() {
+        return Ok(());
+    }
+    damage.iter().for_each(|damage| say(&format!("damaged: {damage}")));
+    Err(Failure::Other(format!("{} records are damaged", damage.len())))
+}
+
+fn show(entry: &KnownEntry) -> String {
+    let learned = if entry.learned { "learned" } else { "accepted" };
+    let value = match &entry.value {
+        Value::Nop => "NOP".to_owned(),
+        Value::Append(data) => format!("APPEND {} bytes {}", data.len(), excerpt(data)),
+        Value::Truncate(to) => format!("TRUNCATE to {to}"),
+    };
+    format!("{} {learned} at {}: {value}", entry.position, entry.ballot)
+}
+
+/// The first bytes of an entry, as text.
+fn excerpt(data: &[u8]) -> String {
+    const SHOWN: usize = 60;
+    let text = data.iter().take(SHOWN).copied().flat_map(std::ascii::escape_default);
+    let text: String = text.map(char::from).collect();
+    if data.len() > SHOWN { format!("\"{text}\"…") } else { format!("\"{text}\"") }
+}
+
+async fn replica(flags: &Flags) -> Result<(), Failure> {
+    let runtime = real_runtime();
+    let address: Address = flags.value::<String>("address").parse().map_err(Failure::because)?;
+    let peers: String = flags.value("peers");
+    let members = peers.split(',').map(|peer| peer.trim().parse::<Address>());
+    let members: BTreeSet<Address> = members.collect::<Result<_, _>>().map_err(Failure::because)?;
+    if !members.contains(&address) {
+        let text = format!("--address={address} is not one of --peers={peers}");
+        return Err(Failure::Other(text));
+    }
+    let listener = listen(&runtime, &address).await?;
+    let options = Options {
+        folder: folder(flags)?,
+        address,
+        quorum: flags.value::<u64>("quorum") as usize,
+        membership: Membership::Fixed(members),
+        auto_initialize: flags.is_set("initialize"),
+        timing: Timing::default(),
+    };
+    let mut stop = daemon::Stop::listen()?;
+    let log = start(&runtime, options, listener).await?;
+    let voting = async {
+        match log.ready().await {
+            Ok(()) => say("The replica votes."),
+            Err(error) => return error,
+        }
+        log.ended().await
+    };
+    tokio::select! {
+        biased;
+        error = voting => Err(Failure::because(error)),
+        _ = stop.asked() => Ok(()),
+    }
+}
+
+/// Listens where others reach the replica.
+///
+/// # Errors
+/// The address is none of this host's, or taken.
+pub async fn listen(runtime: &Runtime, address: &Address) -> Result<Box<dyn Listener>, Failure> {
+    let failed = |error: &dyn std::fmt::Display| {
+        Failure::Other(format!("cannot listen on {address}: {error}"))
+    };
+    let mut found = tokio::net::lookup_host((address.host.as_str(), address.port))
+        .await
+        .map_err(|error| failed(&error))?;
+    let socket = found.next().ok_or_else(|| failed(&"the name has no address"))?;
+    runtime.network.listen(socket).await.map_err(|error| failed(&error))
+}
+
+/// Runs a replica that answers on `listener` until the process ends.
+///
+/// # Errors
+/// The replica does not start.
+pub async fn start(
+    runtime: &Runtime,
+    options: Options,
+    listener: Box<dyn Listener>,
+) -> Result<Log, Failure> {
+    let (log, service) =
+        orrery_net_log::start(runtime, options).await.map_err(Failure::because)?;
+    let service = service_fn(move |request| {
+        let answer = LogService::handles(request.uri().path()).then(|| service.call(request));
+        async move {
+            match answer {
+                Some(answer) => answer.await,
+                None => respond::not_found(),
+            }
+        }
+    });
+    runtime.spawn("replica's port", serve(runtime.clone(), listener, service));
+    Ok(log)
+}

@@ -1,0 +1,66 @@
+//! The flags of the tools for the replicated log.
+
+use super::common::{ALL, LOGGING};
+use crate::spec::{FlagSpec, Kind, flag};
+
+/// The flags of `orrery log initialize`.
+pub fn log_initialize() -> Vec<FlagSpec> {
+    [ALL, LOGGING, PATH, INITIALIZE].concat()
+}
+
+/// The flags of `orrery log read`.
+pub fn log_read() -> Vec<FlagSpec> {
+    [ALL, LOGGING, PATH, READ].concat()
+}
+
+/// The flags of `orrery log replica`.
+pub fn log_replica() -> Vec<FlagSpec> {
+    [ALL, LOGGING, PATH, REPLICA].concat()
+}
+
+/// The flags of `orrery log benchmark`.
+pub fn log_benchmark() -> Vec<FlagSpec> {
+    [ALL, LOGGING, PATH, BENCHMARK].concat()
+}
+
+const PATH: &[FlagSpec] = &[flag("path", Kind::Path, "The replica's folder.").required()];
+
+const NO_ZOOKEEPER: &str = "a replica outside of a master finds its peers by --peers";
+
+const INITIALIZE: &[FlagSpec] = &[
+    flag("accept_loss", Kind::Boolean, "Also where the replica has, or had, a log.")
+        .default("false"),
+    flag("timeout", Kind::Duration, "Give up after this time."),
+];
+
+const READ: &[FlagSpec] = &[
+    flag("from", Kind::Count, "The first position to show."),
+    flag("to", Kind::Count, "The last position to show."),
+    flag("timeout", Kind::Duration, "Give up after this time."),
+];
+
+const REPLICA: &[FlagSpec] = &[
+    flag("quorum", Kind::Count, "How many replicas must agree.").at_least("1").required(),
+    flag("address", Kind::Text, "HOST:PORT where the other replicas reach this one.").required(),
+    flag("peers", Kind::Text, "All replicas: HOST:PORT,….").required(),
+    flag("servers", Kind::Text, "ZooKeeper servers.").default_only(NO_ZOOKEEPER),
+    flag("znode", Kind::Text, "ZooKeeper node.").default_only(NO_ZOOKEEPER),
+    flag("initialize", Kind::Boolean, "Begin a log where no replica has one.").default("true"),
+];
+
+const BENCHMARK: &[FlagSpec] = &[
+    flag("replicas", Kind::Count, "How many replicas run in this process.")
+        .default("1")
+        .at_least("1")
+        .at_most("9"),
+    flag("appends", Kind::Count, "How many entries are appended.").default("100000"),
+    flag("size", Kind::Bytes, "How large each one is.").default("1KB"),
+    flag("writers", Kind::Count, "How many appends are under way at a time.")
+        .default("512")
+        .at_least("1"),
+    flag("input", Kind::Path, "A file with the size of an append, such as 100B, in each line."),
+    flag("output", Kind::Path, "A file for the time that each append took, in milliseconds."),
+    flag("type", Kind::Text, "What is written.")
+        .default("random")
+        .one_of(&["zero", "one", "random"]),
+];
