@@ -87,7 +87,7 @@ fn shrink_if_wanted(failed: &Failed) {
 /// Runs seeds, and every 20th once more in another process.
 fn run_many(first: u64, count: u64) -> Totals {
     let range = first..first.saturating_add(count);
-    let repeated = range.clone().filter(|seed| seed % batch::REPEATED == 0).count();
+    let repeated = range.clone().filter(|seed| seed.is_multiple_of(batch::REPEATED)).count();
     let other_process = Some(OtherProcess::test("repeated").expect("this test is a program"));
     let batch = Batch { other_process, ..Batch::of(range) };
     let totals = batch::run(&batch, &Settings::default(), |_, _| ());

@@ -115,7 +115,7 @@ impl<W: FnMut(&Totals, Option<&Failed>)> Shared<'_, W> {
     /// Runs a seed and tells of it. Always true: the next one may follow.
     fn run(&self, seed: u64) -> bool {
         let run = run_seed(seed, self.settings);
-        let other = self.batch.other_process.as_ref().filter(|_| seed % REPEATED == 0);
+        let other = self.batch.other_process.as_ref().filter(|_| seed.is_multiple_of(REPEATED));
         let repeat = other.map(|other| other.repeat(&run, self.settings));
         if run.is_failure() {
             self.lowest_failure.fetch_min(seed, Ordering::Relaxed);

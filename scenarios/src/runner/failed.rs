@@ -148,9 +148,7 @@ impl fmt::Display for Failed {
             write_lines(formatter, &related)?;
         }
         writeln!(formatter, "What happened last:")?;
-        let last = violation.before.len().saturating_sub(LAST_LINES);
-        let last: Vec<&str> = violation.before[last..].iter().map(String::as_str).collect();
-        write_lines(formatter, &last)?;
+        write_lines(formatter, &last_of(&violation.before, LAST_LINES, |_| true))?;
         let at = violation.at.as_secs_f64();
         writeln!(formatter, "{} at {at:.3}s: {}", violation.invariant, violation.message)?;
         write!(formatter, "Again, with its trace: {}", self.command())
@@ -186,41 +184,36 @@ fn subjects(message: &str) -> Vec<String> {
     found
 }
 
-/// The last of `lines` that name one of `subjects`, oldest first. Of what repeats itself, such as
-/// offers of an agent, only the last few are taken.
+/// The last of `lines` that name one of `subjects`, oldest first.
 fn related<'a>(lines: &'a [String], subjects: &[String]) -> Vec<&'a str> {
+    last_of(lines, RELATED_LINES, |line| subjects.iter().any(|subject| names(line, subject)))
+}
+
+/// The last `count` of `lines` that `is_meant`, oldest first. Of what repeats itself, such as the
+/// offers of an agent, only the last few are taken.
+fn last_of(lines: &[String], count: usize, is_meant: impl Fn(&str) -> bool) -> Vec<&str> {
     let mut like = BTreeMap::new();
-    let mut is_meant = |line: &&String| {
-        if !subjects.iter().any(|subject| names(line, subject)) {
-            return false;
+    let mut found = Vec::new();
+    for line in lines.iter().rev().filter(|line| is_meant(line)) {
+        let others = like.entry(form(line)).or_insert(0);
+        *others += 1;
+        if *others <= LIKE && found.len() < count {
+            found.push(line.as_str());
         }
-        let found = like.entry(form(line)).or_insert(0);
-        *found += 1;
-        *found <= LIKE
-    };
-    let mut found: Vec<&str> = lines
-        .iter()
-        .rev()
-        .filter(|line| is_meant(line))
-        .take(RELATED_LINES)
-        .map(String::as_str)
-        .collect();
+    }
     found.reverse();
     found
 }
 
-/// What lines of one kind have in common: the place, the kind and the first word of a trace's line,
-/// without the numbers in it.
+/// What lines of one kind have in common: the place and the kind of a trace's line with the first
+/// word of its text without numbers, the place and the first word of a note.
 fn form(line: &str) -> String {
-    match Line::parse(line) {
-        Some(line) => {
-            let word = line.text.split(' ').next().unwrap_or_default();
-            let word =
-                word.trim_start_matches('#').trim_matches(|letter: char| letter.is_ascii_digit());
-            format!("{} {} {word}", line.host, line.kind)
-        }
-        None => line.to_owned(),
+    if let Some(line) = Line::parse(line) {
+        let word = line.text.split(' ').next().unwrap_or_default();
+        let word = word.trim_matches(|letter: char| letter == '#' || letter.is_ascii_digit());
+        return format!("{} {} {word}", line.host, line.kind);
     }
+    line.split_whitespace().skip(1).take(2).collect::<Vec<_>>().join(" ")
 }
 
 /// Whether `subject` stands in `line` as a word of its own: `task-1` does not in `task-10`.
@@ -289,7 +282,10 @@ mod tests {
         lines.extend((2..100).map(|time| line(time, "send OFFERS c {\"agent-1\"}")));
         let found = related(&lines, &["agent-1".to_owned()]);
         assert_eq!((found.len(), found[0]), (1 + LIKE, lines[0].as_str()));
-        assert_eq!(found.last(), lines.last().map(String::as_str).as_ref());
+        assert_eq!(found.last().copied(), lines.last().map(String::as_str));
+        let notes: Vec<String> =
+            (0..9).map(|time| format!("{time}.1 f-0/0  loses O{time}")).collect();
+        assert_eq!(last_of(&notes, 7, |_| true), notes[9 - LIKE..]);
     }
 
     #[test]
