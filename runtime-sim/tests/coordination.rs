@@ -5,6 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use orrery_planted::Bug;
 use orrery_runtime::contract::coordination::{
     ServerFault, Servers, check, check_access, check_random,
 };
@@ -62,42 +63,61 @@ impl Servers for Model {
     }
 }
 
-fn with_model<C, F>(seed: u64, check: C)
+/// Runs a check before the model; says why when a promise is broken.
+fn with_model<C, F>(seed: u64, planted: Option<Bug>, check: C) -> Result<(), String>
 where
     C: FnOnce(Runtime, Arc<dyn Coordination>, Model) -> F + Send + 'static,
     F: Future<Output = ()> + 'static,
 {
     let config = Config { trace: true, ..Config::default() };
     let report = simulate(seed, config, move |world| {
+        orrery_planted::plant(planted);
         let ensemble = Ensemble::with_tick(&world, &SERVERS, Duration::from_millis(200));
         let (_, runtime) = world.host("client").attach("client");
         let (_, outside) = world.host("outside").attach("client");
         let client: Arc<dyn Coordination> = Arc::new(ZooKeeper::new(runtime.clone()));
         check(runtime, client, Model { world: world.clone(), ensemble, outside })
     });
-    if let Err(failure) = report.outcome {
+    report.outcome.map_err(|failure| {
         let lines: Vec<_> = report.lines.iter().filter(|line| line.contains(" log ")).collect();
         let last = lines.len().saturating_sub(60);
         let lines: Vec<_> = lines[last..].iter().map(|line| line.as_str()).collect();
-        panic!("seed {seed}: {failure}\n{}", lines.join("\n"));
-    }
+        format!("seed {seed}: {failure}\n{}", lines.join("\n"))
+    })
+}
+
+fn promises_of(seed: u64, planted: Option<Bug>) -> Result<(), String> {
+    with_model(seed, planted, |runtime, client, mut model| async move {
+        check_access(&runtime, &client, &model.addresses()).await;
+        check(&runtime, &client, &mut model).await;
+    })
+}
+
+fn random(seed: u64, planted: Option<Bug>) -> Result<(), String> {
+    with_model(seed, planted, move |runtime, client, mut model| async move {
+        check_random(&runtime, &client, &mut model, seed, 12).await;
+    })
 }
 
 #[test]
 fn promises() {
     for seed in 0..20 {
-        with_model(seed, |runtime, client, mut model| async move {
-            check_access(&runtime, &client, &model.addresses()).await;
-            check(&runtime, &client, &mut model).await;
-        });
+        promises_of(seed, None).unwrap_or_else(|why| panic!("{why}"));
     }
 }
 
 #[test]
 fn random_operations() {
     for seed in 0..16 {
-        with_model(seed, move |runtime, client, mut model| async move {
-            check_random(&runtime, &client, &mut model, seed, 12).await;
-        });
+        random(seed, None).unwrap_or_else(|why| panic!("{why}"));
+    }
+}
+
+/// The contract can fail.
+#[test]
+fn planted_bugs_break_promises() {
+    for bug in orrery_zookeeper::PlantedBug::ALL {
+        let broken = |seed| promises_of(seed, Some(*bug)).and(random(seed, Some(*bug))).is_err();
+        assert!((0..16).any(broken), "16 seeds did not find {}", bug.name);
     }
 }
