@@ -2,8 +2,8 @@
 //!
 //! `SIM_SEED=SEED` runs one seed, `SIM_PLAN=FILE` one plan, and prints the trace, or writes it to
 //! the file that `SIM_TRACE` names. `SIM_SEEDS=N` changes how many seeds are run, from `SIM_SEED`
-//! on when that is given too. `SIM_SHRINK=1` makes the plans of failures as small as they can be, and
-//! writes them to `scenarios/regressions/`.
+//! on when that is given too. `SIM_SHRINK=1` makes the plans of failures as small as they can be,
+//! and writes them to `scenarios/regressions/`.
 #![cfg(feature = "sim")]
 
 use std::path::{Path, PathBuf};
