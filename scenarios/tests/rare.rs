@@ -103,6 +103,26 @@ fn a_thousand_agents_come_back_at_once() {
 }
 
 #[test]
+fn an_agent_is_back_before_its_loss_is_stored() {
+    let shape = Shape { agents: 1, ..Shape::default() };
+    let coverage = coverage(shape, Checks::only(Invariant::Conservation), async |cluster| {
+        let world = cluster.world().clone();
+        let master = cluster.host(Place::Master(0)).expect("there is one master");
+        let agent = cluster.host(Place::Agent(0)).expect("there is one agent");
+        world.sleep(Duration::from_secs(10)).await;
+        world.network().cut(&master, &agent);
+        world.sleep(Duration::from_secs(5)).await;
+        // Within this time the master gives the agent up, and the agent looks for the master.
+        master.disk().stall(Duration::from_secs(20));
+        world.sleep(Duration::from_secs(5)).await;
+        world.network().heal(&master, &agent);
+        world.sleep(Duration::from_secs(60)).await;
+    });
+    assert_met(&coverage, "an agent registers again while it is being given up");
+    assert_met(&coverage, "an agent comes back that was unreachable");
+}
+
+#[test]
 fn a_task_comes_to_an_agent_whose_disk_is_full() {
     let shape = Shape { agents: 1, ..Shape::default() };
     let coverage = coverage(shape, Checks::only(Invariant::Conservation), async |cluster| {
