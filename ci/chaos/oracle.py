@@ -35,6 +35,8 @@ class Task:
         self.uuids = []
         # How far it had come in the last update that was the agent's: one with a uuid.
         self.update_rank = -1
+        # Whether its agent has told that it runs.
+        self.ran = False
         # So many questions about it may still be answered with what the master knew then.
         self.answers_due = 0
 
@@ -85,7 +87,7 @@ class Oracle:
     def check_eyes(self):
         """That nothing was found must not be because nobody could see."""
         lasting = [task.id for task in self.tasks.values()
-                   if task.kind in ("long", "stubborn") and task.rank >= RANKS["TASK_RUNNING"]]
+                   if task.kind in ("long", "stubborn") and task.ran]
         if not self.counts["states"] or (lasting and not self.seen):
             raise Violation(f"looked at {self.counts['states']} states and saw no process, "
                             f"not even of {lasting}")
@@ -136,6 +138,7 @@ class Oracle:
         if reason == "REASON_RECONCILIATION":
             task.answers_due -= 1
         task.rank = max(task.rank, rank or 0)
+        task.ran |= bool(uuid) and state == "TASK_RUNNING"
         if uuid:
             task.update_rank = max(task.update_rank, rank or 0)
 

@@ -10,6 +10,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(os.path.dirname(HERE), "e2e"))
 
 import plan as plans  # noqa: E402
+import simulated  # noqa: E402
 from oracle import Oracle, Task  # noqa: E402
 from proxy import Proxy  # noqa: E402
 
@@ -47,6 +48,33 @@ class Updates(unittest.TestCase):
                      [("RUNNING", None), ("STARTING", "a")]):
             self.assertIsNotNone(told(*life), life)
         self.assertIsNotNone(told(("STARTING", "a"), accept="refused"))
+
+
+class Simulated(unittest.TestCase):
+    TEXT = """# A sentence.
+agents 3
+framework careful
+framework hoarder checkpoint on
+at 1s framework 0 launch 8 nothing
+at 1500ms framework 1 launch 2 short 250ms 3
+at 2999ms cut master-0 agent-0 one-way for 30s
+at 3s cut agent-1 master-0 both-ways for 500ms
+at 4s kill master-0 mesos-master for 100ms
+at 5s pause agent-2 mesos-agent for 2s
+at 6s bit-rot agent-0 /x 1 2 for 1s
+at 7s framework 1 fail-over 1500ms
+"""
+
+    def test_what_can_be_done_for_real_is_done(self):
+        plan, left_out = simulated.translate(self.TEXT)
+        self.assertEqual((plan.agents, plan.frameworks), (3, 2))
+        self.assertEqual(left_out, ["at 6s bit-rot agent-0 /x 1 2 for 1s"])
+        told = [f"{step.at:g} {step.verb} {' '.join(step.words)}" for step in plan.steps]
+        self.assertEqual(told, [
+            "1 launch 0 8 exit", "1.5 launch 1 2 fail", "2.999 cut agent-0 down 30",
+            "3 cut agent-1 both 0.5", "4 crash master 0.1", "5 pause agent-2 2",
+            "7 failover 1 1.5"])
+        self.assertEqual(str(plans.parse(str(plan))), str(plan))
 
 
 class Observations(unittest.TestCase):

@@ -1,0 +1,116 @@
+"""The simulator's plans, played on real daemons: as much of one as can be done for real.
+
+`orrery sim plan SEED` prints such a plan, and `scenarios/regressions/` holds some. Steps that only a
+simulated world can take, such as a disk that rots or a host without power, are left out and named,
+and so are settings that only shorten a run. Time is as long as the plan says.
+"""
+
+import re
+
+from plan import Plan, Step
+
+UNITS = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+# What a task of the simulator is called here, for the first word of its script.
+SCRIPTS = {"nothing": "exit", "long": "long", "stubborn": "stubborn", "parent": "parent"}
+# Time after the last step for its fault to end.
+AFTER = 2.0
+
+
+def seconds(text):
+    number, unit = re.fullmatch(r"([0-9.]+)([a-z]+)", text).groups()
+    return float(number) * UNITS[unit]
+
+
+def translate(text):
+    """The plan that a text of the simulator's comes to here, and the lines that are left out."""
+    shape = {"masters": 1, "agents": 2, "framework": 0}
+    steps, left_out, end = [], [], 0.0
+    for line in filter(None, (line.partition("#")[0].strip() for line in text.splitlines())):
+        word, *rest = line.split()
+        if word == "at":
+            at, (what, lasting) = seconds(rest[0]), _lasting(rest[1:])
+            step = _operation(what) if what[0] == "framework" else _fault(what, lasting)
+            if step is None:
+                left_out.append(line)
+                continue
+            steps.append(Step(at, step[0], tuple(step[1:])))
+            end = max(end, at + lasting)
+        elif word in ("masters", "agents"):
+            shape[word] = int(rest[0])
+        elif word == "framework":
+            shape["framework"] += 1
+    if shape["masters"] != 1:
+        left_out.append(f"masters {shape['masters']}: one is started")
+    steps.sort(key=lambda step: step.at)
+    return Plan(shape["agents"], shape["framework"], end + AFTER, tuple(steps)), left_out
+
+
+def _lasting(words):
+    """What happens, and for how many seconds."""
+    if len(words) > 2 and words[-2] == "for":
+        return words[:-2], seconds(words[-1])
+    return words, 0.0
+
+
+def _operation(words):
+    _, number, verb, *rest = words
+    if verb == "launch":
+        kind = SCRIPTS.get(rest[1]) or ("short" if rest[3] == "0" else "fail")
+        return "launch", number, rest[0], kind
+    if verb == "kill":
+        return "kill", number, rest[0]
+    if verb == "reconcile":
+        return "reconcile", number
+    if verb == "abuse" and rest[0] == "used":
+        return "reuse", number
+    if verb == "fail-over":
+        return "failover", number, f"{seconds(rest[0]):g}"
+    return None
+
+
+def _fault(words, lasting):
+    verb, *rest = words
+    time = f"{lasting:g}"
+    if verb in ("kill", "pause") and len(rest) == 2:
+        broken = "crash" if verb == "kill" else "pause"
+        place = _place(rest[0])
+        if rest[1] == "mesos-executor" and place and place.startswith("agent-"):
+            place = f"executor@{place.partition('-')[2]}"
+        if place and place.startswith("scheduler-"):
+            # What is left of a scheduler that dies is its stream, which ends.
+            return ("drop", place.partition("-")[2], time) if verb == "kill" else None
+        return (broken, place, time) if place else None
+    if verb == "kill-executor":
+        return "crash", f"executor@{rest[0].partition('-')[2]}", time
+    if verb == "isolate":
+        return ("cut", rest[0], "both", time) if _place(rest[0]) not in (None, "master") else None
+    if verb in ("cut", "latency", "break", "hold"):
+        link, direction = _link(rest[0], rest[1])
+        if link is None:
+            return None
+        if verb == "cut":
+            return "cut", link, "both" if rest[2] == "both-ways" else direction, time
+        if verb == "hold":
+            return "hold", link, direction, time
+        if verb == "latency":
+            most = seconds(rest[2].rpartition("..")[2])
+            return "delay", link, f"{most * 1000:.0f}", time
+        if rest[3] == "reset":
+            return "reset", link
+        return ("halfclose", link, direction) if rest[3] == "end" else None
+    return None
+
+
+def _place(host):
+    if host == "master-0":
+        return "master"
+    return host if re.fullmatch(r"(agent|scheduler)-[0-9]+", host) else None
+
+
+def _link(one, other):
+    """The link between two hosts, and the way from the first to the second on it."""
+    if _place(one) == "master" and _place(other) not in (None, "master"):
+        return other, "down"
+    if _place(other) == "master" and _place(one) not in (None, "master"):
+        return one, "up"
+    return None, None
