@@ -61,7 +61,8 @@ pub fn run(invocation: &Invocation) -> Result<ExitCode, Failure> {
             return Ok(ExitCode::SUCCESS);
         }
         _ => {
-            let text = format!("unknown tool '{tool}': expected initialize, read, replica or benchmark");
+            let text =
+                format!("unknown tool '{tool}': expected initialize, read, replica or benchmark");
             return Err(Failure::Other(text));
         }
     };
@@ -199,8 +200,7 @@ pub async fn start(
     options: Options,
     listener: Box<dyn Listener>,
 ) -> Result<Log, Failure> {
-    let (log, service) =
-        orrery_net_log::start(runtime, options).await.map_err(Failure::because)?;
+    let (log, service) = orrery_net_log::start(runtime, options).await.map_err(Failure::because)?;
     let service = service_fn(move |request| {
         let answer = LogService::handles(request.uri().path()).then(|| service.call(request));
         async move {

@@ -8,8 +8,59 @@ use orrery_runtime_sim::{Latency, Tearing, World};
 
 use crate::log_cluster::{FOLDER, LogCluster};
 
-/// Does what the world's seed says for `duration`, and leaves some of it behind.
-pub async fn inject(world: &World, cluster: &LogCluster, duration: Duration) {
+/// One kind of fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFault {
+    /// A replica's process is killed.
+    Kill,
+    /// A replica's host loses power; what was not synced is lost or torn.
+    Crash,
+    /// All hosts lose power at once.
+    PowerCut,
+    /// Nothing reaches a replica, nor comes from it.
+    Isolate,
+    /// Nothing travels from one replica to another.
+    OneWay,
+    /// What travels between two replicas takes long.
+    Slow,
+    /// Connections between two replicas are reset.
+    Reset,
+    /// A sync fails.
+    SyncFails,
+    /// A disk does nothing for a while.
+    Stall,
+    /// A disk is replaced by an empty one.
+    Wipe,
+    /// Bits on a disk flip.
+    Rot,
+}
+
+impl LogFault {
+    /// All of them, in a mix.
+    pub const ALL: &'static [Self] = &[
+        Self::Kill,
+        Self::Kill,
+        Self::Crash,
+        Self::PowerCut,
+        Self::Isolate,
+        Self::OneWay,
+        Self::Slow,
+        Self::Reset,
+        Self::SyncFails,
+        Self::Stall,
+        Self::Wipe,
+        Self::Rot,
+    ];
+}
+
+/// Does what the world's seed says with these kinds of faults for `duration`, and leaves some of it
+/// behind.
+pub async fn inject(
+    world: &World,
+    cluster: &LogCluster,
+    kinds: &'static [LogFault],
+    duration: Duration,
+) {
     let mut random = world.generator("log faults");
     let until = world.now() + duration;
     let untrusted = Arc::new(Mutex::new(false));
@@ -19,6 +70,7 @@ pub async fn inject(world: &World, cluster: &LogCluster, duration: Duration) {
             cluster: cluster.clone(),
             random: random.clone(),
             untrusted: Arc::clone(&untrusted),
+            kinds,
         };
         random.next_u64();
         world.spawn(faults.one());
@@ -30,6 +82,7 @@ struct Faults {
     world: World,
     cluster: LogCluster,
     random: Generator,
+    kinds: &'static [LogFault],
     /// Whether a replica has just lost what it knew and may not have recovered yet. Only one may be
     /// in that state at a time, for a log survives the loss of a minority.
     untrusted: Arc<Mutex<bool>>,
@@ -39,17 +92,20 @@ impl Faults {
     async fn one(mut self) {
         let replicas = self.cluster.hosts().len() as u64;
         let victim = self.random.below(replicas) as usize;
-        match self.random.below(11) {
-            0 | 1 => self.kill(victim).await,
-            2 => self.crash(victim).await,
-            3 => self.isolate(victim).await,
-            4 => self.one_way(victim).await,
-            5 => self.slow(victim).await,
-            6 => self.reset(victim),
-            7 => self.cluster.hosts()[victim].disk().fail_next_sync(),
-            8 => self.cluster.hosts()[victim].disk().stall(Duration::from_millis(800)),
-            9 => self.wipe(victim).await,
-            _ => self.rot(victim).await,
+        let disk = self.cluster.hosts()[victim].disk();
+        let kind = self.random.below(self.kinds.len() as u64) as usize;
+        match self.kinds[kind] {
+            LogFault::Kill => self.kill(victim).await,
+            LogFault::Crash => self.crash(victim).await,
+            LogFault::PowerCut => self.power_cut().await,
+            LogFault::Isolate => self.isolate(victim).await,
+            LogFault::OneWay => self.one_way(victim).await,
+            LogFault::Slow => self.slow(victim).await,
+            LogFault::Reset => self.reset(victim),
+            LogFault::SyncFails => disk.fail_next_sync(),
+            LogFault::Stall => disk.stall(Duration::from_millis(800)),
+            LogFault::Wipe => self.wipe(victim).await,
+            LogFault::Rot => self.rot(victim).await,
         }
         self.rest(3_000).await;
         self.restart_all();
@@ -74,14 +130,31 @@ impl Faults {
         self.cluster.start_replica(victim);
     }
 
-    async fn crash(&mut self, victim: usize) {
+    async fn power_cut(&mut self) {
+        for victim in 0..self.cluster.hosts().len() {
+            self.tear(victim);
+            self.cluster.crash(victim);
+        }
+        self.rest(2_000).await;
+        for (victim, host) in self.cluster.hosts().iter().enumerate() {
+            host.boot();
+            self.cluster.start_replica(victim);
+        }
+    }
+
+    /// How the disk of a host behaves when it loses power.
+    fn tear(&mut self, victim: usize) {
         let tearing = match self.random.below(3) {
             0 => Tearing::Mixed,
             1 => Tearing::Blocks(512),
             _ => Tearing::Scattered(4096),
         };
-        let host = &self.cluster.hosts()[victim].clone();
-        host.disk().set_tearing(tearing);
+        self.cluster.hosts()[victim].disk().set_tearing(tearing);
+    }
+
+    async fn crash(&mut self, victim: usize) {
+        let host = self.cluster.hosts()[victim].clone();
+        self.tear(victim);
         self.cluster.crash(victim);
         self.rest(3_000).await;
         host.boot();

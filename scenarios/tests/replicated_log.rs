@@ -3,12 +3,17 @@
 
 use std::time::Duration;
 
-use orrery_runtime_sim::{Config, simulate};
-use orrery_scenarios::log_cluster::LogCluster;
-use orrery_scenarios::log_faults::inject;
+use orrery_log::PlantedBug;
+use orrery_runtime::ExitStatus;
+use orrery_runtime_sim::{Config, World, simulate};
+use orrery_scenarios::log_cluster::{FOLDER, LogCluster};
+use orrery_scenarios::log_faults::{LogFault, inject};
 
 /// Seeds that are run where the environment does not say how many.
-const SEEDS: u64 = 30;
+const SEEDS: u64 = 20;
+
+/// Seeds that a planted bug may take to be found.
+const PLANTED_SEEDS: u64 = 60;
 
 fn seeds() -> std::ops::Range<u64> {
     let number = |name| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
@@ -18,26 +23,41 @@ fn seeds() -> std::ops::Range<u64> {
     }
 }
 
-/// Runs one seed; what is wrong, and how many writes were confirmed.
-fn run(seed: u64, replicas: usize, faults: Duration) -> Result<usize, String> {
-    let report = simulate(seed, Config::default(), move |world| async move {
-        let cluster = LogCluster::start(&world, replicas);
-        inject(&world, &cluster, faults).await;
+/// A run: what it takes and what goes wrong.
+#[derive(Clone, Copy)]
+struct Run {
+    replicas: usize,
+    faults: &'static [LogFault],
+    duration: Duration,
+    bug: Option<PlantedBug>,
+}
+
+impl Run {
+    /// Runs one seed; what is wrong, or how many writes were confirmed.
+    fn seed(self, seed: u64) -> Result<usize, String> {
+        let report = simulate(seed, Config::default(), move |world| self.scenario(world));
+        match report.outcome {
+            Ok(outcome) => outcome,
+            Err(failure) => Err(failure.to_string()),
+        }
+    }
+
+    async fn scenario(self, world: World) -> Result<usize, String> {
+        orrery_planted::plant(self.bug.map(|bug| *bug.bug()));
+        let cluster = LogCluster::start(&world, self.replicas);
+        inject(&world, &cluster, self.faults, self.duration).await;
         let converged = cluster.converge(Duration::from_secs(120)).await;
         let history = cluster.history();
-        history.check().map(|()| converged.map(|()| history.confirmed()))
-    });
-    match report.outcome {
-        Ok(Ok(converged)) => converged,
-        Ok(Err(violation)) => Err(violation),
-        Err(failure) => Err(failure.to_string()),
+        history.check()?;
+        converged.map(|()| history.confirmed())
     }
 }
 
 #[test]
 fn a_quiet_log_serves() {
     for replicas in [1, 3, 5] {
-        let confirmed = run(1, replicas, Duration::ZERO).unwrap_or_else(|error| panic!("{error}"));
+        let run = Run { replicas, faults: &[], duration: Duration::ZERO, bug: None };
+        let confirmed = run.seed(1).unwrap_or_else(|error| panic!("{error}"));
         assert!(confirmed > 5, "{confirmed}");
     }
 }
@@ -47,11 +67,73 @@ fn histories_are_linearisable() {
     let mut total = 0;
     for seed in seeds() {
         let replicas = if seed % 3 == 0 { 5 } else { 3 };
-        match run(seed, replicas, Duration::from_secs(60)) {
+        let duration = Duration::from_secs(30);
+        let run = Run { replicas, faults: LogFault::ALL, duration, bug: None };
+        match run.seed(seed) {
             Ok(confirmed) => total += confirmed,
             Err(error) => panic!("seed {seed}, {replicas} replicas: {error}"),
         }
     }
     println!("{total} writes confirmed");
     assert!(total > 0);
+}
+
+fn is_found(bug: PlantedBug, faults: &'static [LogFault]) {
+    let duration = Duration::from_secs(20);
+    let run = Run { replicas: 3, faults, duration, bug: Some(bug) };
+    let found = (0..PLANTED_SEEDS).find_map(|seed| Some((seed, run.seed(seed).err()?)));
+    println!("{bug:?}: {found:?}");
+    assert!(found.is_some(), "{bug:?} was not found with {PLANTED_SEEDS} seeds");
+}
+
+#[test]
+fn an_answer_before_the_sync_is_found() {
+    is_found(PlantedBug::AnswersBeforeSync, &[LogFault::PowerCut]);
+}
+
+#[test]
+fn an_accepted_torn_record_is_found() {
+    is_found(PlantedBug::AcceptsTornRecord, &[LogFault::Rot, LogFault::PowerCut]);
+}
+
+#[test]
+fn voting_despite_damage_is_found() {
+    is_found(PlantedBug::VotesDespiteDamage, &[LogFault::Rot, LogFault::Isolate]);
+}
+
+/// Two of three disks have rotted: nobody serves, the message says what to do, and doing it helps.
+#[test]
+fn a_damaged_majority_refuses_until_the_loss_is_accepted() {
+    let report = simulate(3, Config::default(), |world| async move {
+        let cluster = LogCluster::start(&world, 3);
+        world.sleep(Duration::from_secs(10)).await;
+        assert!(cluster.confirmed() > 0);
+        (0..3).for_each(|replica| cluster.kill(replica));
+        for host in &cluster.hosts()[..2] {
+            let disk = host.disk();
+            let segments = disk.files().into_iter().filter(|path| path.starts_with(FOLDER));
+            segments.for_each(|path| assert!((0..8).all(|_| disk.flip_bit(&path))));
+        }
+        let confirmed = cluster.confirmed();
+        (0..3).for_each(|replica| cluster.start_replica(replica));
+        world.sleep(Duration::from_secs(20)).await;
+        assert_eq!(cluster.confirmed(), confirmed, "nothing is confirmed");
+        let refusals = cluster.refusals();
+        let advised = refusals.iter().filter(|text| text.contains("orrery log initialize"));
+        assert!(advised.count() > 0, "{refusals:?}");
+        for replica in 0..2 {
+            cluster.kill(replica);
+            let tool =
+                cluster.hosts()[replica].start("orrery log initialize", |runtime| async move {
+                    let done = orrery_log::initialize(&runtime, FOLDER.as_ref(), true).await;
+                    i32::from(done.is_err())
+                });
+            let status = cluster.hosts()[replica].wait(tool).await;
+            assert_eq!(status, Some(ExitStatus::Exited(0)));
+        }
+        cluster.converge(Duration::from_secs(60)).await.expect("it serves again");
+    });
+    if let Err(failure) = report.outcome {
+        panic!("{failure}");
+    }
 }

@@ -75,6 +75,7 @@ impl Replica {
             match record {
                 Record::Metadata(metadata) => replica.metadata = metadata,
                 Record::Entry(entry) => replica.insert(entry),
+                Record::Learned { from, to, .. } if from > to => {}
                 Record::Learned { from, to, ballot } => {
                     for (_, slot) in replica.slots.range_mut(from..=to) {
                         slot.learned |= slot.ballot == ballot;

@@ -53,7 +53,8 @@ fn what_was_written_is_read() {
 #[test]
 fn a_torn_end_is_cut() {
     let (bytes, offsets) = segment(&[10, 20, 30], false);
-    for end in offsets[2] + 1..bytes.len() {
+    // What is missing of the zeros after a record makes no difference to it.
+    for end in offsets[2] + 1..bytes.len() - 8 {
         let mut torn = bytes.clone();
         torn.truncate(end);
         let contents = read(torn, true);
