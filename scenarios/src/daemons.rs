@@ -149,8 +149,8 @@ impl Daemon<Master> {
         options.max_agent_ping_timeouts = 3;
         options.agent_reregister_timeout = shape.reregister_timeout;
         options.offer_timeout = shape.offer_timeout;
-        let (watcher, host) = (oracle.clone(), self.host.clone());
-        options.observer = Some(Observer::new(move |master| watcher.master_stepped(&host, master)));
+        let watcher = oracle.clone();
+        options.observer = Some(Observer::new(move |master| watcher.master_stepped(master)));
         let (inspections, queue) = mpsc::unbounded_channel();
         let oracle = oracle.clone();
         let name = self.host.name().to_owned();

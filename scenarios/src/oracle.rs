@@ -164,7 +164,7 @@ impl Oracle {
     // What the daemons are.
 
     /// Looks into a master after a step. Most steps, such as those of pings, change nothing.
-    pub fn master_stepped(&self, host: &Host, master: &Master) {
+    pub fn master_stepped(&self, master: &Master) {
         let mut state = self.state();
         if !state.terms.is_latest(master) {
             return;
@@ -188,7 +188,7 @@ impl Oracle {
             if state.lost_registry.is_some() || state.addresses_move {
                 return Ok(());
             }
-            state.registry.master_stepped(host, master, &state.truth)
+            state.registry.master_stepped(master, &state.truth)
         });
     }
 

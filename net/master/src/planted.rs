@@ -3,8 +3,6 @@
 orrery_planted::bugs! {
     /// MESOS-9786: of the changes of the registry that come together, only the first is stored.
     StoresOneChangeOfABatch,
-    /// MESOS-1376: a change of the registry is reported as stored before it is.
-    ReportsBeforeStored,
     /// MESOS-5576: the first message that a master sends on a new link is lost.
     FirstMessageIsLost,
 }

@@ -121,17 +121,11 @@ impl Registrar {
             if PlantedBug::StoresOneChangeOfABatch.is_planted() {
                 operations.truncate(1);
             }
-            let early = PlantedBug::ReportsBeforeStored.is_planted();
-            if !early {
-                self.write(&operations).await?;
-            }
+            self.write(&operations).await?;
             for ticket in tickets {
                 if !stored(ticket).await {
                     return Ok(());
                 }
-            }
-            if early {
-                self.write(&operations).await?;
             }
             self.snapshot_if_due().await?;
         }

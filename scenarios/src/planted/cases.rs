@@ -100,7 +100,6 @@ pub const CASES: &[Case] = &[
     case(Scheduler::SilenceIsBelieved.bug(), Convergence),
     case(Http::RecordWaitsForTheNext.bug(), Convergence),
     case(NetMaster::StoresOneChangeOfABatch.bug(), Registry),
-    case(NetMaster::ReportsBeforeStored.bug(), Registry),
     case(NetMaster::FirstMessageIsLost.bug(), Convergence),
     case(NetAgent::LeftoversStay.bug(), Runs),
     case(NetAgent::ExitIsNotTold.bug(), Tasks),
