@@ -77,7 +77,7 @@ fn shrink_if_wanted(failed: &Failed) {
         return;
     }
     let (smallest, runs) = shrink::shrink_failure(failed, &Settings::default());
-    let written = shrink::write(Path::new(REGRESSIONS), &smallest);
+    let written = shrink::write(Path::new(REGRESSIONS), &smallest, failed.seed);
     let path = written.unwrap_or_else(|error| panic!("SIM_SHRINK: {error}"));
     let steps = (failed.plan.steps.len(), smallest.plan.steps.len());
     println!("{} of {} steps are left after {runs} runs:", steps.1, steps.0);

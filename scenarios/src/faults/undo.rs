@@ -17,9 +17,7 @@ pub(super) fn undo(fault: &Fault, config: &Config) -> Vec<Fault> {
         Fault::Process(fault) => process(fault.clone()).into_iter().map(Fault::from).collect(),
         Fault::Disk(fault) => disk(fault.clone()).into_iter().map(Fault::from).collect(),
         Fault::Clock(fault) => vec![clock(fault.clone()).into()],
-        Fault::Zookeeper(fault) => {
-            zookeeper(fault.clone()).into_iter().map(Fault::from).collect()
-        }
+        Fault::Zookeeper(fault) => zookeeper(fault.clone()).into_iter().map(Fault::from).collect(),
         Fault::Mend => Vec::new(),
     }
 }
@@ -116,5 +114,48 @@ fn clock(fault: ClockFault) -> ClockFault {
         Drift { host, .. } => Drift { host, drift: 0 },
         Step { host, .. } => Step { host, ahead: Ahead(0) },
         Coalesce { host, .. } => Coalesce { host, slack: Duration::ZERO },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_lasts_is_taken_back() {
+        for (line, expected) in [
+            ("cut master-0 agent-1 one-way", "heal master-0 agent-1 one-way"),
+            ("isolate agent-0", "rejoin agent-0"),
+            ("latency a b 5ms..50ms both-ways", "latency a b 100us..500us both-ways"),
+            ("tail a b 5% 1s..2s one-way", "tail a b none one-way"),
+            ("connecting a b refuse", "connecting a b normal"),
+            ("hold a b on", "hold a b off"),
+            ("flip a b 2% both-ways", "flip a b 0% both-ways"),
+            ("point-name master-0 agent-1", "restore-name master-0"),
+            ("pause agent-0 mesos-agent", "resume agent-0 mesos-agent"),
+            ("behave agent-0 executor hang", "behave agent-0 executor none"),
+            ("launch-failures agent-0 50%", "launch-failures agent-0 0%"),
+            ("crash-at a b sync * 1 after process", "clear-crash-points a"),
+            ("full agent-0 on", "full agent-0 off"),
+            ("fail-disk agent-0 sync 3", "fail-disk agent-0 sync 0"),
+            ("tearing agent-0 blocks-512", "tearing agent-0 mixed"),
+            ("drift agent-0 500", "drift agent-0 0"),
+            ("clock agent-0 -1h", "clock agent-0 0s"),
+            ("timer-slack agent-0 1s", "timer-slack agent-0 0s"),
+        ] {
+            let fault: Fault = line.parse().expect(line);
+            let undone = undo(&fault, &Config::default());
+            assert_eq!(undone, [expected.parse::<Fault>().expect(expected)], "{line}");
+        }
+        let parts: Fault = "partition a,b c one-way".parse().expect("a fault");
+        assert_eq!(undo(&parts, &Config::default()).len(), 2);
+    }
+
+    #[test]
+    fn what_is_over_at_once_or_stays_is_not() {
+        for line in ["break a b all reset", "wipe agent-0", "crash agent-0", "stall agent-0 3s"] {
+            let fault: Fault = line.parse().expect(line);
+            assert_eq!(undo(&fault, &Config::default()), [], "{line}");
+        }
     }
 }

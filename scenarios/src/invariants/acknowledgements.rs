@@ -36,9 +36,12 @@ impl Acknowledgements {
         let Some(uuid) = status.uuid.clone().filter(|uuid| !uuid.is_empty()) else {
             return Ok(());
         };
+        // An agent that was restarted without its records knows of no update before: all that it
+        // says is that it does not have the task.
         if let Some((awaited, to)) = self.awaiting.get(id)
             && *awaited != uuid
             && *to == session
+            && status.reason() != v1::task_status::Reason::Reconciliation
         {
             return Err(format!("task {id}: an update came before the last one was acknowledged"));
         }

@@ -21,7 +21,9 @@ impl Arrivals {
         let agents = master.agents().map(|(key, agent)| {
             (agent.id().to_owned(), format!("{key:?} {:?} {:?}", agent.link, agent.reregistered))
         });
-        let frameworks = master.frameworks().map(|(key, one)| {
+        // One that is not connected is removed in time: its process died and never came back.
+        let connected = master.frameworks().filter(|(_, one)| one.connection.is_some());
+        let frameworks = connected.map(|(key, one)| {
             (one.id().to_owned(), format!("{key:?} {:?} {:?}", one.connection, one.reregistered))
         });
         Self {

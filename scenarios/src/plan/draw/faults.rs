@@ -1,4 +1,11 @@
 //! Drawing faults: the kinds, and what each draws.
+//!
+//! These faults of the world are for plans written by hand alone:
+//! - `terminate` (P2): daemons in the simulator have no handler for SIGTERM, so it is `kill`;
+//! - `wipe` and `restore` of a master (D12, D14): a registry that has one copy is lost with it;
+//! - `bit-rot`, `truncate-tail`, `misdirect` and `lose-write` (D7–D9): a daemon that finds its
+//!   records damaged refuses to start, rightly, until somebody removes them;
+//! - `restore` of an agent (D14): what it has told already it would tell again, as if it were new.
 
 use std::time::Duration;
 
@@ -124,7 +131,7 @@ const KINDS: &[Kind] = &[
         draw.add(NetworkFault::Flip { a, b, probability, ways });
     }),
     ("names", |draw| {
-        let name = Place::Master(0).to_string();
+        let name = draw.master().to_string();
         let host = draw.edge().to_string();
         let fault = match draw.is_heads() {
             true => NetworkFault::ForgetName { name },

@@ -6,7 +6,7 @@ use std::time::Duration;
 use orrery_runtime::Generator;
 
 use super::{between, pick};
-use crate::plan::{Profile, Shape, Temper};
+use crate::plan::{Elections, Profile, Shape, Temper};
 
 /// The most agents that are drawn.
 const AGENTS: u64 = 50;
@@ -24,6 +24,8 @@ pub(super) fn draw(random: &mut Generator) -> Shape {
     };
     let offer_timeout = (random.below(2) == 0).then(|| milliseconds(random, 1_000, 8_000));
     Shape {
+        masters: masters(random),
+        elections: *pick(random, &[Elections::Peers, Elections::ZooKeeper]),
         agents: agents(random) as usize,
         frameworks: (0..frameworks).map(|_| profile(random)).collect(),
         ping_timeout: milliseconds(random, 1_000, 3_000),
@@ -31,6 +33,14 @@ pub(super) fn draw(random: &mut Generator) -> Shape {
         offer_timeout,
         executor_registration_timeout: milliseconds(random, 3_000, 10_000),
         ..Shape::default()
+    }
+}
+
+fn masters(random: &mut Generator) -> usize {
+    match random.below(48) {
+        0 => 5,
+        1..5 => 3,
+        _ => 1,
     }
 }
 
