@@ -36,6 +36,7 @@
 //! | `mend` | – | all faults of a host, or of the network, were taken back |
 //! | `write`, `sync` | file, place | what the disk was asked to do |
 //! | `disk` | the fault and its value | a fault of the disk |
+//! | `zookeeper` | what it is | a server of an ensemble looks for a leader, follows or leads |
 //! | `send`, `receive` | `NAME CHANNEL CONTENT` | a message of the daemons, decoded |
 //! | `log` | `LEVEL target: text fields` | what a daemon logs |
 //! | `end` | – | of `world`: the scenario is over |

@@ -1,5 +1,5 @@
 //! The promises of the coordination port, kept by the client before the model of ZooKeeper. The
-//! same checks run before real servers: `runtime-real/tests/zookeeper.rs`.
+//! same checks run before real servers: `runtime-real/tests/zookeeper`.
 #![cfg(feature = "sim")]
 
 use std::sync::Arc;

@@ -1,5 +1,5 @@
-//! The names under which members of a group stand: Mesos' own, so that its tools find our leader and
-//! we find its.
+//! The names under which members of a group stand: Mesos' own, so that its tools find our leader
+//! and we find its.
 
 use bytes::Bytes;
 

@@ -6,8 +6,8 @@
 //! - [`Membership`] and [`Members`]: the same for a group in which nobody leads, as the replicas of
 //!   the log are one.
 //!
-//! Decisions are made by two machines without I/O, [`ContenderMachine`] and [`ObserverMachine`]; the
-//! rest feeds them from a session of the coordination port.
+//! Decisions are made by two machines without I/O, [`ContenderMachine`] and [`ObserverMachine`];
+//! the rest feeds them from a session of the coordination port.
 //!
 //! # What to rely on
 //!

@@ -207,7 +207,9 @@ proptest! {
     /// Whatever servers say: connections alternate with their loss, each request has one answer,
     /// and nothing follows the end.
     #[test]
-    fn what_is_told_makes_sense(inputs in prop::collection::vec((0..4_000_u64, any_input()), 0..60)) {
+    fn what_is_told_makes_sense(
+        inputs in prop::collection::vec((0..4_000_u64, any_input()), 0..60),
+    ) {
         let mut machine = session(2);
         let (mut time, mut connected, mut over, mut open) = (0, false, false, 0_i64);
         for (pause, input) in inputs {

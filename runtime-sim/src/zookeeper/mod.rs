@@ -5,14 +5,14 @@
 //! all writes; followers lag, so that reads may be old, but never older than what the same session
 //! has seen; sessions end by the leader's clock, at a full tick after their time-out, and begin to
 //! wait anew under a new leader; followers pass on each half tick what they heard of sessions, and
-//! what they have not passed on dies with them; watches are told once, by the server that the client
-//! is connected to, before any answer that shows the change; a session that was taken over by
-//! another server cannot write through the old one; sequential nodes are numbered by their parent's
-//! count of children ever made, which goes on below zero after 2147483647.
+//! what they have not passed on dies with them; watches are told once, by the server that the
+//! client is connected to, before any answer that shows the change; a session that was taken over
+//! by another server cannot write through the old one; sequential nodes are numbered by their
+//! parent's count of children ever made, which goes on below zero after 2147483647.
 //!
-//! `runtime-real/tests/zookeeper.rs` runs the same random operations and faults against real
-//! servers. Not modelled are observers, read-only servers, snapshots and logs on disk (a server that
-//! comes back has all that it had applied), and proposals that survive without a majority.
+//! `runtime-real/tests/zookeeper` runs the same random operations and faults against real servers.
+//! Not modelled are observers, read-only servers, snapshots and logs on disk (a server that comes
+//! back has all that it had applied), and proposals that survive without a majority.
 
 mod connection;
 mod server;

@@ -324,8 +324,8 @@ impl State {
         self.leases.get(&session).is_some_and(|lease| lease.owner == (server, connection))
     }
 
-    /// When a session ends that is heard of now: at the first multiple of a tick after its time-out,
-    /// by the leader's clock.
+    /// When a session ends that is heard of now: at the first multiple of a tick after its
+    /// time-out, by the leader's clock.
     fn deadline(&self, leader: usize, session: i64) -> Instant {
         let timeout = self.head.sessions.get(&session).map_or(0, |session| session.timeout);
         let now = self.servers.get(leader).map(|server| server.host.monotonic());
