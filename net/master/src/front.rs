@@ -1,7 +1,7 @@
 //! The one HTTP service of a master's port: whoever asks is answered by what the master is at the
 //! moment.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use http::StatusCode;
 use orrery_coverage::reachable;
@@ -9,6 +9,7 @@ use orrery_http::{Request, Response, Service, respond};
 use orrery_net_lease::Member;
 use orrery_net_log::LogService;
 use orrery_runtime::{Address, BoxFuture, Runtime};
+use tokio::sync::oneshot;
 
 use crate::term::Term;
 use crate::{Options, standby};
@@ -31,6 +32,8 @@ pub(crate) struct Front {
     role: Mutex<Role>,
     log: Option<LogService>,
     member: Option<Member>,
+    /// Told when it leads for the first time.
+    leads: Mutex<Option<oneshot::Sender<()>>>,
 }
 
 impl Front {
@@ -39,23 +42,30 @@ impl Front {
         options: Arc<Options>,
         log: Option<LogService>,
         member: Option<Member>,
-    ) -> Arc<Self> {
+    ) -> (Arc<Self>, oneshot::Receiver<()>) {
         let role = Mutex::new(Role::Standby(None));
-        Arc::new(Self { runtime, options, role, log, member })
+        let (leads, first_lead) = oneshot::channel();
+        let leads = Mutex::new(Some(leads));
+        (Arc::new(Self { runtime, options, role, log, member, leads }), first_lead)
     }
 
     pub(crate) fn role(&self) -> Role {
-        // A role is replaced as a whole, which a panic elsewhere cannot interrupt.
-        self.role.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.role).clone()
     }
 
     pub(crate) fn set_role(&self, role: Role) {
+        let leads = matches!(role, Role::Leading(_));
         let old = {
-            let mut current = self.role.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut current = lock(&self.role);
             std::mem::replace(&mut *current, role)
         };
         // After the lock, because a term that ends closes much.
         drop(old);
+        let first = if leads { lock(&self.leads).take() } else { None };
+        if let Some(first) = first {
+            // Not everybody who starts a master waits for that.
+            let _ = first.send(());
+        }
     }
 }
 
@@ -87,6 +97,11 @@ impl Front {
         let (runtime, options) = (self.runtime.clone(), Arc::clone(&self.options));
         Box::pin(async move { standby::answer(&runtime, &options, leader.as_ref(), request).await })
     }
+}
+
+/// What is under these locks is replaced as a whole, which a panic elsewhere cannot interrupt.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn is_api(path: &str) -> bool {

@@ -43,12 +43,16 @@ pub enum StartError {
     /// The masters' own election cannot be taken part in.
     #[error(transparent)]
     Election(#[from] orrery_net_lease::StartError),
+    /// A single master cannot read its registry.
+    #[error(transparent)]
+    Ended(#[from] Ended),
     /// An election needs something to remember votes and registry by.
     #[error("--peers needs --work_dir and --registry=replicated_log, to keep votes and registry")]
     NoFolder,
 }
 
-/// Starts a master: it listens, stands for election, and leads when it is its turn.
+/// Starts a master: it listens, stands for election, and leads when it is its turn. One that is
+/// alone leads when this returns.
 ///
 /// # Errors
 /// [`StartError`]; nothing is left running then.
@@ -71,8 +75,9 @@ pub async fn start(runtime: Runtime, options: Options) -> Result<Running, StartE
         }
         None => (None, None),
     };
+    let alone = options.elections == Elections::Alone;
     let (election, member) = open_election(&runtime, &options, coordination).await?;
-    let front = Front::new(runtime.clone(), Arc::clone(&options), log_service, member);
+    let (front, first_lead) = Front::new(runtime.clone(), Arc::clone(&options), log_service, member);
     tracing::info!(%address, "master started");
     let serving = orrery_http::serve(runtime.clone(), listener, Arc::clone(&front) as _);
     tasks.push(runtime.spawn("http server", serving).abort_on_drop());
@@ -97,7 +102,16 @@ pub async fn start(runtime: Runtime, options: Options) -> Result<Running, StartE
         let _ = end.send(Ended(why));
     };
     tasks.push(runtime.spawn("office", working).abort_on_drop());
-    Ok(Running { address, runtime, front, ended, stop, _tasks: tasks })
+    let mut running = Running { address, runtime, front, ended, stop, _tasks: tasks };
+    if alone {
+        // It leads as soon as it has read its registry, or never.
+        tokio::select! {
+            biased;
+            _ = first_lead => {}
+            ended = running.ended() => return Err(StartError::Ended(ended)),
+        }
+    }
+    Ok(running)
 }
 
 /// Completes when the log cannot be used any more, or never will be.
