@@ -171,8 +171,6 @@ class Course:
             return self.repair_after(seconds, lambda: daemon is service.daemon
                                      and service.resume())
         service.kill()
-        if service is not self.machine.master:
-            self.machine.clean_up_after()
         return self.repair_after(seconds, lambda: self.restart(service))
 
     def service(self, place):
@@ -204,7 +202,7 @@ class Course:
         pid = self.frameworks[0].dice.choice(pids)
         self.oracle.note(f"* {verb} executor {pid} of {len(pids)}")
         if verb == "crash":
-            self.machine.kill_executor(pid)
+            send(pid, signal.SIGKILL)
             return
         send(pid, signal.SIGSTOP)
         self.repair_after(seconds, lambda: send(pid, signal.SIGCONT))

@@ -107,7 +107,9 @@ class Framework:
         self.name = f"scheduler-{number}"
         self.number, self.port, self.oracle, self.run_name = number, port, oracle, run_name
         self.dice = random.Random(f"{seed} {number}")
+        # Tasks of every other framework end with their agent.
         self.info = {"user": "root", "name": self.name, "failover_timeout": FAILOVER_TIMEOUT,
+                     "checkpoint": number % 2 == 0,
                      "roles": ["*"], "capabilities": [{"type": "PARTITION_AWARE"},
                                                       {"type": "MULTI_ROLE"}]}
         self.id = None

@@ -92,7 +92,6 @@ class Machine:
         self.folder = tempfile.mkdtemp(prefix="orrery-chaos-")
         self.run_name = run_name
         self.daemons = []
-        self.killed_executors = set()
         self.master = None
         self.agents = []
 
@@ -123,17 +122,6 @@ class Machine:
         folder = f"{self.folder}/agent-{agent}/"
         return sorted(pid for pid, _, session, _, cwd in self.ours()
                       if pid == session and cwd.startswith(folder))
-
-    def kill_executor(self, pid):
-        self.killed_executors.add(pid)
-        send(pid, signal.SIGKILL)
-
-    def clean_up_after(self):
-        """An agent that is killed before it saw an executor's end leaves that one's task to us:
-        there is no recovery yet that would find it."""
-        for pid, _, session, _, _ in self.ours():
-            if session in self.killed_executors and pid != session:
-                send(pid, signal.SIGKILL)
 
     def task_processes(self):
         """The topmost processes of each task: whatever they have started has their command line
