@@ -43,10 +43,7 @@ pub(crate) fn encode(offset: u64, payload: &[u8]) -> std::io::Result<Bytes> {
 }
 
 fn checksum(offset: u64, payload: &[u8]) -> u32 {
-    let mut hasher = crc32fast::Hasher::new();
-    hasher.update(&offset.to_le_bytes());
-    hasher.update(payload);
-    hasher.finalize()
+    crc32c::crc32c_append(crc32c::crc32c(&offset.to_le_bytes()), payload)
 }
 
 /// The payload of the frame at `offset`, if a whole one stands there.
