@@ -1,7 +1,5 @@
 //! The table of planted bugs in `docs/simulation.md`: measured, and written by the simulator.
 
-use std::fmt::Write as _;
-
 use super::{Bugs, CASES, Case, SEEDS};
 use crate::checks::Invariant;
 use crate::plan::Plan;
@@ -10,6 +8,11 @@ use crate::shrink;
 
 /// What stands before and after the table.
 pub const MARKERS: (&str, &str) = ("<!-- planted bugs -->\n", "<!-- end of planted bugs -->\n");
+
+const HEAD: &str = "\
+| bug | in | found by | seeds it takes | steps of the smallest plan |
+|---|---|---|---|---|
+";
 
 /// The seeds with which the search is begun; the median of what they take is told.
 const STARTS: [u64; 3] = [0, 10_000, 20_000];
@@ -70,40 +73,41 @@ impl Row {
 }
 
 /// The line of a bug in the table begins with this.
-pub fn beginning(case: &Case) -> String {
+fn beginning(case: &Case) -> String {
     format!("| `{}`: {} |", case.bug.name, case.bug.what.trim())
 }
 
-/// The table.
-pub fn render(rows: &[Row]) -> String {
-    let mut text = String::from(
-        "| bug | in | found by | seeds it takes | steps of the smallest plan |\n\
-         |---|---|---|---|---|\n",
-    );
-    for row in rows {
-        let package = row.case.bug.package.trim_start_matches("orrery-");
-        let (beginning, median) = (beginning(&row.case), row.median());
-        // A string takes all that is written to it.
-        let _ = match row.found {
+impl std::fmt::Display for Row {
+    /// A line of the table.
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let package = self.case.bug.package.trim_start_matches("orrery-");
+        let (beginning, median) = (beginning(&self.case), self.median());
+        match self.found {
             Some((rule, steps)) => {
-                writeln!(text, "{beginning} {package} | {rule} | {median} | {steps} |")
+                write!(formatter, "{beginning} {package} | {rule} | {median} | {steps} |")
             }
-            None => writeln!(text, "{beginning} {package} | nothing yet | > {SEEDS} | |"),
-        };
+            None => write!(formatter, "{beginning} {package} | nothing yet | > {SEEDS} | |"),
+        }
     }
-    text
 }
 
-/// A document with `table` in the place of the one that it has.
+/// A document with the lines of `rows` in its table. The lines of other bugs stay, and those of bugs
+/// that there are no more go.
 ///
 /// # Errors
 /// The document lacks one of [`MARKERS`].
-pub fn replace(document: &str, table: &str) -> Result<String, String> {
+pub fn update(document: &str, rows: &[Row]) -> Result<String, String> {
     let (first, last) = MARKERS;
     let missing = |marker: &str| format!("the document has no line '{}'", marker.trim());
     let (before, rest) = document.split_once(first).ok_or_else(|| missing(first))?;
-    let (_, after) = rest.split_once(last).ok_or_else(|| missing(last))?;
-    Ok(format!("{before}{first}{table}{last}{after}"))
+    let (old, after) = rest.split_once(last).ok_or_else(|| missing(last))?;
+    let line = |case: &Case| {
+        let measured = rows.iter().find(|row| row.case.bug == case.bug).map(Row::to_string);
+        let kept = || old.lines().find(|line| line.starts_with(&beginning(case)));
+        measured.or_else(|| kept().map(str::to_owned))
+    };
+    let lines: Vec<String> = CASES.iter().filter_map(line).collect();
+    Ok(format!("{before}{first}{HEAD}{}\n{last}{after}", lines.join("\n")))
 }
 
 /// The bugs that a document does not list as they are declared now.
@@ -117,12 +121,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_stands_between_the_markers_is_replaced() {
+    fn only_the_lines_that_were_measured_change() {
         let (first, last) = MARKERS;
-        let document = format!("a\n{first}old\n{last}z\n");
-        let expected = format!("a\n{first}new\n{last}z\n");
-        assert_eq!(replace(&document, "new\n"), Ok(expected));
-        let error = replace("a\n", "new\n").expect_err("no marker");
+        let [one, two] = [&CASES[0], &CASES[1]];
+        let kept = format!("{} kept |", beginning(one));
+        let document = format!("a\n{first}{kept}\n{} old |\n| gone |\n{last}z\n", beginning(two));
+        let row = Row { case: *two, seeds: vec![9, 1, 3], found: Some((two.invariant, 4)) };
+        let changed = update(&document, &[row]).expect("it has markers");
+        let package = two.bug.package.trim_start_matches("orrery-");
+        let new = format!("{} {package} | {} | 3 | 4 |", beginning(two), two.invariant);
+        assert_eq!(changed, format!("a\n{first}{HEAD}{kept}\n{new}\n{last}z\n"));
+        let error = update("a\n", &[]).expect_err("no marker");
         assert_eq!(error, "the document has no line '<!-- planted bugs -->'");
     }
 }
