@@ -16,7 +16,14 @@ fn effective(specs: &[FlagSpec], args: &[&str]) -> BTreeMap<String, String> {
 
 #[test]
 fn names_are_unique_and_bounds_and_defaults_are_values() {
-    for specs in [tables::master(), tables::agent(), tables::local(), tables::execute()] {
+    let daemons = [tables::master(), tables::agent(), tables::local(), tables::execute()];
+    let tools = [
+        tables::log_initialize(),
+        tables::log_read(),
+        tables::log_replica(),
+        tables::log_benchmark(),
+    ];
+    for specs in daemons.into_iter().chain(tools) {
         let mut names = BTreeSet::new();
         for spec in &specs {
             for name in [spec.name].iter().chain(spec.aliases) {

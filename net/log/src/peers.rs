@@ -27,7 +27,7 @@ const CONNECT_TIME: Duration = Duration::from_secs(2);
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// A connection over which nothing was answered for this long is given up.
-const ANSWER_TIME: Duration = Duration::from_secs(2);
+const ANSWER_TIME: Duration = Duration::from_secs(1);
 
 /// Reaches the other replicas.
 pub struct Peers {

@@ -88,7 +88,7 @@ impl ReplicatedLog for Exchanges {
     }
 }
 
-/// Puts what a peer asks to the log until the peer is gone or says something that is not understood.
+/// Puts what a peer asks to the log until the peer is gone or says what is not understood.
 async fn serve(
     log: Log,
     mut requests: Streaming<proto::Request>,

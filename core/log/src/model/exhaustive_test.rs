@@ -134,6 +134,7 @@ fn finish(world: &mut World) {
 }
 
 /// How many states are visited where the environment does not say it.
+#[allow(clippy::disallowed_methods, reason = "a test is told by its environment how long to run")]
 fn limit() -> usize {
     let text = std::env::var("LOG_SEARCH_STATES").ok();
     text.and_then(|text| text.parse().ok()).unwrap_or(10_000)
