@@ -5,8 +5,10 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use orrery_api::v1::MasterInfo;
-use orrery_election::{Contender, ContenderEvent, Detector, Options};
-use orrery_runtime::coordination::Coordination;
+use orrery_election::{Contender, ContenderEvent, Detector, ElectionError, Options};
+use orrery_runtime::coordination::{
+    Access, Coordination, CreateMode, Credentials, Happening, Request, SessionOptions,
+};
 use orrery_runtime::{ProcessId, Runtime};
 use orrery_runtime_sim::{Ensemble, World};
 use orrery_zookeeper::ZooKeeper;
@@ -106,6 +108,45 @@ impl Cluster {
     /// Has a master withdraw and end.
     pub fn stop_master(&mut self, number: usize) {
         self.stops.remove(&number);
+    }
+
+    /// Makes a node that a user guards, and an ephemeral one.
+    pub async fn guard(&self, guarded: &str, ephemeral: &str) {
+        let (_, runtime) = self.world.host("operator").attach("operator");
+        let mut session = ZooKeeper::new(runtime).open(SessionOptions {
+            servers: self.ensemble.addresses(),
+            timeout: TIMEOUT,
+            credentials: Some(Credentials::new("u:right")),
+        });
+        session.next().await;
+        for (path, mode, access) in [
+            (guarded, CreateMode::Persistent, Access::ReadAllCreatorAll),
+            (ephemeral, CreateMode::Ephemeral, Access::Open),
+        ] {
+            let path = path.to_owned();
+            let request = Request::Create { path, data: "".into(), mode, access };
+            session.request(0, request).await.expect("the session lives");
+            let answered = session.next().await;
+            assert!(matches!(answered, Some(Happening::Answered { answer: Ok(_), .. })));
+        }
+        // It lives on, and with it the ephemeral node.
+        self.world.spawn(async move { while session.next().await.is_some() {} });
+    }
+
+    /// Why a contender for this place cannot contend.
+    pub async fn fail_to_contend(&self, credentials: &str, path: &str) -> ElectionError {
+        let (_, runtime) = self.world.host(&master(0)).attach("master");
+        let zookeeper: Arc<dyn Coordination> = Arc::new(ZooKeeper::new(runtime.clone()));
+        let servers: Vec<_> = self.ensemble.addresses().iter().map(ToString::to_string).collect();
+        let url = format!("zk://{credentials}{}{path}", servers.join(","));
+        let options =
+            Options { session_timeout: TIMEOUT, ..Options::new(url.parse().expect("ok")) };
+        let info = MasterInfo::default();
+        let mut contender = Contender::start(&runtime, &zookeeper, &options, &info);
+        match contender.next().await {
+            Some(ContenderEvent::Failed(error)) => error,
+            other => panic!("{other:?} instead of a failure"),
+        }
     }
 
     fn enter(&self, name: &str, process: ProcessId) {

@@ -227,6 +227,24 @@ fn the_same_seed_is_the_same_run() {
     }
 }
 
+/// What cannot work is said once, and clearly.
+#[test]
+fn wrong_settings_are_told() {
+    for (credentials, path, expected) in [
+        ("", "/taken/x", "cannot create '/taken/x' in ZooKeeper: the parent is ephemeral and"),
+        ("u:wrong@", "/guarded", "cannot create a node below '/guarded' in ZooKeeper: not allowed"),
+        ("nobody:@", "/guarded", "cannot create a node below '/guarded' in ZooKeeper: not allowed"),
+    ] {
+        let report = simulate(1, Config::default(), move |world| async move {
+            let cluster = Cluster::new(&world);
+            cluster.guard("/guarded", "/taken").await;
+            cluster.fail_to_contend(credentials, path).await
+        });
+        let error = report.outcome.unwrap_or_else(|failure| panic!("{failure}")).to_string();
+        assert!(error.starts_with(expected), "{path}: {error}");
+    }
+}
+
 /// Every planted bug is found within so many seeds.
 #[test]
 fn planted_bugs_are_found() {
