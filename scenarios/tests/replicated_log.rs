@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use orrery_log::PlantedBug;
 use orrery_runtime::ExitStatus;
-use orrery_runtime_sim::{Config, World, simulate};
+use orrery_runtime_sim::{Config, Latency, World, simulate};
 use orrery_scenarios::log_cluster::{FOLDER, LogCluster};
 use orrery_scenarios::log_faults::{LogFault, inject};
 
@@ -35,7 +35,12 @@ struct Run {
 impl Run {
     /// Runs one seed; what is wrong, or how many writes were confirmed.
     fn seed(self, seed: u64) -> Result<usize, String> {
-        let report = simulate(seed, Config::default(), move |world| self.scenario(world));
+        let mut config = Config::default();
+        if self.bug.is_some() {
+            // What a disk has not made durable yet is where bugs of storage show.
+            config.disk.sync = Latency::from_millis(1, 80);
+        }
+        let report = simulate(seed, config, move |world| self.scenario(world));
         match report.outcome {
             Ok(outcome) => outcome,
             Err(failure) => Err(failure.to_string()),

@@ -137,7 +137,7 @@ fn finish(world: &mut World) {
 #[allow(clippy::disallowed_methods, reason = "a test is told by its environment how long to run")]
 fn limit() -> usize {
     let text = std::env::var("LOG_SEARCH_STATES").ok();
-    text.and_then(|text| text.parse().ok()).unwrap_or(10_000)
+    text.and_then(|text| text.parse().ok()).unwrap_or(4_000)
 }
 
 fn check(name: &str, budget: Budget) {

@@ -110,11 +110,7 @@ async fn sequences(disk: &dyn Disk, folder: &Path) -> std::io::Result<Vec<u64>> 
     Ok(sequences)
 }
 
-async fn finish(
-    disk: Arc<dyn Disk>,
-    folder: &Path,
-    examined: Examined,
-) -> std::io::Result<Opened> {
+async fn finish(disk: Arc<dyn Disk>, folder: &Path, examined: Examined) -> std::io::Result<Opened> {
     let Examined { segments, torn, mut damage } = examined;
     let mut metadata = Metadata { begin: Position(1), ..Metadata::default() };
     let mut index = BTreeMap::new();
