@@ -26,6 +26,11 @@ pub const BATCH: usize = 64;
 /// How long connecting may take.
 const CONNECT_TIME: Duration = Duration::from_secs(10);
 
+/// How long the master may say nothing while it owes an answer. It answers at once, also when it is
+/// busy; a connection that has died without a word would otherwise take calls for a quarter of an
+/// hour, while events still come over the other one.
+const ANSWER_TIME: Duration = Duration::from_secs(60);
+
 /// A call that the master did not take.
 #[derive(Debug)]
 pub(crate) struct Refusal {
@@ -43,6 +48,8 @@ pub(crate) enum PipelineError {
     Broken(#[from] io::Error),
     #[error("the connection for calls was closed with calls unanswered")]
     Closed,
+    #[error("no answer to a call came within {} s", ANSWER_TIME.as_secs())]
+    Silent,
     #[error(transparent)]
     Answer(#[from] AnswerError),
     #[error("the master answers a call with {0}: it does not lead any more")]
@@ -106,7 +113,12 @@ impl Pipeline {
             media_type: self.media_type,
             buffer: Vec::new(),
         };
-        let mut reading = pin!(read_answers(read_half, receiver, &self.refusals));
+        let reader = Reader {
+            runtime: self.runtime.clone(),
+            stream: read_half,
+            buffer: BytesMut::with_capacity(16 << 10),
+        };
+        let mut reading = pin!(read_answers(reader, receiver, &self.refusals));
         let mut writing = pin!(write_calls(write_half, encoder, &mut self.calls, pending, sender));
         tokio::select! {
             biased;
@@ -184,11 +196,10 @@ async fn write_calls(
 }
 
 async fn read_answers(
-    stream: ReadHalf<Box<dyn ByteStream>>,
+    mut reader: Reader,
     mut sent: mpsc::Receiver<call::Type>,
     refusals: &mpsc::Sender<Refusal>,
 ) -> Result<End, PipelineError> {
-    let mut reader = Reader { stream, buffer: BytesMut::with_capacity(16 << 10) };
     loop {
         let call = tokio::select! {
             biased;
@@ -224,6 +235,7 @@ async fn read_answers(
 }
 
 struct Reader {
+    runtime: Runtime,
     stream: ReadHalf<Box<dyn ByteStream>>,
     buffer: BytesMut,
 }
@@ -241,10 +253,18 @@ impl Reader {
                     return Ok(answer);
                 }
             }
-            if self.fill().await? == 0 {
-                reachable!("the connection for calls closes with calls unanswered");
-                return Err(PipelineError::Closed);
-            }
+            let read = self.stream.read_buf(&mut self.buffer);
+            match self.runtime.timeout(ANSWER_TIME, read).await {
+                Some(Ok(0)) => {
+                    reachable!("the connection for calls closes with calls unanswered");
+                    return Err(PipelineError::Closed);
+                }
+                Some(read) => read?,
+                None => {
+                    reachable!("calls are not answered, and nobody says why");
+                    return Err(PipelineError::Silent);
+                }
+            };
         }
     }
 }
