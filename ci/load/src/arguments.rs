@@ -35,6 +35,7 @@ const TASKS: &[FlagSpec] = &[
     flag("task_resources", Kind::Text, "What each task takes; scalars only.")
         .default("cpus:0.1;mem:32"),
     flag("task_data", Kind::Bytes, "Size of TaskInfo.data.").default("0B"),
+    flag("checkpoint", Kind::Boolean, "Tasks are to outlive their agent.").default("false"),
 ];
 
 const REAL: &[FlagSpec] = &[
@@ -111,6 +112,8 @@ pub struct Work {
     pub batch: Batch,
     /// The master's beat.
     pub allocation_interval: Duration,
+    /// Whether the frameworks checkpoint.
+    pub checkpoint: bool,
 }
 
 /// Flags of `real`.
@@ -249,6 +252,7 @@ fn work(flags: &Flags, command: String, batch: Batch) -> Result<Work, Failure> {
         shape: TaskShape { resources, command, data },
         batch,
         allocation_interval: flags.value("allocation_interval"),
+        checkpoint: flags.is_set("checkpoint"),
     })
 }
 

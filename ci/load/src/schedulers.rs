@@ -39,6 +39,7 @@ impl Schedulers {
             let info = v1::FrameworkInfo {
                 user: "load".to_owned(),
                 name: format!("load {number}"),
+                checkpoint: Some(work.checkpoint),
                 ..Default::default()
             };
             let options = Options::new(vec![master.clone()], info);

@@ -89,6 +89,11 @@ pub(crate) struct RecoveredTask {
 }
 
 impl Recovered {
+    /// Nothing to go on with, and how much was left out because it could not be used.
+    pub fn nothing(errors: usize) -> Self {
+        Self { errors, ..Self::default() }
+    }
+
     /// Reads the files of an agent's folder; `contents` holds them by their paths relative to it.
     ///
     /// # Errors

@@ -112,8 +112,8 @@ impl Shared {
                 continue;
             };
             match self.carry_all(&mut store, outputs).await {
-                Ok(None) => {}
-                Ok(Some(error)) => return error,
+                Ok(ControlFlow::Continue(())) => {}
+                Ok(ControlFlow::Break(error)) => return error,
                 Err(error) => {
                     reachable!("an agent ends because it cannot write down what it does");
                     tracing::error!(%error, "cannot write a checkpoint");
@@ -124,12 +124,12 @@ impl Shared {
         }
     }
 
-    /// `Some` once the machine has stopped, with the reason.
+    /// Breaks off once the machine has stopped, with the reason.
     async fn carry_all(
         self: &Arc<Self>,
         store: &mut Store,
         mut outputs: VecDeque<Output>,
-    ) -> io::Result<Option<Option<String>>> {
+    ) -> io::Result<ControlFlow<Option<String>>> {
         while !outputs.is_empty() {
             // What is written down after the agent has got its id needs the folder that this makes.
             let is_own = |output: &Output| waits(output) && !is_checkpoint(output);
@@ -153,12 +153,12 @@ impl Shared {
                     Output::Admitted { agent_info } => store.admitted(&agent_info).await?,
                     Output::Recovered { agent_info } => store.recovered(&agent_info).await?,
                     Output::Forget => store.forget().await?,
-                    Output::Stop { error } => return Ok(Some(error)),
+                    Output::Stop { error } => return Ok(ControlFlow::Break(error)),
                     other => self.perform(other),
                 }
             }
         }
-        Ok(None)
+        Ok(ControlFlow::Continue(()))
     }
 }
 

@@ -120,9 +120,7 @@ async fn read_checkpoint(
         }
         Err(problem) => {
             tracing::error!(agent_id, problem, "slave.info cannot be used: starting anew");
-            let mut nothing = Recovered::default();
-            nothing.errors = 1;
-            return Ok(nothing);
+            return Ok(Recovered::nothing(1));
         }
     };
     if let Err(change) = options.reconfiguration_policy.check(&previous, info) {
