@@ -39,8 +39,16 @@ pub struct Detector(Finder);
 #[derive(Clone, Debug)]
 enum Finder {
     One(Address),
-    Peers { runtime: Runtime, client: Client, peers: Vec<Address> },
+    Peers(Arc<Peers>),
     ZooKeeper(Arc<Watch>),
+}
+
+/// Masters that are asked who leads.
+#[derive(Debug)]
+struct Peers {
+    runtime: Runtime,
+    client: Client,
+    masters: Vec<Address>,
 }
 
 impl Detector {
@@ -48,9 +56,9 @@ impl Detector {
     pub fn new(runtime: Runtime, masters: Masters) -> Self {
         Self(match masters {
             Masters::One(address) => Finder::One(address),
-            Masters::Peers(peers) => {
+            Masters::Peers(masters) => {
                 let client = Client::new(runtime.clone()).with_connect_time(ask::ANSWER_TIME);
-                Finder::Peers { runtime, client, peers }
+                Finder::Peers(Arc::new(Peers { runtime, client, masters }))
             }
             Masters::ZooKeeper(url) => {
                 Finder::ZooKeeper(Arc::new(Watch::start(&runtime, url, SESSION_TIMEOUT)))
@@ -62,8 +70,9 @@ impl Detector {
     pub async fn leader(&self) -> Address {
         match &self.0 {
             Finder::One(address) => address.clone(),
-            Finder::Peers { runtime, client, peers } => loop {
-                if let Some(leader) = ask::leader(runtime, client, peers).await {
+            Finder::Peers(peers) => loop {
+                let Peers { runtime, client, masters } = &**peers;
+                if let Some(leader) = ask::leader(runtime, client, masters).await {
                     return leader;
                 }
                 runtime.sleep(ASK_AGAIN).await;
@@ -78,8 +87,9 @@ impl Detector {
     pub async fn replaced(&self, address: &Address) {
         match &self.0 {
             Finder::One(_) => std::future::pending().await,
-            Finder::Peers { runtime, client, peers } => {
-                ask::replaced(runtime, client, peers, address).await;
+            Finder::Peers(peers) => {
+                let Peers { runtime, client, masters } = &**peers;
+                ask::replaced(runtime, client, masters, address).await;
             }
             Finder::ZooKeeper(watch) => drop(watch.until(|leader| leader != address).await),
         }
