@@ -5,8 +5,8 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use orrery_runtime::Runtime;
 use orrery_runtime::machine::Feeder;
+use orrery_runtime::{Instant, Runtime};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::handle::Answer;
@@ -19,7 +19,7 @@ use crate::{Damage, KnownEntry, LogError, PlantedBug, Position, Response};
 /// Records that are written together, at most.
 const BATCH_RECORDS: usize = 16_384;
 
-/// After this long without anything to write, what is durable is written down.
+/// This long after the last sync, what is durable is written down.
 const IDLE: Duration = Duration::from_millis(200);
 
 /// What is to be done, in order.
@@ -47,6 +47,8 @@ enum Deferred {
 pub(crate) struct DiskTask {
     pub(crate) runtime: Runtime,
     pub(crate) storage: Storage,
+    /// When everything was made durable last.
+    pub(crate) synced: Instant,
     pub(crate) jobs: mpsc::UnboundedReceiver<Job>,
     pub(crate) feeder: Feeder<LogMachine>,
     pub(crate) address: orrery_runtime::Address,
@@ -77,6 +79,7 @@ impl DiskTask {
             self.flush(&mut batch).await?;
             if batch.unsynced {
                 self.storage.sync().await?;
+                self.synced = self.runtime.clock.now();
             }
             for deferred in batch.deferred {
                 self.release(deferred).await;
@@ -84,19 +87,19 @@ impl DiskTask {
         }
     }
 
-    /// The next job. While there is none, what is durable is written down.
+    /// The next job. Some time after the last sync, what is durable is written down first: jobs
+    /// that write nothing come all the time.
     async fn next_job(&mut self) -> io::Result<Option<Job>> {
-        if !self.storage.is_unmarked() {
-            return Ok(self.jobs.recv().await);
-        }
-        let runtime = self.runtime.clone();
-        match runtime.timeout(IDLE, self.jobs.recv()).await {
-            Some(job) => Ok(job),
-            None => {
-                self.storage.mark().await?;
-                Ok(self.jobs.recv().await)
+        if self.storage.is_unmarked() {
+            let since = self.runtime.clock.now().since(self.synced);
+            let rest = IDLE.saturating_sub(since);
+            let runtime = self.runtime.clone();
+            if let Some(job) = runtime.timeout(rest, self.jobs.recv()).await {
+                return Ok(job);
             }
+            self.storage.mark().await?;
         }
+        Ok(self.jobs.recv().await)
     }
 
     async fn take(&mut self, job: Job, batch: &mut Batch) -> io::Result<()> {

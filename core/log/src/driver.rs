@@ -55,6 +55,7 @@ pub(crate) async fn start(
     let disk = DiskTask {
         runtime: runtime.clone(),
         storage,
+        synced: runtime.clock.now(),
         jobs: job_receiver,
         feeder: feeder.clone(),
         address,
