@@ -60,7 +60,7 @@ impl Agent {
         tracing::info!(agent_id, rebooted, frameworks = frameworks.len(), errors, "recovering");
         self.agent_id = agent_id;
         self.counters.recovery_errors = errors as u64;
-        let rebooted = rebooted && !PlantedBug::OverlooksReboot.is_planted();
+        let overlooked = rebooted && PlantedBug::OverlooksReboot.is_planted();
         let mut lives = BTreeMap::new();
         for framework in frameworks {
             self.take_over(framework, &mut lives);
@@ -72,7 +72,7 @@ impl Agent {
         }
         let wait = self.options.executor_reregistration_timeout;
         self.recovery = Recovery::Waiting(self.now.instant + wait);
-        for (key, life) in lives {
+        for (key, life) in lives.into_iter().filter(|_| !overlooked) {
             self.resume_executor(&key, life, rebooted);
         }
         if self.options.cleans_up {
