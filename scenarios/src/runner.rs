@@ -20,8 +20,8 @@ use orrery_coverage::Coverage;
 use orrery_runtime_sim::{Config, Failure, Report, Seed, World, simulate};
 
 use crate::checks::{Checks, Invariant, Violation};
-use crate::planted::Bugs;
 use crate::plan::Plan;
+use crate::planted::Bugs;
 use crate::scenario::{self, Summary};
 
 pub use batch::{Batch, first_failure};
