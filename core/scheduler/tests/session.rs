@@ -42,6 +42,23 @@ fn the_first_subscription_carries_no_id_and_later_ones_do() {
 }
 
 #[test]
+fn what_is_suppressed_or_revived_while_subscribe_is_under_way_is_said_after_it() {
+    let mut play = Play::new(Recorder::default());
+    play.tick();
+    play.act(|_, context| {
+        context.suppress(&[]);
+    });
+    assert_eq!(kinds(&play.receive(subscribed())), [Type::Suppress]);
+    play.disconnect();
+    let outputs = play.tick();
+    assert_eq!(subscribe_call(&outputs).subscribe.as_ref().unwrap().suppressed_roles, ["*"]);
+    play.act(|_, context| {
+        context.revive(&[]);
+    });
+    assert!(kinds(&play.receive(subscribed())).contains(&Type::Revive));
+}
+
+#[test]
 fn an_empty_framework_id_counts_as_none() {
     let mut subscription = Subscription::default();
     subscription.framework_info.id = Some(v1::FrameworkId::default());
