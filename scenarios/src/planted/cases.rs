@@ -61,7 +61,7 @@ pub const CASES: &[Case] = &[
     case(Master::ReconciliationInvents.bug(), Reconciliation),
     case(Master::UnreachableIsCalledGone.bug(), Reconciliation),
     rare(Master::ReturnIsNotTold.bug(), Tasks),
-    rare(Master::PartitionStatesForAll.bug(), States),
+    case(Master::PartitionStatesForAll.bug(), States),
     case(Master::ReturnedAgentStaysUnreachable.bug(), Membership),
     case(Master::AgentIdIsUsedTwice.bug(), Identity),
     case(Master::ReplacedAgentStays.bug(), Identity),
@@ -76,7 +76,7 @@ pub const CASES: &[Case] = &[
     case(Agent::ResendsAcknowledgedUpdate.bug(), Acknowledgements),
     case(Agent::UpdateAfterTerminal.bug(), Tasks),
     case(Agent::ForgetsUpdatesAtRestart.bug(), Tasks),
-    rare(Agent::ForgetsAcknowledgementsAtRestart.bug(), Acknowledgements),
+    case(Agent::ForgetsAcknowledgementsAtRestart.bug(), Order),
     Case {
         bug: Agent::DeliversAgainAfterRestart.bug(),
         invariant: Runs,
@@ -85,7 +85,7 @@ pub const CASES: &[Case] = &[
         rare: true,
     },
     rare(Agent::ForgetsLateExecutors.bug(), Runs),
-    rare(Agent::OverlooksReboot.bug(), Tasks),
+    case(Agent::OverlooksReboot.bug(), Tasks),
     rare(Agent::ForgetsExecutorsToStart.bug(), Tasks),
     Case {
         bug: Executor::SecondLaunchRuns.bug(),
