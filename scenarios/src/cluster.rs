@@ -166,7 +166,7 @@ impl Cluster {
     /// Cuts a host's power.
     pub fn crash(&self, place: Place) {
         if let Some(host) = self.host(place).filter(Host::is_up) {
-            self.inner.oracle.losing(&[host.clone()], || host.crash());
+            self.inner.oracle.losing(std::slice::from_ref(&host), || host.crash());
         }
     }
 

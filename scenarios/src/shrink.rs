@@ -122,8 +122,7 @@ impl<F: FnMut(&Plan) -> bool> Shrinking<F> {
     /// Replaces each step's action by a simpler one, for as long as there is one that does.
     fn simplify_steps(&mut self) {
         for index in 0..self.plan.steps.len() {
-            loop {
-                let Some(step) = self.plan.steps.get(index) else { break };
+            while let Some(step) = self.plan.steps.get(index) {
                 let plans: Vec<Plan> = simpler::actions(&step.action)
                     .into_iter()
                     .filter_map(|action| {

@@ -21,7 +21,9 @@ pub(super) struct Kind {
 pub(super) const KINDS: &[Kind] = &[
     Kind {
         count: |shape| shape.frameworks.len(),
-        remove: |shape, number| drop(shape.frameworks.remove(number)),
+        remove: |shape, number| {
+            shape.frameworks.remove(number);
+        },
         number: |place| match place {
             Place::Scheduler(number) => Some(number),
             _ => None,
