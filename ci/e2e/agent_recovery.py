@@ -137,7 +137,7 @@ def kills():
                             for name, seconds in brief.items()])
             names += brief
             time.sleep(dice.uniform(0, 0.4))
-            setting.agent.stop(signal.SIGKILL)
+            setting.kill()
             time.sleep(dice.uniform(0, 2))
             setting.start()
             assert setting.id == first, (first, setting.id)
