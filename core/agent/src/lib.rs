@@ -17,8 +17,8 @@
 //!   none is sent again once it was acknowledged;
 //! - a task whose kill was answered with TASK_KILLED is never handed to an executor;
 //! - executors and tasks outlive every loss of the master; the agent registers again with its id;
-//! - tasks and updates of frameworks that checkpoint outlive the agent: nothing is done or said that
-//!   its next run would not know of.
+//! - tasks and updates of frameworks that checkpoint outlive the agent: nothing is done or said
+//!   that its next run would not know of.
 //!
 //! One file for each subject: `registration.rs`, `launch.rs`, `kill.rs`, `exit.rs`, `status.rs`
 //! with `streams.rs`, `executor_calls.rs`; what is written down for the next run is in

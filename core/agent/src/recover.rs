@@ -2,8 +2,8 @@
 //! had.
 //!
 //! A file that is missing or empty counts as never written, and with it whatever cannot do without
-//! it. Of a task's updates a torn tail is left out. What is there and is not what it should be is an
-//! error; a tolerant reading leaves out what depends on it, and counts it.
+//! it. Of a task's updates a torn tail is left out. What is there and is not what it should be is
+//! an error; a tolerant reading leaves out what depends on it, and counts it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;

@@ -9,7 +9,7 @@
 //! ```text
 //! commit ──▶ journal.<n>: frame, frame, frame …        synced before `commit` returns
 //!               │
-//!               └──▶ home: the files themselves         written soon, synced when n gives way to n+1
+//!               └──▶ home: the files themselves         written soon, synced before n is removed
 //! ```
 //!
 //! What it promises, whenever the process is killed or the host loses power:
