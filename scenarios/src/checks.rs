@@ -8,15 +8,15 @@ use std::time::Duration;
 /// of liveness (L) in `docs/simulation.md`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Invariant {
-    /// S1, S21: on each agent what is allocated, offered and free makes up its total, at every step, in
-    /// the views of master, allocator and agent.
+    /// S1, S21: on each agent what is allocated, offered and free makes up its total, at every
+    /// step, in the views of master, allocator and agent.
     Conservation,
     /// S2: an offer is used at most once, and never after it was withdrawn or its agent left.
     Offers,
     /// S4, S12: what the master acts on is in its registry, and what is acknowledged stays in it.
     Registry,
-    /// S8, S9, S15: every accepted task reaches one terminal state as its framework sees it, and none
-    /// comes after it.
+    /// S8, S9, S15: every accepted task reaches one terminal state as its framework sees it, and
+    /// none comes after it.
     Tasks,
     /// S9, inside the master: a task's record never leaves a terminal state.
     Records,
@@ -32,9 +32,11 @@ pub enum Invariant {
     Runs,
     /// S17: an agent id belongs to one agent, and one address to one agent.
     Identity,
-    /// S18: an agent is admitted, unreachable or gone, and changes between them by legal steps only.
+    /// S18: an agent is admitted, unreachable or gone, and changes between them by legal steps
+    /// only.
     Membership,
-    /// S22: who takes part in a role is who subscribed to it, and whoever suppressed it gets no offers.
+    /// S22: who takes part in a role is who subscribed to it, and whoever suppressed it gets no
+    /// offers.
     Roles,
     /// S25: a framework is told the states that it understands, and no others.
     States,

@@ -1,7 +1,6 @@
-//! Conservation (S1 and S21 of the catalogue): on each agent allocated,
-//! offered and free make up its total, at every step, for every resource; in the master's view, the
-//! allocator's and the agent's own. Mesos' bugs of the kind: MESOS-1718, MESOS-1400,
-//! MESOS-711, MESOS-7197, MESOS-3552.
+//! Conservation (S1 and S21 of the catalogue): on each agent allocated, offered and free make up
+//! its total, at every step, for every resource; in the master's view, the allocator's and the
+//! agent's own. Mesos' bugs of the kind: MESOS-1718, MESOS-1400, MESOS-711, MESOS-7197, MESOS-3552.
 
 use std::collections::BTreeMap;
 

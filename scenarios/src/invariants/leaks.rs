@@ -1,5 +1,5 @@
-//! Leaks (S29, L13 and L14 of the catalogue): a cluster at rest is quiet, and what was used is given
-//! back: nobody registers or subscribes again and again, and once all frameworks are gone no
+//! Leaks (S29, L13 and L14 of the catalogue): a cluster at rest is quiet, and what was used is
+//! given back: nobody registers or subscribes again and again, and once all frameworks are gone no
 //! connection is left but one for each agent. Mesos' bugs of the kind: MESOS-8171, MESOS-9258,
 //! MESOS-7748, MESOS-6285.
 

@@ -1,6 +1,5 @@
-//! Offers (S2 of the catalogue): an offer is used at most once, and
-//! never after it was rescinded, timed out or its agent left. Mesos' bugs of the kind: MESOS-1418,
-//! MESOS-3522, MESOS-749.
+//! Offers (S2 of the catalogue): an offer is used at most once, and never after it was rescinded,
+//! timed out or its agent left. Mesos' bugs of the kind: MESOS-1418, MESOS-3522, MESOS-749.
 //!
 //! Calls of a session reach the master in order, and the master's events reach the session in
 //! order. So what a framework knows to be void when it accepts is void in the master when the call

@@ -1,6 +1,6 @@
-//! Records (S9 of the catalogue, seen from inside): what a master has
-//! on record for a task never leaves its first terminal state for as long as the record is there. Mesos' bugs of the kind: MESOS-9887,
-//! MESOS-6026.
+//! Records (S9 of the catalogue, seen from inside): what a master has on record for a task never
+//! leaves its first terminal state for as long as the record is there. Mesos' bugs of the kind:
+//! MESOS-9887, MESOS-6026.
 
 use std::collections::BTreeMap;
 

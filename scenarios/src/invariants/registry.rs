@@ -1,5 +1,5 @@
-//! The registry (S4 and S12 of the catalogue): an agent that was told that it is admitted is known to
-//! every later master, whatever happened to the one that told it. Mesos' bugs of the kind:
+//! The registry (S4 and S12 of the catalogue): an agent that was told that it is admitted is known
+//! to every later master, whatever happened to the one that told it. Mesos' bugs of the kind:
 //! MESOS-1376, MESOS-9786, MESOS-648, MESOS-8481.
 
 use orrery_master::Master;

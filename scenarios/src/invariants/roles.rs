@@ -1,6 +1,6 @@
-//! Roles (S22 of the catalogue): who takes part in a role is who subscribed to it or holds something
-//! in it, and nobody is offered anything in a role that it suppressed. Mesos' bugs of the kind:
-//! MESOS-9870, MESOS-8470, MESOS-7566, MESOS-6308, MESOS-10194.
+//! Roles (S22 of the catalogue): who takes part in a role is who subscribed to it or holds
+//! something in it, and nobody is offered anything in a role that it suppressed. Mesos' bugs of the
+//! kind: MESOS-9870, MESOS-8470, MESOS-7566, MESOS-6308, MESOS-10194.
 
 use std::collections::BTreeMap;
 

@@ -1,6 +1,6 @@
-//! Runs (S14 and S16 of the catalogue): a task runs at most once per
-//! launch, and never after its end was told; one whose launch was wrong never runs (number 4).
-//! Mesos' bugs of the kind: MESOS-7744, MESOS-10018.
+//! Runs (S14 and S16 of the catalogue): a task runs at most once per launch, and never after its
+//! end was told; one whose launch was wrong never runs (number 4). Mesos' bugs of the kind:
+//! MESOS-7744, MESOS-10018.
 //!
 //! Every task's script first adds a line to a file of the task's own, outside of its sandbox, so
 //! that starts can be counted whatever becomes of the process.

@@ -91,8 +91,8 @@ impl std::fmt::Display for Row {
     }
 }
 
-/// A document with the lines of `rows` in its table. The lines of other bugs stay, and those of bugs
-/// that there are no more go.
+/// A document with the lines of `rows` in its table. The lines of other bugs stay, and those of
+/// bugs that there are no more go.
 ///
 /// # Errors
 /// The document lacks one of [`MARKERS`].
