@@ -62,7 +62,9 @@ fn return_time(scene: &Scene) -> Duration {
     let framework = HEARTBEAT_INTERVAL * HEARTBEATS_MISSED + LONGEST_DELAY * 2 + SUBSCRIBE_TIMEOUT;
     let agent = shape.ping_timeout * 4 + (AGENT_ANSWER + AGENT_BACKOFF) * 2;
     let given_up = shape.ping_timeout * 4 + shape.reregister_timeout;
-    let silent = if scene.core().has_silent_framework() { DEAD_PEER } else { Duration::ZERO };
+    // The time runs from the first heartbeat that is not acknowledged.
+    let dead_peer = DEAD_PEER + HEARTBEAT_INTERVAL * 2;
+    let silent = if scene.core().has_silent_framework() { dead_peer } else { Duration::ZERO };
     framework.max(agent).max(given_up).max(silent) + MARGIN
 }
 
