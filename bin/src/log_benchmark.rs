@@ -76,8 +76,8 @@ async fn start_replicas(runtime: &Runtime, flags: &Flags) -> Result<Vec<Log>, Fa
     for _ in 0..replicas {
         listeners.push(log::listen(runtime, &Address::new("127.0.0.1", 0)).await?);
     }
-    let address = |listener: &Box<dyn orrery_runtime::Listener>| listener.local_address().into();
-    let members: BTreeSet<Address> = listeners.iter().map(address).collect();
+    let addresses = listeners.iter().map(|listener| listener.local_address().into());
+    let members: BTreeSet<Address> = addresses.collect();
     let mut logs = Vec::new();
     for (number, listener) in listeners.into_iter().enumerate() {
         let options = Options {

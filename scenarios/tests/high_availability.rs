@@ -34,9 +34,14 @@ fn plan(seed: u64, elections: Elections) -> Plan {
     plan
 }
 
+#[allow(clippy::disallowed_methods, reason = "which seeds are played is said by the environment")]
+fn number(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok()?.parse().ok()
+}
+
+/// Plays `SIM_SEED`, or as many as `SIM_SEEDS` says, 40 without it.
 fn play(elections: Elections) {
-    let seeds = std::env::var("SIM_SEEDS").ok().and_then(|text| text.parse().ok()).unwrap_or(40);
-    let first = std::env::var("SIM_SEED").ok().and_then(|text| text.parse().ok());
+    let (seeds, first) = (number("SIM_SEEDS").unwrap_or(40), number("SIM_SEED"));
     let range = first.map_or(0..seeds, |seed: u64| seed..seed + 1);
     let mut failed = Vec::new();
     for seed in range {

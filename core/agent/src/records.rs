@@ -64,7 +64,7 @@ pub(crate) struct QueuedLaunch {
 /// One thing that happened to the updates of a task.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Record {
-    Update(link::StatusUpdate),
+    Update(Box<link::StatusUpdate>),
     Acknowledged(Bytes),
 }
 
@@ -175,14 +175,14 @@ fn from_stored(record: StoredRecord) -> Result<Record, String> {
             let stored = record.update.ok_or("an update without 'update'")?;
             let status = stored.status.ok_or("an update without 'status'")?;
             let uuid = stored.uuid.or_else(|| status.uuid.clone());
-            Ok(Record::Update(link::StatusUpdate {
+            Ok(Record::Update(Box::new(link::StatusUpdate {
                 framework_id: stored.framework_id,
                 executor_id: stored.executor_id,
                 agent_id: stored.agent_id,
                 uuid: uuid.ok_or("an update without 'uuid'")?,
                 latest_state: stored.latest_state.unwrap_or(status.state),
                 status: Some(status),
-            }))
+            })))
         }
         Some(Ok(Kind::Acknowledgement)) => {
             Ok(Record::Acknowledged(record.uuid.ok_or("an acknowledgement without 'uuid'")?))
@@ -211,8 +211,8 @@ mod tests {
             latest_state: state as i32,
         };
         vec![
-            Record::Update(of(v1::TaskState::TaskRunning, b"first")),
-            Record::Update(of(v1::TaskState::TaskFinished, b"second")),
+            Record::Update(Box::new(of(v1::TaskState::TaskRunning, b"first"))),
+            Record::Update(Box::new(of(v1::TaskState::TaskFinished, b"second"))),
             Record::Acknowledged(Bytes::from_static(b"first")),
         ]
     }

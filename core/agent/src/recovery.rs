@@ -313,7 +313,7 @@ impl Task {
     fn told(&mut self, head: Option<&orrery_api::link::StatusUpdate>, records: &Records) {
         let by_uuid = |uuid: &bytes::Bytes| {
             records.records.iter().find_map(|record| match record {
-                Record::Update(update) if update.uuid == uuid => Some(update),
+                Record::Update(update) if update.uuid == uuid => Some(&**update),
                 _ => None,
             })
         };

@@ -270,7 +270,7 @@ impl Streams {
                 Record::Update(update) => {
                     stream.received.insert(update.uuid.clone());
                     if !PlantedBug::ForgetsUpdatesAtRestart.is_planted() {
-                        stream.queue.push_back(update.clone());
+                        stream.queue.push_back(link::StatusUpdate::clone(update));
                     }
                 }
                 Record::Acknowledged(uuid) => {

@@ -51,5 +51,5 @@ mod share;
 mod slab;
 
 pub use allocator::Allocator;
-pub use planted::PlantedBug;
 pub use options::{AgentKey, FrameworkKey, FrameworkOptions, Grant, Options};
+pub use planted::PlantedBug;

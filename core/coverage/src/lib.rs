@@ -7,7 +7,7 @@
 //! |---|---|---|
 //! | [`reachable!`] | a rare path that some run should take | counts |
 //! | [`sometimes!`] | a rare state that some run should be in here | counts |
-//! | [`always!`] | a condition that must hold each time this line runs | fails when it does not hold |
+//! | [`always!`] | a condition that must hold whenever this line runs | fails when it does not |
 //! | [`unreachable!`] | a path that nothing should take | fails |
 //!
 //! ```

@@ -102,7 +102,8 @@ impl Updates {
                 .pending
                 .iter()
                 .filter(|_| !PlantedBug::BrokenConnectionLosesUpdates.is_planted())
-                .map(|one| one.update.clone()).collect(),
+                .map(|one| one.update.clone())
+                .collect(),
         })
     }
 

@@ -1,9 +1,9 @@
 //! Who leads among a fixed set of members, decided by a majority of them and by nobody else.
 //!
-//! [`Elector`] is a state machine without I/O (see [`orrery_runtime::machine`]); `net/lease` carries
-//! its messages and keeps its [`Durable`] state. The terms and votes are Raft's (Ongaro: Consensus:
-//! Bridging Theory and Practice, chapters 3 and 9.6), without its log; on top of them the leader
-//! holds a lease (Gray and Cheriton: Leases, 1989):
+//! [`Elector`] is a state machine without I/O (see [`orrery_runtime::machine`]); `net/lease`
+//! carries its messages and keeps its [`Durable`] state. The terms and votes are Raft's (Ongaro:
+//! Consensus: Bridging Theory and Practice, chapters 3 and 9.6), without its log; on top of them
+//! the leader holds a lease (Gray and Cheriton: Leases, 1989):
 //!
 //! ```text
 //!  leader   ──Heartbeat──▶ majority: nobody of it votes for another within `patience`

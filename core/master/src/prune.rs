@@ -1,5 +1,5 @@
-//! Forgetting agents that have been unreachable or gone for very long, so that the registry does not
-//! grow for ever.
+//! Forgetting agents that have been unreachable or gone for very long, so that the registry does
+//! not grow for ever.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -136,6 +136,7 @@ mod tests {
     }
     use planted::PlantedBug;
 
+    #[allow(clippy::disallowed_methods, reason = "another thread is what this is about")]
     #[test]
     fn only_what_was_planted_on_this_thread_is_planted() {
         crate::plant([*PlantedBug::Two.bug()]);

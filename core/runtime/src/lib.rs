@@ -39,11 +39,9 @@ pub mod tasks;
 pub use clock::{Clock, Instant, Now, WallTime};
 pub use coordination::Coordination;
 pub use disk::{DirectoryEntry, Disk, File, FileKind, Metadata, OpenOptions};
-pub use planted::PlantedBug;
 pub use network::{Address, ByteStream, Connection, Listener, Network};
-pub use processes::{
-    Adoption, Command, ExitStatus, Marked, ProcessId, Processes, Signal, Target,
-};
+pub use planted::PlantedBug;
+pub use processes::{Adoption, Command, ExitStatus, Marked, ProcessId, Processes, Signal, Target};
 pub use random::{Generator, Random};
 pub use tasks::{TaskHandle, Tasks};
 

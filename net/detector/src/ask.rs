@@ -33,8 +33,8 @@ pub(crate) async fn leader(
     None
 }
 
-/// Completes once a master names another leader than the one at `leader`. One of the others is asked
-/// each time, so that a leader that is alive has nothing to do with it.
+/// Completes once a master names another leader than the one at `leader`. One of the others is
+/// asked each time, so that a leader that is alive has nothing to do with it.
 pub(crate) async fn replaced(
     runtime: &Runtime,
     client: &Client,

@@ -108,7 +108,8 @@ impl Registrar {
 
     /// Writes changes as they come, all that wait together, and reports each by its ticket once it
     /// is durable. Ends when `stored` says that nobody is interested any more, and with the first
-    /// change that cannot be written: whether it was then is unknown, so this master must not go on.
+    /// change that cannot be written: whether it was then is unknown, so this master must not go
+    /// on.
     pub(crate) async fn run(
         mut self,
         mut changes: mpsc::UnboundedReceiver<(Ticket, RegistryOperation)>,

@@ -77,7 +77,8 @@ pub async fn start(runtime: Runtime, options: Options) -> Result<Running, StartE
     };
     let alone = options.elections == Elections::Alone;
     let (election, member) = open_election(&runtime, &options, coordination).await?;
-    let (front, first_lead) = Front::new(runtime.clone(), Arc::clone(&options), log_service, member);
+    let (front, first_lead) =
+        Front::new(runtime.clone(), Arc::clone(&options), log_service, member);
     tracing::info!(%address, "master started");
     let serving = orrery_http::serve(runtime.clone(), listener, Arc::clone(&front) as _);
     tasks.push(runtime.spawn("http server", serving).abort_on_drop());

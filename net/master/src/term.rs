@@ -32,8 +32,8 @@ pub(crate) struct Term {
 
 impl Term {
     /// Begins to lead with what `registrar` has read. The changes that the machine wants stored
-    /// come out of the second part, for [`Term::keep`]; the third says why the machine wants to end,
-    /// should it ever.
+    /// come out of the second part, for [`Term::keep`]; the third says why the machine wants to
+    /// end, should it ever.
     pub(crate) fn begin(
         runtime: &Runtime,
         options: &Arc<Options>,

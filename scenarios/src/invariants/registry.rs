@@ -20,11 +20,7 @@ impl Registry {
     }
 
     /// Sets a master's books against what agents were told.
-    pub(crate) fn master_stepped(
-        &mut self,
-        master: &Master,
-        truth: &Truth,
-    ) -> Result<(), String> {
+    pub(crate) fn master_stepped(&mut self, master: &Master, truth: &Truth) -> Result<(), String> {
         self.truth = truth.version();
         for (name, agent) in truth.alive().filter(|(_, agent)| !agent.id.is_empty()) {
             if !master.knows_agent(&agent.id) {
