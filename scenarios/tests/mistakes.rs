@@ -185,7 +185,7 @@ impl Clumsy {
 
     async fn accept(&self, offers: &[&v1::Offer], operations: Vec<v1::offer::Operation>) {
         let offer_ids = offers.iter().map(|offer| offer.id.clone()).collect();
-        let filters = Some(v1::Filters { refuse_seconds: Some(-1.0), ..Default::default() });
+        let filters = Some(v1::Filters { refuse_seconds: Some(-1.0) });
         let accept = Some(call::Accept { offer_ids, operations, filters });
         assert_eq!(self.call(Call { accept, ..own(Type::Accept) }).await, 202);
     }
