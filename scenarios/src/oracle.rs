@@ -90,7 +90,7 @@ struct State {
     roles: Roles,
     runs: Runs,
     /// Hosts whose daemons may end by themselves.
-    excused: BTreeSet<String>,
+    excused: BTreeMap<String, usize>,
 }
 
 impl std::fmt::Debug for Oracle {
@@ -230,11 +230,10 @@ impl Oracle {
 
     /// From now on the daemon of a host may end by itself, or may not: its disk takes nothing.
     pub(crate) fn excuse(&self, host: &str, is_excused: bool) {
-        let excused = &mut self.state().excused;
-        match is_excused {
-            true => excused.insert(host.to_owned()),
-            false => excused.remove(host),
-        };
+        let mut state = self.state();
+        // What excuses a host may come twice and end once.
+        let times = state.excused.entry(host.to_owned()).or_default();
+        *times = if is_excused { *times + 1 } else { times.saturating_sub(1) };
     }
 
     /// From now on addresses go from one host to another, and who was at one is replaced there.
@@ -250,7 +249,7 @@ impl Oracle {
     /// A daemon has ended by itself.
     pub fn daemon_ended(&self, host: &str, error: &str) {
         self.note(host, &format!("ends: {error}"));
-        if !self.state().excused.contains(host) {
+        if self.state().excused.get(host).is_none_or(|times| *times == 0) {
             self.check(Invariant::Daemons, Err(format!("{host}: {error}")));
         }
     }

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use orrery_runtime::disk::{create_durable_directories, read_file};
 use orrery_runtime::tasks::AbortOnDrop;
 use orrery_runtime::{File, OpenOptions, Runtime};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::home::{Home, Pending};
 use crate::{Change, change, frames};
@@ -55,6 +55,8 @@ pub struct Journal {
     damages: usize,
     shared: Arc<Shared>,
     wake: mpsc::Sender<()>,
+    /// Ends when the files are not written any more.
+    failed: oneshot::Receiver<()>,
     _applier: AbortOnDrop,
 }
 
@@ -125,11 +127,28 @@ impl Journal {
         let shared = Arc::new(Shared::default());
         let (wake, woken) = mpsc::channel(1);
         let applier = apply_all(runtime.clone(), home, Arc::clone(&shared), woken);
+        let (end, failed) = oneshot::channel::<()>();
+        let applier = async move {
+            applier.await;
+            drop(end);
+        };
         let applier = runtime.spawn("journalled files", applier).abort_on_drop();
         let (runtime, root) = (runtime.clone(), root.to_owned());
         let end = 0;
         let _applier = applier;
-        Ok(Self { runtime, root, number, file, end, contents, damages, shared, wake, _applier })
+        Ok(Self {
+            runtime,
+            root,
+            number,
+            file,
+            end,
+            contents,
+            damages,
+            shared,
+            wake,
+            failed,
+            _applier,
+        })
     }
 
     /// Takes the content of every file, by path, as it was when the journal was opened.
@@ -140,6 +159,15 @@ impl Journal {
     /// How many batches were left out because they are damaged.
     pub fn damages(&self) -> usize {
         self.damages
+    }
+
+    /// Completes once the files cannot be written any more, with the reason: whoever holds the
+    /// journal should not wait for the next commit to learn of it.
+    pub async fn failed(&mut self) -> io::Error {
+        // Its other end is dropped when the writing has ended, and nothing is ever sent.
+        let _ = (&mut self.failed).await;
+        let failure = self.shared.lock().failure.clone();
+        io::Error::other(failure.unwrap_or_else(|| "the journal is being closed".to_owned()))
     }
 
     /// Makes changes durable: after a crash they are found all or, unless this has returned, none.
@@ -246,6 +274,7 @@ async fn apply_all(
         if let Err(error) = apply(&runtime, &mut home, &shared).await {
             tracing::error!(%error, "cannot write journalled files");
             shared.lock().failure = Some(format!("journalled files cannot be written: {error}"));
+            // The end of this task is what tells whoever waits for it.
             return;
         }
     }

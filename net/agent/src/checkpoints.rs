@@ -106,12 +106,16 @@ impl Shared {
         mut woken: mpsc::Receiver<()>,
     ) -> Option<String> {
         loop {
-            let Some(outputs) = self.checkpoints.take() else {
-                // We hold the other end ourselves, so it never closes.
-                woken.recv().await;
-                continue;
+            let carried = match self.checkpoints.take() {
+                Some(outputs) => self.carry_all(&mut store, outputs).await,
+                None => tokio::select! {
+                    biased;
+                    // We hold the other end ourselves, so it never closes.
+                    _ = woken.recv() => continue,
+                    error = store.failed() => Err(error),
+                },
             };
-            match self.carry_all(&mut store, outputs).await {
+            match carried {
                 Ok(ControlFlow::Continue(())) => {}
                 Ok(ControlFlow::Break(error)) => return error,
                 Err(error) => {

@@ -73,6 +73,14 @@ impl Store {
         Ok(self.journal.insert(journal))
     }
 
+    /// Completes once the journal cannot go on, with the reason.
+    pub(crate) async fn failed(&mut self) -> io::Error {
+        match &mut self.journal {
+            Some(journal) => journal.failed().await,
+            None => std::future::pending().await,
+        }
+    }
+
     /// Makes changes durable.
     pub(crate) async fn commit(&mut self, changes: Vec<Change>) -> io::Result<()> {
         match &mut self.journal {
