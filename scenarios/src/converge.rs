@@ -271,7 +271,7 @@ impl Goal {
                     format!("{ended} of {wanted} tasks of {seat:?} have ended")
                 })
             }
-            Self::KillsDone => scene.oracle().check_kills(),
+            Self::KillsDone => scene.oracle().check_kills(&scene.core().frameworks_away()),
             Self::Killed => {
                 let agents = look::agent_tasks(scene).await?;
                 let live = agents.values().flatten().find(|(_, state)| !is_terminal(**state));

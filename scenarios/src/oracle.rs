@@ -351,6 +351,11 @@ impl Oracle {
         }
     }
 
+    /// A framework is about to ask for a task of which it knows that it has ended.
+    pub fn asking_after_end(&self, task: &str) {
+        self.state().tasks.asked_after_end(task);
+    }
+
     /// Offers in all roles are suppressed from now on, or wanted again.
     pub fn suppressing(&self, session: Session, suppressed: bool, is_subscribed: bool) {
         self.state().roles.suppressed(session, suppressed, is_subscribed);
@@ -377,13 +382,13 @@ impl Oracle {
         self.state().tasks.check_settled(agents, away)
     }
 
-    /// Whether every task that was killed has ended.
+    /// Whether every task that was killed has ended, but for those of frameworks in `away`.
     ///
     /// # Errors
     /// The first that has not.
-    pub fn check_kills(&self) -> Result<(), String> {
+    pub fn check_kills(&self, away: &BTreeSet<usize>) -> Result<(), String> {
         let state = self.state();
-        state.kills.check(&state.truth)
+        state.kills.check(&state.truth, away)
     }
 
     /// Whether frameworks have heard of all the offers that are open in the master.

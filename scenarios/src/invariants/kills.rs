@@ -6,7 +6,7 @@
 //! master says it again when an agent returns. It forgets it when it is replaced, or gives the
 //! agent up: whether the agent has then got the kill is not known, and nothing is expected.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use orrery_allocator::AgentKey;
 use orrery_master::Master;
@@ -55,8 +55,10 @@ impl Kills {
     }
 
     /// At rest, no task lives that was killed by somebody who would know if the kill was lost.
-    pub(crate) fn check(&self, truth: &Truth) -> Result<(), String> {
-        for (task, known) in &self.kills {
+    /// Frameworks in `away` are out of reach, and what they said last may have been lost with it.
+    pub(crate) fn check(&self, truth: &Truth, away: &BTreeSet<usize>) -> Result<(), String> {
+        let heard = |known: &Known| !away.contains(&known.session.framework);
+        for (task, known) in self.kills.iter().filter(|(_, known)| heard(known)) {
             let Some((agent, state)) = truth.life_of(task) else { continue };
             let same_agent = self.agents.get(agent) == Some(&known.agent);
             let same_process = self.newest.get(&known.session.framework) == Some(&known.session);

@@ -21,6 +21,8 @@ struct Task {
     last: Option<(TaskState, Session)>,
     /// The first terminal state told, and to which session.
     end: Option<(TaskState, Session)>,
+    /// Whether its framework has asked for it after its end: a master that never knew it says so.
+    asked_after_end: bool,
 }
 
 /// Every task that any framework has launched.
@@ -34,8 +36,16 @@ pub struct Tasks {
 impl Tasks {
     pub(crate) fn launched(&mut self, session: Session, info: &v1::TaskInfo) {
         let agent = info.agent_id.value.clone();
-        let task = Task { framework: session.framework, agent, last: None, end: None };
+        let framework = session.framework;
+        let task = Task { framework, agent, last: None, end: None, asked_after_end: false };
         self.tasks.insert(info.task_id.value.clone(), task);
+    }
+
+    /// A framework asks for a task of which it knows that it has ended.
+    pub(crate) fn asked_after_end(&mut self, id: &str) {
+        if let Some(task) = self.tasks.get_mut(id) {
+            task.asked_after_end = true;
+        }
     }
 
     /// A framework is removed: its tasks are killed without a word to anybody.
@@ -98,7 +108,8 @@ impl Tasks {
 
 impl Task {
     /// After a terminal state only that same state may come: to a later process of the framework,
-    /// which cannot know that it was told, or as an answer to a question.
+    /// which cannot know that it was told, or as an answer to a question. Who asks for a task that
+    /// has ended may also hear that nobody knows it any more.
     fn check_end(
         &self,
         id: &str,
@@ -106,6 +117,9 @@ impl Task {
         session: Session,
         is_answer: bool,
     ) -> Result<(), String> {
+        if is_answer && self.asked_after_end {
+            return Ok(());
+        }
         match self.end {
             Some((end, told)) if end != state || (told == session && !is_answer) => Err(format!(
                 "task {id}: {} after the terminal {}",

@@ -60,6 +60,7 @@ impl Workload {
 
     fn kill_ended(&mut self, context: &mut Context<'_>) {
         let Some((id, agent)) = self.store.lock().ended_task() else { return };
+        self.oracle.asking_after_end(&id);
         let task_id = v1::TaskId { value: id };
         let call = call::Kill { task_id, agent_id: Some(agent), kill_policy: None };
         let _ = context.call(typed(call::Type::Kill, |it| it.kill = Some(call)));
