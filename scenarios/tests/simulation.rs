@@ -16,7 +16,7 @@ use orrery_scenarios::runner::{self, Batch, Failed, Run, Settings, Totals, parse
 use orrery_scenarios::{shrink, trace_file};
 
 /// How many seeds are run when nobody says otherwise.
-const SEEDS: u64 = 600;
+const SEEDS: u64 = 1_000;
 
 /// Where plans that failed once are kept.
 const REGRESSIONS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/regressions");

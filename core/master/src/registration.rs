@@ -501,6 +501,7 @@ impl Master {
         }
         let gone_executors = self.missing_executors(key, register);
         for (framework, task_id) in over {
+            self.tell_known_end(framework, &task_id);
             self.complete_task(framework, &task_id);
         }
         sometimes!(!gone_executors.is_empty(), "an agent comes back without an executor");
@@ -508,6 +509,26 @@ impl Master {
             self.remove_executor(framework, key, &executor_id);
         }
         missing
+    }
+
+    /// Tells the end of a task, if only the updates before it were told: its agent has lost the
+    /// rest, as one does that was booted and keeps nothing for the framework.
+    fn tell_known_end(&mut self, key: FrameworkKey, task_id: &str) {
+        let Some(task) = self.frameworks.get(&key).and_then(|one| one.tasks.get(task_id)) else {
+            return;
+        };
+        if is_terminal(task.told_state()) {
+            return;
+        }
+        reachable!("an agent comes back without the end of a task that it has to tell");
+        let message = "The agent has come back without the task, which had ended";
+        let status = v1::TaskStatus {
+            message: Some(message.to_owned()),
+            agent_id: Some(task.message.agent_id.clone()),
+            executor_id: task.message.executor_id.clone(),
+            ..self.master_status(task_id, task.state(), Reason::Reconciliation)
+        };
+        self.tell_status(key, status);
     }
 
     fn missing_executors(

@@ -70,6 +70,33 @@ fn a_removed_frameworks_task_keeps_the_update_that_nobody_acknowledged() {
 }
 
 #[test]
+fn an_end_that_its_agent_has_forgotten_is_told() {
+    let Running { mut cluster, scheduler, link, agent } = one_task();
+    cluster.update(link, &scheduler.id, "a", TaskState::TaskStarting, 1);
+    // The agent knows more than it may tell before the first update is acknowledged.
+    let status = v1::TaskStatus {
+        task_id: v1::TaskId { value: "a".to_owned() },
+        state: TaskState::TaskStarting as i32,
+        uuid: Some(vec![1; 16].into()),
+        ..Default::default()
+    };
+    let update = StatusUpdate {
+        framework_id: Some(v1::FrameworkId { value: scheduler.id.clone() }),
+        status: Some(status),
+        uuid: vec![1; 16].into(),
+        latest_state: TaskState::TaskFinished as i32,
+        ..Default::default()
+    };
+    cluster.agent_says(link, FromAgent::StatusUpdate(update));
+    cluster.take_statuses(&scheduler);
+    cluster.feed(Input::LinkClosed { link });
+    let again = LinkId(cluster.next_id());
+    cluster.register(again, register_message(1, Some(&agent), "cpus:4;mem:4096"));
+    assert_eq!(states(&cluster.take_statuses(&scheduler)), [TaskState::TaskFinished]);
+    assert!(cluster.master.frameworks().next().unwrap().1.tasks.is_empty());
+}
+
+#[test]
 fn resources_are_free_as_soon_as_a_task_ended() {
     let Running { mut cluster, scheduler, link, .. } = one_task();
     cluster.update(link, &scheduler.id, "a", TaskState::TaskFailed, 1);
