@@ -1,5 +1,6 @@
 """The real side: daemons that are killed, stopped and started anew, and what else runs."""
 
+import json
 import os
 import re
 import shutil
@@ -7,7 +8,7 @@ import signal
 import tempfile
 import time
 
-from cluster import Daemon, get_json
+from cluster import Daemon, request
 
 RESOURCES = "cpus:1;mem:512;disk:100;ports:[]"
 MASTER_FLAGS = ["--agent_ping_timeout=1secs", "--max_agent_ping_timeouts=3",
@@ -108,7 +109,11 @@ class Machine:
         return [self.master, *self.agents] if self.master else []
 
     def state(self):
-        return get_json(self.url + "/state")
+        status, _, body = request(self.url + "/state")
+        if status == 503:
+            raise OSError("the master has not read its registry yet")
+        assert status == 200, (status, body)
+        return json.loads(body)
 
     def ours(self):
         """All processes that belong to the run, whatever they call themselves."""
