@@ -280,11 +280,15 @@ impl Roles {
         let Some(client) = clients.get_mut(&framework) else {
             return;
         };
-        if let Some(old) = client.position.take() {
-            clients_in_order.remove(&old);
+        let old = client.position.take();
+        if let Some(old) = &old {
+            clients_in_order.remove(old);
         }
         if client.active {
             let share = pool.share(&client.usage.held, 1.0);
+            if old.is_none_or(|old| old.share != share) {
+                client.usage.queue_up(ClientPosition::first_at(share, clients_in_order));
+            }
             let (grants, id) = (client.usage.grants, client.id.clone());
             let position = ClientPosition { share, grants, id, framework };
             client.position = Some(position.clone());
@@ -304,11 +308,15 @@ impl Roles {
 
     fn place_own(&mut self, role: RoleKey, pool: &Pool) {
         let node = self.node_mut(role);
-        if let Some(old) = node.own_position.take() {
-            node.children.remove(&old);
+        let old = node.own_position.take();
+        if let Some(old) = &old {
+            node.children.remove(old);
         }
         if !node.clients_in_order.is_empty() {
             let share = pool.share(&node.own.held, 1.0);
+            if old.is_none_or(|old| old.share != share) {
+                node.own.queue_up(Position::first_at(share, &node.children));
+            }
             let position = Position {
                 share,
                 grants: node.own.grants,
@@ -324,13 +332,20 @@ impl Roles {
         let Some(parent) = self.node(role).parent else {
             return;
         };
-        if let Some(old) = self.node_mut(role).position.take() {
-            self.node_mut(parent).children.remove(&old);
+        let old = self.node_mut(role).position.take();
+        if let Some(old) = &old {
+            self.node_mut(parent).children.remove(old);
         }
         let node = self.node(role);
         if !node.children.is_empty() {
+            let share = pool.share(&node.subtree.held, node.weight);
+            if old.is_none_or(|old| old.share != share) {
+                let first = Position::first_at(share, &self.node(parent).children);
+                self.node_mut(role).subtree.queue_up(first);
+            }
+            let node = self.node(role);
             let position = Position {
-                share: pool.share(&node.subtree.held, node.weight),
+                share,
                 grants: node.subtree.grants,
                 component: node.component.clone(),
                 child: Child::Role(role),

@@ -76,14 +76,36 @@ fn frameworks_that_decline_take_turns() {
     allocator.add_agent(A1, "S1", parse("cpus:4;mem:4096"), &[]);
     allocator.add_framework(F1, "fw-1", roles(&["*"]), true);
     allocator.add_framework(F2, "fw-2", roles(&["*"]), true);
-    let mut order = Vec::new();
-    for second in 0..6 {
+    assert_eq!(decline(&mut allocator, 0, 6), [1, 2, 1, 2, 1, 2]);
+}
+
+/// Lets everything be declined for `rounds` seconds from `second` on, and says who was offered it.
+fn decline(allocator: &mut Allocator, second: u64, rounds: u64) -> Vec<u32> {
+    let declined = |second: u64| {
         let grants = allocator.run(at(second * 1000));
         let [grant] = &grants[..] else { panic!("one grant is expected, not {grants:?}") };
-        order.push(grant.framework.0);
-        allocator.recover(grant.framework, A1, &grant.resources, None, at(second * 1000 + 500));
+        let now = at(second * 1000 + 500);
+        allocator.recover(grant.framework, A1, &grant.resources, None, now);
+        grant.framework.0
+    };
+    (second..second + rounds).map(declined).collect()
+}
+
+#[test]
+fn a_newcomer_that_declines_does_not_starve_those_who_declined_before() {
+    for newcomers_role in ["*", "other"] {
+        let mut allocator = allocator();
+        allocator.add_agent(A1, "S1", parse("cpus:4;mem:4096"), &[]);
+        allocator.add_framework(F1, "fw-1", roles(&["*"]), true);
+        assert_eq!(decline(&mut allocator, 0, 50), [1; 50]);
+        allocator.add_framework(F2, "fw-2", roles(&[newcomers_role]), true);
+        assert_eq!(decline(&mut allocator, 50, 6).iter().filter(|it| **it == 1).count(), 3);
+        // Nor does one that only slept.
+        allocator.suppress(F2, &[]);
+        assert_eq!(decline(&mut allocator, 60, 50), [1; 50]);
+        allocator.revive(F2, &[]);
+        assert_eq!(decline(&mut allocator, 110, 6).iter().filter(|it| **it == 1).count(), 3);
     }
-    assert_eq!(order, [1, 2, 1, 2, 1, 2]);
 }
 
 #[test]

@@ -74,6 +74,13 @@ impl Usage {
         self.held += quantities;
         self.grants += 1;
     }
+
+    /// Takes a place among those with the same share, of whom `first`, the least of their grants,
+    /// is next. Whoever was away, or held another share, must not be first for as many grants as
+    /// the others have had meanwhile.
+    pub(super) fn queue_up(&mut self, first: Option<u64>) {
+        self.grants = self.grants.max(first.unwrap_or_default());
+    }
 }
 
 /// A framework in a role.
@@ -115,6 +122,14 @@ pub(crate) struct ClientPosition {
     pub(super) framework: FrameworkKey,
 }
 
+impl ClientPosition {
+    /// The grants of the one that is next among those with exactly this share.
+    pub(super) fn first_at(share: Share, order: &BTreeSet<Self>) -> Option<u64> {
+        let lowest = Self { share, grants: 0, id: "".into(), framework: FrameworkKey(0) };
+        order.range(lowest..).next().filter(|it| it.share == share).map(|it| it.grants)
+    }
+}
+
 /// Where a role, or a role's own leaf, stands among its siblings. The first is next.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Position {
@@ -122,6 +137,14 @@ pub(crate) struct Position {
     pub(super) grants: u64,
     pub(super) component: Arc<str>,
     pub(super) child: Child,
+}
+
+impl Position {
+    /// The grants of the one that is next among those with exactly this share.
+    pub(super) fn first_at(share: Share, order: &BTreeSet<Self>) -> Option<u64> {
+        let lowest = Self { share, grants: 0, component: "".into(), child: Child::Own };
+        order.range(lowest..).next().filter(|it| it.share == share).map(|it| it.grants)
+    }
 }
 
 /// What stands at a [`Position`].
