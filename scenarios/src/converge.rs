@@ -64,7 +64,7 @@ fn return_time(scene: &Scene) -> Duration {
     let given_up = shape.ping_timeout * 4 + shape.reregister_timeout;
     // The time runs from the first heartbeat that is not acknowledged.
     let dead_peer = DEAD_PEER + HEARTBEAT_INTERVAL * 2;
-    let silent = if scene.core().has_silent_framework() { dead_peer } else { Duration::ZERO };
+    let silent = if scene.core().has_silent_framework(scene) { dead_peer } else { Duration::ZERO };
     framework.max(agent).max(given_up).max(silent) + MARGIN
 }
 

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use orrery_runtime::Generator;
+use orrery_runtime_sim::Host;
 
 use crate::plan::{Place, Shape};
 use crate::scenario::Scene;
@@ -89,11 +90,13 @@ impl Core {
         away.collect()
     }
 
-    /// Whether a framework outside is cut off in a way that the master cannot notice by itself.
-    pub fn has_silent_framework(&self) -> bool {
-        self.outside.iter().any(|(place, broken)| {
-            matches!(place, Place::Scheduler(_)) && *broken != Broken::Stopped
-        })
+    /// Whether a framework outside is cut off in a way that the master cannot notice by itself. It
+    /// notices the end of a process, unless the process's connection was dead before.
+    pub(crate) fn has_silent_framework(&self, scene: &Scene) -> bool {
+        let frameworks =
+            self.outside.iter().filter(|(place, _)| matches!(place, Place::Scheduler(_)));
+        let mut frameworks = frameworks.map(|(place, broken)| (*place, *broken));
+        frameworks.any(|(place, broken)| broken != Broken::Stopped || is_silent(scene, place))
     }
 
     /// Breaks what is outside, for good.
@@ -120,6 +123,15 @@ impl Core {
             }
         }
     }
+}
+
+/// Whether a connection of a host to a master is dead without either of them knowing.
+fn is_silent(scene: &Scene, place: Place) -> bool {
+    let masters = scene.cluster().places().filter(|place| matches!(place, Place::Master(_)));
+    let masters: Vec<Host> = masters.filter_map(|place| scene.cluster().host(place)).collect();
+    let Some(host) = scene.cluster().host(place) else { return false };
+    let network = scene.world().network();
+    masters.iter().any(|master| network.silent_streams_between(&host, master) > 0)
 }
 
 fn stop(scene: &Scene, place: Place) {

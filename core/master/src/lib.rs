@@ -46,6 +46,7 @@ mod state;
 mod subscribe;
 mod tasks;
 mod timers;
+mod unclaimed;
 mod unreachable;
 mod updates;
 mod validation;

@@ -260,6 +260,7 @@ impl Master {
                 tasks: BTreeSet::new(),
                 executors: Default::default(),
                 offers: BTreeSet::new(),
+                unclaimed: Vec::new(),
                 pending_kills: Default::default(),
                 ping_outstanding: false,
                 missed_pings: 0,
@@ -358,6 +359,7 @@ impl Master {
                 self.allocator.add_framework(key, &id.value, options, false);
                 self.framework_keys.insert(id.value.clone(), key);
                 self.frameworks.insert(key, framework);
+                self.claim_tasks(key, &id.value);
             }
         }
         ended
@@ -371,6 +373,7 @@ impl Master {
         register: &link::Register,
         was_unreachable: bool,
     ) -> Vec<(FrameworkKey, Resources)> {
+        self.put_aside(key, register);
         let mut used = Vec::new();
         for message in &register.tasks {
             let Some(framework) = self.framework_by_id(&message.framework_id.value) else {
@@ -396,7 +399,7 @@ impl Master {
         used
     }
 
-    fn adopt_task(
+    pub(crate) fn adopt_task(
         &mut self,
         key: AgentKey,
         framework_key: FrameworkKey,

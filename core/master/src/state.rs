@@ -39,6 +39,8 @@ pub struct Agent {
     pub executors: BTreeMap<(FrameworkKey, String), Executor>,
     /// Its open offers.
     pub offers: BTreeSet<u64>,
+    /// What it has reported of frameworks that nobody here knows yet.
+    pub(crate) unclaimed: Vec<v1::Task>,
     /// Kills of its tasks that have not ended, to be said again when it comes back.
     pub(crate) pending_kills: BTreeMap<TaskKey, Option<v1::KillPolicy>>,
     /// True between a ping and its answer.

@@ -93,7 +93,9 @@ impl Master {
         tracing::info!(
             framework_id = framework.id(), name = %framework.info.name, "framework subscribed"
         );
+        let id = framework.id().to_owned();
         self.frameworks.insert(key, framework);
+        self.claim_tasks(key, &id);
         self.attach(key, connection, stream_id);
         key
     }

@@ -220,6 +220,34 @@ fn an_agent_that_returns_without_an_unreachable_task_is_asked_to_end_it() {
     assert!(framework.tasks.is_empty() && framework.unreachable_tasks.is_empty());
 }
 
+/// An earlier master had the agent answer for a launch that was lost, and is gone before that end
+/// was acknowledged.
+#[test]
+fn an_end_that_an_agent_has_told_before_its_framework_comes_is_the_answer() {
+    let mut cluster = Cluster::new();
+    let mut info = framework_info("one");
+    info.id = Some(v1::FrameworkId { value: "before-0000".to_owned() });
+    let mut register = register_message(1, Some("before-S0"), "cpus:4;mem:4096");
+    let dropped = TaskState::TaskDropped as i32;
+    register.tasks.push(v1::Task {
+        state: dropped,
+        status_update_state: Some(dropped),
+        status_update_uuid: Some(vec![7; 16].into()),
+        resources: Vec::new(),
+        ..running_task("before-0000", "before-S0")
+    });
+    let link = LinkId(cluster.next_id());
+    cluster.register(link, register);
+    let scheduler = cluster.subscribe(info);
+    cluster.reconcile(&scheduler, &[("a", Some("before-S0"))]);
+    assert_eq!(states(&cluster.take_statuses(&scheduler)), [TaskState::TaskDropped]);
+    cluster.update(link, "before-0000", "a", TaskState::TaskDropped, 7);
+    let statuses = cluster.take_statuses(&scheduler);
+    cluster.acknowledge(&scheduler, &statuses[0]);
+    let (_, framework) = cluster.master.frameworks().next().expect("it is subscribed");
+    assert!(framework.tasks.is_empty());
+}
+
 fn running_task(framework: &str, agent: &str) -> v1::Task {
     let mut wanted = resources("cpus:1;mem:32");
     for resource in &mut wanted {

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::link::Link;
+use super::link::{Fate, Link};
 use super::state::Network;
 use crate::config::Latency;
 use crate::host::Host;
@@ -152,5 +152,15 @@ impl NetworkControl {
     /// Streams that are open or being opened between two hosts, half-open ones included.
     pub fn streams_between(&self, a: &Host, b: &Host) -> usize {
         self.with(|network, _| network.between(a.index(), b.index()).len())
+    }
+
+    /// Those of them on which nothing arrives any more: their other end learns of nothing, whatever
+    /// becomes of this one.
+    pub fn silent_streams_between(&self, a: &Host, b: &Host) -> usize {
+        self.with(|network, _| {
+            let keys = network.between(a.index(), b.index()).into_iter();
+            let connections = keys.filter_map(|key| network.connections.get(key));
+            connections.filter(|connection| connection.fate != Fate::Whole).count()
+        })
     }
 }
