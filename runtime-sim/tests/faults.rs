@@ -123,6 +123,24 @@ fn a_disk_is_put_aside_and_brought_back_by_name() {
 }
 
 #[test]
+fn a_file_is_chosen_among_those_that_match() {
+    run_all(|world| async move {
+        let host = world.host("a");
+        for path in ["/log/one", "/log/two", "/other"] {
+            host.disk().install(path, "12345678").expect("a new disk");
+        }
+        inject(&world, "truncate-tail a /log/* 4");
+        let lengths =
+            ["/log/one", "/log/two", "/other"].map(|path| host.disk().read_text(path).len());
+        assert_eq!((lengths[0] + lengths[1], lengths[2]), (12, 8));
+        inject(&world, "bit-rot a */other");
+        assert_ne!(host.disk().read_text("/other"), "12345678");
+        inject(&world, "bit-rot a /nothing/*");
+        inject(&world, "misdirect a /nothing/*");
+    });
+}
+
+#[test]
 fn what_is_not_known_is_refused() {
     run_all(|world| async move {
         world.host("a");

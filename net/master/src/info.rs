@@ -39,7 +39,7 @@ pub(crate) fn master_info(
         port: u32::from(port),
         pid: Some(format!("master@{address}")),
         hostname: Some(hostname.clone()),
-        version: Some(orrery_endpoints::system::MESOS_VERSION.to_owned()),
+        version: Some(options.version.version.clone()),
         address: Some(v1::Address {
             hostname: Some(hostname),
             ip: Some(ip),

@@ -103,7 +103,7 @@ fn look(
             ..response(AnswerType::GetHealth)
         },
         CallType::GetVersion => master::Response {
-            get_version: Some(answers::GetVersion { version_info: system::version_info() }),
+            get_version: Some(answers::GetVersion { version_info: options.version.clone() }),
             ..response(AnswerType::GetVersion)
         },
         CallType::GetFlags => master::Response {

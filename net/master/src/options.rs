@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use core::net::IpAddr;
 
+use orrery_api::v1;
 use orrery_election::Url;
 use orrery_master::Master;
 use orrery_runtime::Address;
@@ -93,6 +94,8 @@ pub struct Options {
     pub max_unreachable_tasks_per_framework: usize,
     /// The flags in force, as `/flags` shows them.
     pub flags: BTreeMap<String, String>,
+    /// What `/version` tells, and the other masters, agents and frameworks.
+    pub version: v1::VersionInfo,
     /// Looks at the state machine after each of its steps. Always `None` in production.
     pub observer: Option<Observer<Master>>,
 }
@@ -129,6 +132,7 @@ impl Options {
             max_completed_tasks_per_framework: 1000,
             max_unreachable_tasks_per_framework: 1000,
             flags: BTreeMap::new(),
+            version: orrery_endpoints::system::version_info(),
             observer: None,
         }
     }

@@ -83,7 +83,7 @@ async fn answer(shared: Arc<Shared>, options: Arc<Options>, request: Request) ->
         Err(error) => return error.response(),
     };
     match endpoint {
-        "version" => asked.json(&Value::Object(system::version(&system::version_info()))),
+        "version" => asked.json(&Value::Object(system::version(&options.version))),
         "flags" => asked.json(&system::flags(&options.flags)),
         "system/stats.json" => asked.json(&machine::read(&shared.runtime).await.object()),
         "metrics/snapshot" => metrics_snapshot(&shared, &asked).await,

@@ -49,7 +49,7 @@ pub(crate) async fn answer(
         Err(error) => return error.response(),
     };
     match endpoint {
-        "version" => asked.json(&Value::Object(system::version(&system::version_info()))),
+        "version" => asked.json(&Value::Object(system::version(&options.version))),
         "flags" => asked.json(&system::flags(&options.flags)),
         "system/stats.json" => asked.json(&machine::read(runtime).await.object()),
         _ => {

@@ -31,7 +31,7 @@ const COUNTED: [TaskState; 10] = [
 /// `/state`.
 pub(crate) fn state(master: &Master, options: &Options) -> Value {
     let master_info = &master.options().master_info;
-    let mut object = system::version(&system::version_info());
+    let mut object = system::version(&options.version);
     let started = number(master.started().wall.as_seconds());
     object.insert("start_time".into(), started.clone());
     object.insert("elected_time".into(), started);

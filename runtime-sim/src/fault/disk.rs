@@ -1,12 +1,13 @@
 //! Faults of a disk.
 
-use std::path::Path;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::InjectError;
 use super::table::faults;
 use crate::config::Latency;
-use crate::disk::{DiskOperation, Tearing};
+use crate::crash_point::matches;
+use crate::disk::{DiskControl, DiskOperation, Tearing};
 use crate::probability::Probability;
 use crate::world::World;
 
@@ -49,14 +50,14 @@ faults! {
         FlipBit("D7", "bit-rot") {
             /// Where.
             host: String,
-            /// Which file.
+            /// Which file; `*` in it stands for anything, and one of those that match is chosen.
             path: String,
         }
         /// A file loses its tail.
         TruncateTail("D8", "truncate-tail") {
             /// Where.
             host: String,
-            /// Which file.
+            /// Which file; `*` in it stands for anything, and one of those that match is chosen.
             path: String,
             /// How much of it, in bytes.
             bytes: u64,
@@ -65,7 +66,8 @@ faults! {
         Misdirect("D9", "misdirect") {
             /// Where.
             host: String,
-            /// The file that it lands in.
+            /// The file that it lands in; `*` in it stands for anything, and one of those that match
+            /// is chosen.
             victim: String,
         }
         /// The next write lands nowhere.
@@ -160,12 +162,16 @@ impl DiskFault {
             Self::FailNth { operation, nth, .. } => disk.fail_nth(*operation, *nth),
             Self::ErrorRate { operation, rate, .. } => disk.set_error_rate(*operation, *rate),
             Self::FlipBit { path, .. } => {
-                disk.flip_bit(path);
+                one_of(world, &disk, path).is_some_and(|path| disk.flip_bit(path));
             }
             Self::TruncateTail { path, bytes, .. } => {
-                disk.truncate_tail(path, *bytes);
+                one_of(world, &disk, path).is_some_and(|path| disk.truncate_tail(path, *bytes));
             }
-            Self::Misdirect { victim, .. } => disk.misdirect_next_write(Some(Path::new(victim))),
+            Self::Misdirect { victim, .. } => {
+                if let Some(victim) = one_of(world, &disk, victim) {
+                    disk.misdirect_next_write(Some(&victim));
+                }
+            }
             Self::LoseWrite { .. } => disk.misdirect_next_write(None),
             Self::Stall { duration, .. } => disk.stall(*duration),
             Self::Slow { latency, .. } => disk.set_latency(*latency),
@@ -188,4 +194,15 @@ impl DiskFault {
         }
         Ok(())
     }
+}
+
+/// One of the files that a pattern stands for; a plain path is its own.
+fn one_of(world: &World, disk: &DiskControl, pattern: &str) -> Option<PathBuf> {
+    if !pattern.contains('*') {
+        return Some(PathBuf::from(pattern));
+    }
+    let mut files = disk.files();
+    files.retain(|path| path.to_str().is_some_and(|path| matches(pattern, path)));
+    let chosen = world.random(|random| random.below(files.len().max(1) as u64)) as usize;
+    files.into_iter().nth(chosen)
 }

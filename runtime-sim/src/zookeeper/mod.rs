@@ -24,7 +24,7 @@ use std::sync::{Arc, MutexGuard};
 use std::time::Duration;
 
 use bytes::Bytes;
-use orrery_runtime::Address;
+use orrery_runtime::{Address, ProcessId};
 
 use crate::fault::Extent;
 use crate::host::Host;
@@ -117,6 +117,12 @@ impl Ensemble {
         let ensemble = self.clone();
         let process = host.start(PROCESS, move |runtime| server::run(runtime, ensemble, server));
         self.state().servers[server].process = Some(process);
+    }
+
+    /// A server's process, while it lives.
+    pub fn process(&self, server: usize) -> Option<ProcessId> {
+        let process = self.state().servers.get(server)?.process?;
+        self.host(server).is_alive(process).then_some(process)
     }
 
     /// Ends a server's process at once. False when it was not alive.
