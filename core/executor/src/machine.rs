@@ -144,12 +144,16 @@ impl CommandExecutor {
         self.tells_killing = capabilities.iter().any(|one| one.r#type == Some(wanted))
             || PlantedBug::TellsKillingToAll.is_planted();
         self.send_updates(outputs);
+        let lost = self.updates.task().filter(|_| PlantedBug::StartsAgainWhenBack.is_planted());
+        if let Some(info) = lost.cloned() {
+            self.task = None;
+            self.launch(now, info, outputs);
+        }
     }
 
     fn launch(&mut self, now: Now, info: v1::TaskInfo, outputs: &mut Vec<Output>) {
         let task_id = info.task_id.value.clone();
-        let again = PlantedBug::SecondLaunchRuns.is_planted();
-        if let Some(task) = self.task.as_ref().filter(|_| !again) {
+        if let Some(task) = &self.task {
             if task.id.value == task_id {
                 reachable!("a task is launched twice at its executor");
                 warn!(task_id, "the task was launched already");
@@ -336,6 +340,7 @@ impl CommandExecutor {
             Due::GiveUp => {
                 reachable!("the executor gives up an agent that stays away");
                 error!("the agent has been away for too long");
+                self.exit_code = 1;
                 self.shut_down(now, outputs);
             }
         }
@@ -364,6 +369,7 @@ impl CommandExecutor {
         self.session.disconnected(now, &mut self.generator);
         if self.session.is_lost() {
             reachable!("the executor ends because its agent is gone");
+            self.exit_code = 1;
             self.shut_down(now, outputs);
         }
     }

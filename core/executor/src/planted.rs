@@ -11,8 +11,9 @@ orrery_planted::bugs! {
     TellsKillingToAll,
     /// MESOS-9847: how the task's process ended is lost, and taken for success.
     ExitStatusIsLost,
-    /// MESOS-10018: a second LAUNCH of its task starts a second process.
-    SecondLaunchRuns,
+    /// As in MESOS-10018 a task runs twice: one that the agent may not know of yet is started again
+    /// when its executor has subscribed again.
+    StartsAgainWhenBack,
     /// An update that was sent on a connection which broke is not sent again.
     BrokenConnectionLosesUpdates,
 }

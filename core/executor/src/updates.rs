@@ -72,6 +72,11 @@ impl Updates {
         self.task = Some(task);
     }
 
+    /// The task of which no update was acknowledged yet.
+    pub(crate) fn task(&self) -> Option<&v1::TaskInfo> {
+        self.task.as_ref()
+    }
+
     pub(crate) fn add(&mut self, status: v1::TaskStatus) {
         self.pending.push(Pending { update: call::Update { status }, carried: false });
     }
