@@ -31,6 +31,7 @@ mod frameworks;
 mod gone;
 mod launch;
 mod machine;
+mod maintenance;
 mod metrics;
 mod offers;
 mod options;
@@ -53,6 +54,7 @@ mod validation;
 
 pub use checks::{Audit, Changes};
 pub use event::{Answer, ConnectionId, Input, LinkId, Output, Refusal, RequestId, Ticket};
+pub use maintenance::MachineName;
 pub use metrics::Metrics;
 pub use options::Options;
 pub use planted::PlantedBug;

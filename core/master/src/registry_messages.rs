@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use orrery_api::registry::operation::Kind;
+use orrery_api::v1::maintenance::Schedule;
 use orrery_api::{registry as message, v1};
 use orrery_runtime::WallTime;
 
-use crate::{Registry, RegistryOperation};
+use crate::{MachineName, Registry, RegistryOperation};
 
 impl Registry {
     /// The form in which it is stored.
@@ -24,6 +25,11 @@ impl Registry {
                 .collect(),
             gone: self.gone.iter().map(|(id, since)| gone(id, *since)).collect(),
             leader: self.leader.clone(),
+            machines: self.machines.values().cloned().collect(),
+            schedule: Some(self.schedule.clone()).filter(|it| !it.windows.is_empty()),
+            quotas: self.quotas.values().cloned().collect(),
+            weights: weights(&self.weights),
+            minimum_capabilities: self.minimum_capabilities.iter().cloned().collect(),
         }
     }
 
@@ -43,7 +49,33 @@ impl Registry {
         let entries = part.gone.into_iter();
         add(&mut self.gone, entries.map(|entry| (entry.agent_id, entry.since_nanoseconds)));
         self.leader = part.leader.or(self.leader.take());
+        let machines = part.machines.into_iter();
+        self.machines.extend(machines.map(|info| (MachineName::from(&info.id), info)));
+        self.schedule.windows.extend(part.schedule.unwrap_or_default().windows);
+        self.quotas.extend(part.quotas.into_iter().map(|quota| (quota.role.clone(), quota)));
+        self.weights.extend(by_role(part.weights));
+        self.minimum_capabilities.extend(part.minimum_capabilities);
     }
+}
+
+fn weights(weights: &BTreeMap<String, f64>) -> Vec<v1::WeightInfo> {
+    let info = |(role, weight): (&String, &f64)| v1::WeightInfo {
+        weight: *weight,
+        role: Some(role.clone()),
+    };
+    weights.iter().map(info).collect()
+}
+
+fn by_role(weights: Vec<v1::WeightInfo>) -> impl Iterator<Item = (String, f64)> {
+    weights.into_iter().filter_map(|info| Some((info.role?, info.weight)))
+}
+
+fn machine_ids(machines: &BTreeSet<MachineName>) -> message::Machines {
+    message::Machines { ids: machines.iter().map(v1::MachineId::from).collect() }
+}
+
+fn machine_names(machines: &message::Machines) -> BTreeSet<MachineName> {
+    machines.ids.iter().map(MachineName::from).collect()
 }
 
 fn add(
@@ -85,6 +117,15 @@ impl RegistryOperation {
                 Kind::Prune(message::Prune { unreachable: ids(unreachable), gone: ids(gone) })
             }
             Self::Lead(info) => Kind::Lead(v1::MasterInfo::clone(info)),
+            Self::UpdateWeights(by_role) => {
+                Kind::UpdateWeights(message::WeightUpdates { weights: weights(by_role) })
+            }
+            Self::UpdateQuotas(quotas) => {
+                Kind::UpdateQuotas(message::QuotaUpdates { quotas: quotas.clone() })
+            }
+            Self::UpdateSchedule(schedule) => Kind::UpdateSchedule(Schedule::clone(schedule)),
+            Self::StartMaintenance(machines) => Kind::StartMaintenance(machine_ids(machines)),
+            Self::StopMaintenance(machines) => Kind::StopMaintenance(machine_ids(machines)),
         };
         message::Operation { kind: Some(kind) }
     }
@@ -110,6 +151,11 @@ impl RegistryOperation {
                 Self::Prune { unreachable: ids(prune.unreachable), gone: ids(prune.gone) }
             }
             Kind::Lead(info) => Self::Lead(Box::new(info)),
+            Kind::UpdateWeights(update) => Self::UpdateWeights(by_role(update.weights).collect()),
+            Kind::UpdateQuotas(update) => Self::UpdateQuotas(update.quotas),
+            Kind::UpdateSchedule(schedule) => Self::UpdateSchedule(Box::new(schedule)),
+            Kind::StartMaintenance(machines) => Self::StartMaintenance(machine_names(&machines)),
+            Kind::StopMaintenance(machines) => Self::StopMaintenance(machine_names(&machines)),
         })
     }
 }

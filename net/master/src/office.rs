@@ -130,6 +130,8 @@ impl Leadership {
         let log = self.log.as_ref();
         let registrar = match Registrar::recover(&self.runtime, log, &info, limits).await {
             Ok(registrar) => registrar,
+            // No later try would find anything else.
+            Err(error @ RegistryError::Capabilities(_)) => return End::Broken(error.to_string()),
             Err(error) => return End::Registry(error),
         };
         let agents = registrar.registry().admitted.len();

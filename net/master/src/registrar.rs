@@ -5,6 +5,10 @@
 //! written again, in parts, and all before it is cut off; so a change costs at most twice its size.
 
 mod entries;
+#[cfg(test)]
+mod entries_test;
+#[cfg(test)]
+mod recovery_test;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -55,6 +59,12 @@ pub enum RegistryError {
         /// What is wrong with it.
         text: String,
     },
+    /// The registry holds what this program would not respect.
+    #[error(
+        "the registry needs a master that is capable of {}, which this one is not: start a version \
+         that is, or undo with such a version what needs it", .0.join(", ")
+    )]
+    Capabilities(Vec<String>),
     /// A change was not written, or not in time: another master leads, or no quorum is there.
     #[error("the registry cannot be written: {0}")]
     Write(#[from] WriteError),
@@ -90,6 +100,10 @@ impl Registrar {
                 None => (None, Replay::default()),
             };
             let (registry, changed, whole) = replay.finish();
+            let missing = registry.missing_capabilities(&leader.capabilities);
+            if !missing.is_empty() {
+                return Err(RegistryError::Capabilities(missing));
+            }
             let mut registrar = Self { storage, registry, limits, changed, whole };
             registrar.write(&[RegistryOperation::Lead(Box::new(leader.clone()))]).await?;
             Ok(registrar)

@@ -11,7 +11,7 @@ use prost::Message;
 const VERSION: u32 = 1;
 
 /// How large an entry grows, about, in bytes. Larger ones would hold up what waits behind them.
-const ENTRY_BYTES: usize = 1 << 20;
+pub(crate) const ENTRY_BYTES: usize = 1 << 20;
 
 /// Why an entry cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,41 +39,66 @@ pub(crate) fn operations(operations: &[RegistryOperation]) -> Vec<Bytes> {
 
 /// The whole content as entries, at least one.
 pub(crate) fn snapshot(registry: &Registry) -> Vec<Bytes> {
-    let mut parts = vec![message::Registry::default()];
-    let mut size = 0;
-    let whole = registry.to_message();
-    let mut grow = |bytes: usize, parts: &mut Vec<message::Registry>| {
-        size += bytes;
-        if size >= ENTRY_BYTES {
-            size = 0;
-            parts.push(message::Registry::default());
-        }
-    };
-    for agent in whole.admitted {
-        let bytes = agent.encoded_len();
-        parts.last_mut().into_iter().for_each(|part| part.admitted.push(agent.clone()));
-        grow(bytes, &mut parts);
-    }
-    for agent in whole.unreachable {
-        let bytes = agent.encoded_len();
-        parts.last_mut().into_iter().for_each(|part| part.unreachable.push(agent.clone()));
-        grow(bytes, &mut parts);
-    }
-    for agent in whole.gone {
-        let bytes = agent.encoded_len();
-        parts.last_mut().into_iter().for_each(|part| part.gone.push(agent.clone()));
-        grow(bytes, &mut parts);
-    }
-    parts.last_mut().into_iter().for_each(|part| part.leader.clone_from(&whole.leader));
-    let last = parts.len() - 1;
-    let part = |(number, content)| {
-        let (last, number) = (number == last, u32::try_from(number).unwrap_or(u32::MAX));
-        entry(Body::Snapshot(SnapshotPart { number, last, content: Some(content) }))
-    };
-    parts.into_iter().enumerate().map(part).collect()
+    snapshot_in_parts(registry, ENTRY_BYTES)
 }
 
-fn entry(body: Body) -> Bytes {
+/// The whole content as entries that end once they have so many bytes.
+pub(crate) fn snapshot_in_parts(registry: &Registry, part_bytes: usize) -> Vec<Bytes> {
+    let mut parts = Parts { part_bytes, ..Parts::default() };
+    let whole = registry.to_message();
+    parts.spread(whole.admitted, |part| &mut part.admitted);
+    parts.spread(whole.unreachable, |part| &mut part.unreachable);
+    parts.spread(whole.gone, |part| &mut part.gone);
+    parts.spread(whole.machines, |part| &mut part.machines);
+    parts.spread(whole.quotas, |part| &mut part.quotas);
+    parts.spread(whole.weights, |part| &mut part.weights);
+    parts.open.leader = whole.leader;
+    parts.open.schedule = whole.schedule;
+    parts.open.minimum_capabilities = whole.minimum_capabilities;
+    parts.finish()
+}
+
+/// A snapshot that is being written.
+#[derive(Default)]
+struct Parts {
+    written: Vec<Bytes>,
+    open: message::Registry,
+    /// Bytes in the open part.
+    size: usize,
+    part_bytes: usize,
+}
+
+impl Parts {
+    /// Puts items into parts of a bearable size.
+    fn spread<T: Message>(
+        &mut self,
+        items: Vec<T>,
+        list: fn(&mut message::Registry) -> &mut Vec<T>,
+    ) {
+        for item in items {
+            self.size += item.encoded_len();
+            list(&mut self.open).push(item);
+            if self.size >= self.part_bytes {
+                self.size = 0;
+                self.close(false);
+            }
+        }
+    }
+
+    fn close(&mut self, last: bool) {
+        let number = u32::try_from(self.written.len()).unwrap_or(u32::MAX);
+        let content = Some(std::mem::take(&mut self.open));
+        self.written.push(entry(Body::Snapshot(SnapshotPart { number, last, content })));
+    }
+
+    fn finish(mut self) -> Vec<Bytes> {
+        self.close(true);
+        self.written
+    }
+}
+
+/// An entry of this version.
+pub(crate) fn entry(body: Body) -> Bytes {
     Bytes::from(Entry { version: VERSION, body: Some(body) }.encode_to_vec())
 }
 
@@ -108,8 +133,10 @@ impl Replay {
                 self.partial = None;
                 self.changed += data.len();
                 for operation in operations.operations {
-                    let operation = RegistryOperation::from_message(operation)
-                        .ok_or_else(|| wrong("a change does not say what it changes".to_owned()))?;
+                    let operation =
+                        RegistryOperation::from_message(operation).ok_or_else(|| {
+                            wrong("a change is of a kind that is not known".to_owned())
+                        })?;
                     self.registry.apply(&operation);
                 }
                 Ok(())
@@ -145,81 +172,5 @@ impl Replay {
     /// The registry, and the sizes of the changes since the last snapshot and of that snapshot.
     pub(crate) fn finish(self) -> (Registry, usize, usize) {
         (self.registry, self.changed, self.whole)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use orrery_api::v1;
-    use orrery_runtime::WallTime;
-
-    use super::*;
-
-    fn admit(number: usize, padding: usize) -> RegistryOperation {
-        let id = Some(v1::AgentId { value: format!("agent-{number}") });
-        let hostname = "h".repeat(padding);
-        RegistryOperation::Admit(Box::new(v1::AgentInfo { id, hostname, ..Default::default() }))
-    }
-
-    fn replay(entries: impl IntoIterator<Item = Bytes>) -> Replay {
-        let mut replay = Replay::default();
-        for entry in entries {
-            replay.take(&Value::Append(entry)).unwrap();
-        }
-        replay
-    }
-
-    fn some_operations() -> Vec<RegistryOperation> {
-        let mut all: Vec<_> = (0..40).map(|number| admit(number, 100_000)).collect();
-        let since = WallTime::from_nanoseconds(9);
-        for number in 0..5 {
-            let agent_id = format!("agent-{number}");
-            all.push(RegistryOperation::MarkUnreachable { agent_id, since });
-        }
-        let agent_id = "agent-7".to_owned();
-        all.push(RegistryOperation::MarkGone { agent_id, since });
-        all
-    }
-
-    #[test]
-    fn changes_and_snapshots_come_to_the_same() {
-        let all = some_operations();
-        let mut expected = Registry::default();
-        all.iter().for_each(|operation| expected.apply(operation));
-        let changes = operations(&all);
-        assert!(changes.len() > 3 && changes.iter().all(|entry| entry.len() < 2 * ENTRY_BYTES));
-        let parts = snapshot(&expected);
-        assert!(parts.len() > 3);
-        assert_eq!(replay(changes.clone()).finish().0, expected);
-        assert_eq!(replay(parts.clone()).finish().0, expected);
-        let (both, changed, whole) = replay(changes.into_iter().chain(parts.clone())).finish();
-        assert_eq!(both, expected);
-        assert_eq!((changed, whole), (0, parts.iter().map(Bytes::len).sum()));
-    }
-
-    #[test]
-    fn a_snapshot_that_was_not_finished_does_not_count() {
-        let all = some_operations();
-        let mut expected = Registry::default();
-        all.iter().for_each(|operation| expected.apply(operation));
-        let begun = snapshot(&expected).into_iter().take(2);
-        let again = snapshot(&expected);
-        let later = operations(&[admit(99, 3)]);
-        expected.apply(&admit(99, 3));
-        let entries = operations(&all).into_iter().chain(begun.clone()).chain(later.clone());
-        assert_eq!(replay(entries).finish().0, expected);
-        let entries = operations(&all).into_iter().chain(begun).chain(again).chain(later);
-        assert_eq!(replay(entries).finish().0, expected);
-    }
-
-    #[test]
-    fn what_is_no_entry_is_an_error() {
-        let error = |data: Bytes| Replay::default().take(&Value::Append(data)).unwrap_err().0;
-        assert!(error(Bytes::from_static(b"\xff\xff")).contains("rotobuf"), "names the format");
-        let newer = Entry { version: 2, body: None }.encode_to_vec();
-        assert_eq!(error(newer.into()), "version is 2: expected at most 1");
-        let part = SnapshotPart { number: 3, last: true, content: None };
-        assert_eq!(error(entry(Body::Snapshot(part))), "part 3 of a snapshot: expected part 0");
-        assert_eq!(Replay::default().take(&Value::Nop), Ok(()));
     }
 }
