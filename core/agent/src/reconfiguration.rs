@@ -15,7 +15,7 @@ pub enum Policy {
 
 /// A change that the policy does not allow.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{field} was '{previous}' and is '{current}': expected {expected}")]
+#[error("{field} has changed from '{previous}' to '{current}': expected {expected}")]
 pub struct Reconfiguration {
     /// What has changed.
     pub field: &'static str,
@@ -44,11 +44,14 @@ impl Policy {
         let refuse = |field, previous: String, current: String| {
             Err(Reconfiguration { field, previous, current, expected })
         };
+        let refuse_always = |field, previous: String, current: String| {
+            Err(Reconfiguration { field, previous, current, expected: "no change" })
+        };
         if previous.hostname != current.hostname {
-            return refuse("hostname", previous.hostname.clone(), current.hostname.clone());
+            return refuse_always("hostname", previous.hostname.clone(), current.hostname.clone());
         }
         if previous.port() != current.port() {
-            return refuse("port", previous.port().to_string(), current.port().to_string());
+            return refuse_always("port", previous.port().to_string(), current.port().to_string());
         }
         if !self.allows_domain(previous, current) {
             return refuse("domain", domain(previous), domain(current));
@@ -116,4 +119,71 @@ fn value(attribute: &v1::Attribute) -> String {
 fn domain(info: &v1::AgentInfo) -> String {
     let fault_domain = info.domain.as_ref().and_then(|domain| domain.fault_domain.as_ref());
     fault_domain.map_or_else(String::new, |it| format!("{}/{}", it.region.name, it.zone.name))
+}
+
+#[cfg(test)]
+mod tests {
+    use orrery_model::attributes;
+    use orrery_model::resources::parse_messages;
+
+    use super::*;
+
+    fn agent(resources: &str, attributes: &str) -> v1::AgentInfo {
+        v1::AgentInfo {
+            hostname: "host".to_owned(),
+            port: Some(5051),
+            resources: parse_messages(resources, "*").unwrap(),
+            attributes: attributes::parse(attributes).unwrap(),
+            ..Default::default()
+        }
+    }
+
+    fn refusal(policy: Policy, now: &v1::AgentInfo) -> Option<String> {
+        let before = agent("cpus:8;mem:1024", "rack:a;level:[1-3]");
+        policy.check(&before, now).err().map(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_same_is_allowed_in_whatever_order() {
+        let same = agent("mem:1024;cpus:8", "level:[1-3];rack:a");
+        assert_eq!(refusal(Policy::Equal, &same), None);
+        assert_eq!(refusal(Policy::Additive, &same), None);
+    }
+
+    #[test]
+    fn more_is_allowed_by_one_policy_only() {
+        for more in [
+            agent("cpus:16;mem:1024", "rack:a;level:[1-3]"),
+            agent("cpus:8;mem:1024;gpus:1", "rack:a;level:[1-3]"),
+            agent("cpus:8;mem:1024", "rack:a;level:[1-5];zone:z"),
+        ] {
+            assert_eq!(refusal(Policy::Additive, &more), None);
+            let line = refusal(Policy::Equal, &more).unwrap();
+            assert!(line.ends_with("expected no change"), "{line}");
+        }
+    }
+
+    #[test]
+    fn less_is_refused_with_both_values() {
+        let less = agent("cpus:4;mem:1024", "rack:a;level:[1-3]");
+        let expected = "resources has changed from 'cpus:8; mem:1024' to 'cpus:4; mem:1024': \
+                        expected no change, or something added";
+        assert_eq!(refusal(Policy::Additive, &less).as_deref(), Some(expected));
+        let other_rack = agent("cpus:8;mem:1024", "rack:b;level:[1-3]");
+        let line = refusal(Policy::Additive, &other_rack).unwrap();
+        assert!(line.starts_with("attributes has changed from 'rack:a"), "{line}");
+    }
+
+    #[test]
+    fn another_name_or_port_is_never_allowed() {
+        let same = agent("cpus:8;mem:1024", "rack:a;level:[1-3]");
+        let renamed = v1::AgentInfo { hostname: "other".to_owned(), ..same.clone() };
+        let moved = v1::AgentInfo { port: Some(5052), ..same };
+        for policy in [Policy::Equal, Policy::Additive] {
+            let line = refusal(policy, &renamed).unwrap();
+            assert_eq!(line, "hostname has changed from 'host' to 'other': expected no change");
+            let line = refusal(policy, &moved).unwrap();
+            assert_eq!(line, "port has changed from '5051' to '5052': expected no change");
+        }
+    }
 }

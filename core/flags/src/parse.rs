@@ -174,7 +174,7 @@ fn load(
     let text = value_text(given, read_file, warnings)?;
     let invalid = || FlagError::Invalid {
         flag: given.spelling.clone(),
-        value: text.clone(),
+        value: without_password(&text),
         expected: spec.expected(),
     };
     if !spec.choices.is_empty() && !spec.choices.contains(&text.as_str()) {
@@ -194,9 +194,19 @@ fn load(
     }
     let mut loaded = loaded(&given.name, value, true);
     if matches!(spec.kind, Kind::Master | Kind::Masters) {
-        loaded.shown = given.value.clone().unwrap_or_default();
+        loaded.shown = without_password(given.value.as_deref().unwrap_or_default());
     }
     Ok(loaded)
+}
+
+/// A URL without the password in it: everybody may look at `/flags`, and errors end up in logs.
+fn without_password(text: &str) -> String {
+    let parts = text.split_once("://").and_then(|(scheme, rest)| {
+        let (who, place) = rest.rsplit_once('@')?;
+        let (user, _) = who.split_once(':')?;
+        Some(format!("{scheme}://{user}:…@{place}"))
+    });
+    parts.unwrap_or_else(|| text.to_owned())
 }
 
 /// The value's text with `file://` followed and booleans spelled out.

@@ -254,6 +254,18 @@ fn the_effective_values_are_in_mesos_form() {
 }
 
 #[test]
+fn passwords_are_not_shown() {
+    let url = "zk://user:pa:ss@word@h1:1,h2:2/mesos";
+    let effective = load(&[&format!("--masters={url}")], &[]).expect("valid").effective();
+    let shown = effective.get("masters").map(String::as_str);
+    assert_eq!(shown, Some("zk://user:…@h1:1,h2:2/mesos"));
+    let line = load(&[&format!("--port={url}")], &[]).expect_err("it is no port").to_string();
+    assert!(line.contains("'zk://user:…@h1:1,h2:2/mesos'"), "{line}");
+    let effective = load(&["--masters=h1:1,h2:2"], &[]).expect("valid").effective();
+    assert_eq!(effective.get("masters").map(String::as_str), Some("h1:1,h2:2"));
+}
+
+#[test]
 fn a_required_flag_names_both_ways_to_give_it() {
     let specs = [flag("work_dir", Kind::Text, "A folder.").required()];
     let error = parse("orrery test", &specs, &[], &[], &read_file).expect_err("it is missing");

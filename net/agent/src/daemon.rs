@@ -60,7 +60,8 @@ impl Shared {
         checkpoints: Checkpoints,
     ) -> Arc<Self> {
         let files = orrery_endpoints::Files::new(Arc::clone(&runtime.disk));
-        let detector = Detector::new(runtime.clone(), options.masters.clone());
+        let (masters, session_timeout) = (options.masters.clone(), options.zk_session_timeout);
+        let detector = Detector::with_session_timeout(runtime.clone(), masters, session_timeout);
         Arc::new(Self {
             runtime,
             feeder,

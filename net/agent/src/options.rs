@@ -35,6 +35,8 @@ pub struct Options {
     pub domain: Option<v1::DomainInfo>,
     /// Where the masters are.
     pub masters: Masters,
+    /// How long ZooKeeper keeps the session by which the leader is found.
+    pub zk_session_timeout: Duration,
     /// Absolute path of the program that serves as command executor when it is called by the name
     /// `mesos-executor`.
     pub executor_program: PathBuf,
@@ -101,6 +103,7 @@ impl Options {
             attributes: Vec::new(),
             domain: None,
             masters: masters.into(),
+            zk_session_timeout: Duration::from_secs(10),
             executor_program,
             executor_environment: defaults.executor_environment,
             switch_user: defaults.switch_user,

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use orrery_agent::{
-    Life, Reconfiguration, Recovered, RecoveredExecutor, RecoveryError, SANDBOX_VARIABLE,
+    Life, Policy, Reconfiguration, Recovered, RecoveredExecutor, RecoveryError, SANDBOX_VARIABLE,
     agent_directory, agent_meta, info_from_file,
 };
 use orrery_api::v1;
@@ -52,14 +52,17 @@ pub enum RecoverError {
     },
     /// The agent's settings differ from those of the earlier run, more than is allowed.
     #[error(
-        "incompatible agent info: {change}. Undo the change, or allow it by \
-         --reconfiguration_policy. {}", new_agent(.latest)
+        "incompatible agent info: {change}. Undo the change{}. {}",
+        if *.additive { ", or allow it by --reconfiguration_policy=additive" } else { "" },
+        new_agent(.latest)
     )]
     Incompatible {
         /// What names the earlier run.
         latest: PathBuf,
         /// What is not allowed.
         change: Reconfiguration,
+        /// Whether something is only added, which the other policy allows.
+        additive: bool,
     },
 }
 
@@ -125,7 +128,8 @@ async fn read_checkpoint(
     };
     if let Err(change) = options.reconfiguration_policy.check(&previous, info) {
         if !rebooted {
-            return Err(RecoverError::Incompatible { latest, change });
+            let additive = Policy::Additive.check(&previous, info).is_ok();
+            return Err(RecoverError::Incompatible { latest, change, additive });
         }
         reachable!("a rebooted agent starts anew because its settings have changed");
         tracing::warn!(agent_id, %change, "starting anew after a reboot");

@@ -17,20 +17,25 @@ pub(crate) const ANSWER_TIME: Duration = Duration::from_secs(1);
 /// Pause between two looks at whether a master that one is connected to still leads, on average.
 const LOOK_AGAIN: Duration = Duration::from_secs(4);
 
-/// The leader that the first of `masters` to know one names; `None` when none of them does.
+/// The leader that the first of `masters` to know one names.
+///
+/// # Errors
+/// None of them does; what the last one said.
 pub(crate) async fn leader(
     runtime: &Runtime,
     client: &Client,
     masters: &[Address],
-) -> Option<Address> {
-    let ask = |master| runtime.timeout(ANSWER_TIME, ask(client, master));
+) -> Result<Address, String> {
+    let ask = |master| ask(runtime, client, master);
     let mut answers: FuturesUnordered<_> = masters.iter().map(ask).collect();
+    let mut failure = String::new();
     while let Some(answer) = answers.next().await {
-        if let Some(leader) = answer.flatten() {
-            return Some(leader);
+        match answer {
+            Ok(leader) => return Ok(leader),
+            Err(error) => failure = error,
         }
     }
-    None
+    Err(failure)
 }
 
 /// Completes once a master names another leader than the one at `leader`. One of the others is
@@ -50,23 +55,31 @@ pub(crate) async fn replaced(
         let number = random.below(others.len().max(1) as u64);
         let asked = usize::try_from(number).ok().and_then(|number| others.get(number));
         let Some(asked) = asked else { continue };
-        let answer = runtime.timeout(ANSWER_TIME, ask(client, asked)).await.flatten();
-        if answer.is_some_and(|other| other != *leader) {
+        if ask(runtime, client, asked).await.is_ok_and(|other| other != *leader) {
             reachable!("a leader turns out to be replaced by asking other masters");
             return;
         }
     }
 }
 
-async fn ask(client: &Client, master: &Address) -> Option<Address> {
-    // This request cannot be malformed.
-    let request = Request::get("/redirect").body(Bytes::new()).ok()?;
-    match client.stream(master, request).await {
-        Ok(response) => client::redirect_target(&response.into_parts().0),
-        Err(error) => {
-            reachable!("a master does not say who leads");
-            tracing::debug!(%master, %error, "a master does not say who leads");
-            None
+async fn ask(runtime: &Runtime, client: &Client, master: &Address) -> Result<Address, String> {
+    let asked = async {
+        let request = Request::get("/redirect").body(Bytes::new());
+        let request = request.map_err(|error| error.to_string())?;
+        match client.stream(master, request).await {
+            Ok(response) => {
+                let (parts, _) = response.into_parts();
+                let target = client::redirect_target(&parts);
+                target.ok_or_else(|| format!("{master} answers {}", parts.status))
+            }
+            Err(error) => {
+                reachable!("a master does not say who leads");
+                Err(error.to_string())
+            }
         }
-    }
+    };
+    let answer = runtime.timeout(ANSWER_TIME, asked).await;
+    let answer =
+        answer.unwrap_or_else(|| Err(format!("{master} does not answer within {ANSWER_TIME:?}")));
+    answer.inspect_err(|error| tracing::debug!(%master, error, "a master names no leader"))
 }

@@ -23,14 +23,19 @@ use orrery_http::Client;
 use orrery_runtime::{Address, Runtime};
 
 pub use masters::{Masters, MastersError};
+pub use orrery_election::Url;
 
 use watch::Watch;
 
 /// How long masters that know of no leader are left alone before they are asked again.
 const ASK_AGAIN: Duration = Duration::from_millis(200);
 
-/// How long ZooKeeper keeps a session that only looks.
+/// How long ZooKeeper keeps a session that only looks, unless somebody has another wish.
 const SESSION_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long masters that know of no leader are asked before the log says so, and how long until it
+/// says so again.
+const SILENCE: (Duration, Duration) = (Duration::from_secs(3), Duration::from_secs(60));
 
 /// Finds the leading master. Cheap to clone; clones find the same.
 #[derive(Clone, Debug)]
@@ -51,9 +56,38 @@ struct Peers {
     masters: Vec<Address>,
 }
 
+impl Peers {
+    async fn leader(&self) -> Address {
+        let Self { runtime, client, masters } = self;
+        let mut complain_at = runtime.clock.now() + SILENCE.0;
+        loop {
+            let failure = match ask::leader(runtime, client, masters).await {
+                Ok(leader) => return leader,
+                Err(failure) => failure,
+            };
+            if runtime.clock.now() >= complain_at {
+                complain_at = runtime.clock.now() + SILENCE.1;
+                let masters = Masters::Peers(masters.clone());
+                tracing::warn!(%masters, failure, "none of the masters names a leader");
+            }
+            runtime.sleep(ASK_AGAIN).await;
+        }
+    }
+}
+
 impl Detector {
     /// Begins to look for the leader among `masters`.
     pub fn new(runtime: Runtime, masters: Masters) -> Self {
+        Self::with_session_timeout(runtime, masters, SESSION_TIMEOUT)
+    }
+
+    /// The same; where ZooKeeper is asked, it keeps the session for `session_timeout` after it has
+    /// heard of it last.
+    pub fn with_session_timeout(
+        runtime: Runtime,
+        masters: Masters,
+        session_timeout: Duration,
+    ) -> Self {
         Self(match masters {
             Masters::One(address) => Finder::One(address),
             Masters::Peers(masters) => {
@@ -61,7 +95,7 @@ impl Detector {
                 Finder::Peers(Arc::new(Peers { runtime, client, masters }))
             }
             Masters::ZooKeeper(url) => {
-                Finder::ZooKeeper(Arc::new(Watch::start(&runtime, url, SESSION_TIMEOUT)))
+                Finder::ZooKeeper(Arc::new(Watch::start(&runtime, url, session_timeout)))
             }
         })
     }
@@ -70,13 +104,7 @@ impl Detector {
     pub async fn leader(&self) -> Address {
         match &self.0 {
             Finder::One(address) => address.clone(),
-            Finder::Peers(peers) => loop {
-                let Peers { runtime, client, masters } = &**peers;
-                if let Some(leader) = ask::leader(runtime, client, masters).await {
-                    return leader;
-                }
-                runtime.sleep(ASK_AGAIN).await;
-            },
+            Finder::Peers(peers) => peers.leader().await,
             Finder::ZooKeeper(watch) => watch.until(|_| true).await,
         }
     }

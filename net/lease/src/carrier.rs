@@ -1,6 +1,6 @@
 //! Carries out what the machine wants.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -24,6 +24,9 @@ pub(crate) const PATH: &str = "/orrery/lease";
 /// Longest answer that is read, in bytes.
 const ANSWER_BYTES: usize = 4096;
 
+/// How many refusals are told apart. Whoever can reach the port can make up any number of them.
+const MOST_REFUSALS: usize = 16;
+
 /// What the HTTP side and the driver share.
 pub(crate) struct Shared {
     pub(crate) runtime: Runtime,
@@ -38,6 +41,10 @@ pub(crate) struct Shared {
     pub(crate) questions: Mutex<Questions>,
     /// Own questions that are on their way or wait for their answer.
     pub(crate) under_way: AtomicUsize,
+    /// Peers that did not answer the last question.
+    pub(crate) silent: Mutex<BTreeSet<usize>>,
+    /// Refusals that the log has told already.
+    pub(crate) refusals: Mutex<BTreeSet<String>>,
     pub(crate) events: mpsc::UnboundedSender<Event>,
     pub(crate) votes: mpsc::UnboundedSender<Durable>,
 }
@@ -51,8 +58,7 @@ pub(crate) struct Questions {
 
 impl Shared {
     pub(crate) fn questions(&self) -> MutexGuard<'_, Questions> {
-        // A table of senders, which a panic elsewhere cannot leave half changed.
-        self.questions.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.questions)
     }
 
     /// Puts another member's question to the machine.
@@ -106,7 +112,9 @@ impl Shared {
             let question = shared.question(to, asked);
             let answer = shared.runtime.timeout(shared.answer_time, question).await;
             shared.under_way.fetch_sub(1, Ordering::Relaxed);
-            if let Some(Some(message)) = answer {
+            let answer = answer.unwrap_or_else(|| Err("it took too long".to_owned()));
+            shared.note(to, answer.as_ref().err());
+            if let Ok(message) = answer {
                 // A stopping member needs no answers.
                 let _ =
                     shared.feeder.feed(Input::Response { from: to, asked, sent, message }).await;
@@ -114,27 +122,48 @@ impl Shared {
         });
     }
 
-    async fn question(&self, to: usize, asked: Request) -> Option<Response> {
-        let peer = self.peers.get(to)?;
+    async fn question(&self, to: usize, asked: Request) -> Result<Response, String> {
+        let peer = self.peers.get(to).ok_or("it is no peer")?;
         let body = encode_request(self.me, &self.members, asked).encode_to_vec();
-        let request = HttpRequest::post(PATH).body(Bytes::from(body)).ok()?;
-        let answer = async {
-            let response =
-                self.client.send(peer, request).await.map_err(|error| error.to_string())?;
-            let status = response.status();
-            let body = response.into_body().collect(ANSWER_BYTES).await;
-            let body = body.map_err(|error| error.to_string())?;
-            if status != StatusCode::OK {
-                return Err(format!("it answers {status}: {}", String::from_utf8_lossy(&body)));
-            }
-            message::Response::decode(body).map_err(|error| error.to_string())
+        let request = HttpRequest::post(PATH).body(Bytes::from(body));
+        let request = request.map_err(|error| error.to_string())?;
+        let response = self.client.send(peer, request).await.map_err(|error| error.to_string())?;
+        let status = response.status();
+        let body = response.into_body().collect(ANSWER_BYTES).await;
+        let body = body.map_err(|error| error.to_string())?;
+        if status != StatusCode::OK {
+            return Err(format!("it answers {status}: {}", String::from_utf8_lossy(&body)));
+        }
+        let stored = message::Response::decode(body).map_err(|error| error.to_string())?;
+        Ok(decode_response(&stored))
+    }
+
+    /// Tells whoever reads the log when a peer falls silent, and when it is back.
+    fn note(&self, peer: usize, error: Option<&String>) {
+        let mut silent = lock(&self.silent);
+        let changed = match error {
+            Some(_) => silent.insert(peer),
+            None => silent.remove(&peer),
         };
-        match answer.await {
-            Ok(stored) => Some(decode_response(&stored)),
-            Err(error) => {
-                tracing::debug!(%peer, error, "no answer from a peer");
-                None
-            }
+        drop(silent);
+        let Some(peer) = self.peers.get(peer).filter(|_| changed) else { return };
+        match error {
+            Some(error) => tracing::warn!(%peer, error, "a peer does not answer"),
+            None => tracing::info!(%peer, "a peer answers again"),
         }
     }
+
+    /// Tells whoever reads the log why a peer's question is not answered, each reason once: peers
+    /// ask several times a second.
+    pub(crate) fn note_refusal(&self, refused: &str) {
+        let mut refusals = lock(&self.refusals);
+        if refusals.len() < MOST_REFUSALS && refusals.insert(refused.to_owned()) {
+            tracing::error!(refused, "a peer's question is not answered");
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Plain tables, which a panic elsewhere cannot leave half changed.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -114,6 +114,8 @@ impl Member {
             answer_time,
             questions: Mutex::default(),
             under_way: AtomicUsize::new(0),
+            silent: Mutex::default(),
+            refusals: Mutex::default(),
             events,
             votes,
         });
@@ -180,8 +182,9 @@ async fn answer(shared: &Shared, request: orrery_http::Request) -> HttpResponse 
             None => respond::text(StatusCode::SERVICE_UNAVAILABLE, "the master is stopping"),
         },
         Err(refused) => {
-            tracing::warn!(%refused, "a peer's question is not answered");
-            refuse(refused.to_string())
+            let refused = refused.to_string();
+            shared.note_refusal(&refused);
+            refuse(refused)
         }
     }
 }

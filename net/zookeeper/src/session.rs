@@ -50,6 +50,9 @@ const SHORT_PAUSE: Duration = Duration::from_millis(50);
 /// The longest pause once all servers were tried in vain.
 const LONG_PAUSE: Duration = Duration::from_millis(500);
 
+/// So often is every server tried before the log says again that none answers.
+const ROUNDS_BETWEEN_WARNINGS: usize = 100;
+
 /// Numbers the connections of a session, so that what an old one says is not mistaken.
 pub(crate) type Attempt = u64;
 
@@ -415,6 +418,7 @@ impl SessionMachine {
         let was_open = matches!(self.link, Link::Open { .. });
         sometimes!(self.tried >= self.servers.len(), "all ZooKeeper servers were tried in vain");
         sometimes!(!self.waiting.is_empty(), "a connection to ZooKeeper breaks with open requests");
+        self.complain();
         let longest = if self.tried < self.servers.len() { SHORT_PAUSE } else { LONG_PAUSE };
         let longest = u64::try_from(longest.as_nanos()).unwrap_or(u64::MAX);
         let pause = Duration::from_nanos(self.random.below(longest));
@@ -423,6 +427,17 @@ impl SessionMachine {
         if was_open {
             outputs.push(Output::Tell(Happening::Disconnected));
             self.lose_requests(RequestError::ConnectionLost, outputs);
+        }
+    }
+
+    /// Tells whoever reads the log that no server can be used, once it is so and now and then.
+    fn complain(&self) {
+        let rounds = self.tried / self.servers.len().max(1);
+        let whole = self.tried.is_multiple_of(self.servers.len().max(1));
+        if whole && (rounds == 1 || rounds.is_multiple_of(ROUNDS_BETWEEN_WARNINGS)) && rounds > 0 {
+            let servers: Vec<_> = self.servers.iter().map(Address::to_string).collect();
+            let servers = servers.join(",");
+            tracing::warn!(servers, rounds, "no ZooKeeper server answers; they are tried again");
         }
     }
 

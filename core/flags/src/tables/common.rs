@@ -53,7 +53,8 @@ pub(super) const DAEMON: &[FlagSpec] = &[
         .default_only("give the address with --ip"),
     flag("memory_profiling", Kind::Boolean, "Serve a memory profile.").default("false").no_effect(),
     flag("zk_session_timeout", Kind::Duration, "How long a ZooKeeper session lives unseen.")
-        .default("10secs"),
+        .default("10secs")
+        .at_least("1secs"),
 ];
 
 pub(super) const NO_AUTHENTICATION: &str = AUTHENTICATION;
