@@ -199,3 +199,25 @@ fn an_old_state_comes_back() {
         assert!(host.disk().files().iter().any(|path| path == Path::new("/tmp/log")));
     });
 }
+
+#[test]
+fn what_survives_is_known_before_the_power_fails() {
+    run_all(|world| async move {
+        let host = world.host("a");
+        let (_, runtime) = host.attach("writer");
+        let disk = &*runtime.disk;
+        let survives = |bytes: &[u8]| host.disk().survives("/tmp", bytes);
+        let file = open(disk, "/tmp/log").await;
+        file.write_at(0, Bytes::from_static(b"some words")).await.expect("writes");
+        file.sync().await.expect("syncs");
+        assert!(!survives(b"words") && !survives(b"log"), "its name is not durable");
+        disk.sync_directory(Path::new("/tmp")).await.expect("syncs");
+        assert!(survives(b"words") && survives(b"log") && !survives(b"lo"));
+        file.write_at(5, Bytes::from_static(b"other")).await.expect("writes");
+        assert!(survives(b"words") && !survives(b"other"));
+        disk.remove_file(Path::new("/tmp/log")).await.expect("removes");
+        assert!(survives(b"words"), "that it is gone is not durable");
+        disk.sync_directory(Path::new("/tmp")).await.expect("syncs");
+        assert!(!survives(b"words") && !host.disk().survives("/nowhere", b"words"));
+    });
+}

@@ -30,6 +30,10 @@ pub enum Invariant {
     Kills,
     /// S16: a task runs at most once per launch.
     Runs,
+    /// S12: what an agent has told, handed over or acknowledged is durable on its disk.
+    Written,
+    /// L7: a task does not stay on its way for ever.
+    Progress,
     /// S17: an agent id belongs to one agent, and one address to one agent.
     Identity,
     /// S18: an agent is admitted, unreachable or gone, and changes between them by legal steps
@@ -56,7 +60,7 @@ pub enum Invariant {
 
 impl Invariant {
     /// All of them.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 22] = [
         Self::Conservation,
         Self::Offers,
         Self::Registry,
@@ -67,6 +71,8 @@ impl Invariant {
         Self::Reconciliation,
         Self::Kills,
         Self::Runs,
+        Self::Written,
+        Self::Progress,
         Self::Identity,
         Self::Membership,
         Self::Roles,
@@ -93,6 +99,8 @@ impl fmt::Display for Invariant {
             Self::Reconciliation => "reconciliation",
             Self::Kills => "kills",
             Self::Runs => "runs",
+            Self::Written => "written",
+            Self::Progress => "progress",
             Self::Identity => "identity",
             Self::Membership => "membership",
             Self::Roles => "roles",

@@ -1,7 +1,8 @@
 //! A cluster in a simulated world: masters, agents, and hosts for frameworks.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use orrery_agent::Agent;
 use orrery_detector::Masters;
@@ -30,6 +31,8 @@ struct Inner {
     schedulers: Vec<Host>,
     /// Those of agents that differ from the shape.
     flags: Mutex<BTreeMap<Place, Flag>>,
+    /// Executors that are stopped whatever is mended.
+    stranded: Mutex<BTreeSet<(Place, ProcessId)>>,
 }
 
 impl std::fmt::Debug for Cluster {
@@ -41,7 +44,7 @@ impl std::fmt::Debug for Cluster {
 impl Cluster {
     /// Makes the hosts and starts masters and agents, and ZooKeeper where masters meet there.
     pub fn start(world: &World, oracle: &Oracle, shape: &Shape) -> Self {
-        daemons::install_executor(world);
+        let install = |host: &Host| daemons::install_executors(host, oracle);
         let zookeepers = daemons::zookeeper_hosts(shape);
         let ensemble = (!zookeepers.is_empty()).then(|| Ensemble::start(world, zookeepers));
         let host = |place: Place| world.host(&place.to_string());
@@ -52,6 +55,7 @@ impl Cluster {
         let schedulers = (0..shape.frameworks.len()).map(|number| host(Place::Scheduler(number)));
         let schedulers = schedulers.collect();
         agents.iter().for_each(|agent| make_starts_folder(&agent.host));
+        agents.iter().for_each(|agent| install(&agent.host));
         oracle.watch_hosts(agents.iter().map(|agent| agent.host.clone()).collect());
         let inner = Inner {
             world: world.clone(),
@@ -62,6 +66,7 @@ impl Cluster {
             agents,
             schedulers,
             flags: Mutex::default(),
+            stranded: Mutex::default(),
         };
         let cluster = Self { inner: Arc::new(inner) };
         cluster.start_missing();
@@ -184,7 +189,36 @@ impl Cluster {
             }
             Place::Scheduler(_) => {}
         }
+        // Numbers of processes start anew.
+        lock(&self.inner.stranded).retain(|(stranded, _)| *stranded != place);
         host.boot();
+    }
+
+    /// Stops the executors of an agent, whether or not the agent lives, and lets them go on after
+    /// `time`.
+    pub(crate) fn stop_executors(&self, agent: Place, time: Duration) {
+        let stopped: Vec<_> = self.executors(agent).into_iter().map(|it| (agent, it)).collect();
+        lock(&self.inner.stranded).extend(stopped.iter().copied());
+        self.stop_stranded();
+        let cluster = self.clone();
+        self.world().spawn(async move {
+            cluster.world().sleep(time).await;
+            for stranded in stopped {
+                if lock(&cluster.inner.stranded).remove(&stranded)
+                    && let Some(host) = cluster.host(agent)
+                {
+                    host.resume(stranded.1);
+                }
+            }
+        });
+    }
+
+    /// Stops executors that are to be stopped, should something else have let them go on.
+    pub(crate) fn stop_stranded(&self) {
+        for (agent, executor) in lock(&self.inner.stranded).iter() {
+            // One that has ended meanwhile needs no stopping.
+            let _ = self.host(*agent).map(|host| host.pause(*executor));
+        }
     }
 
     /// The executors on an agent's host, whether or not the agent lives.

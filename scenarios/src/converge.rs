@@ -87,6 +87,7 @@ pub async fn converge(scene: &Scene) -> Result<(), String> {
         seat.act(|workload, context| workload.be_quiet(context));
     }
     wait(scene, Invariant::Tasks, settle_time(scene), &Goal::Settled).await?;
+    wait(scene, Invariant::Progress, settle_time(scene), &Goal::Underway).await?;
     wait(scene, Invariant::Kills, KILL, &Goal::KillsDone).await?;
     scene.oracle().check_runs();
     // Who broke off in silence is noticed only when it says nothing for too long.
@@ -192,6 +193,8 @@ enum Goal {
     Back,
     /// Every task has ended, or is what its framework believes it to be.
     Settled,
+    /// Every task that lives has been started.
+    Underway,
     /// Every task has ended whose kill must have been heard.
     KillsDone,
     /// So many tasks of the framework have finished.
@@ -242,7 +245,7 @@ impl std::fmt::Display for Goal {
         formatter.write_str(match self {
             Self::Back => "the faults stopped",
             Self::Settled => "all agents and frameworks were back",
-            Self::KillsDone => "all tasks had settled",
+            Self::Underway | Self::KillsDone => "all tasks had settled",
             Self::Served(..) | Self::ServedAgain(..) => "tasks were asked for",
             Self::Killed => "all tasks were killed",
             Self::Empty | Self::Closed(_) => "all frameworks were torn down",
@@ -271,6 +274,7 @@ impl Goal {
                     format!("{ended} of {wanted} tasks of {seat:?} have ended")
                 })
             }
+            Self::Underway => look::underway(scene).await,
             Self::KillsDone => scene.oracle().check_kills(&scene.core().frameworks_away()),
             Self::Killed => {
                 let agents = look::agent_tasks(scene).await?;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use orrery_agent::Agent;
+use orrery_agent::{Agent, SANDBOX_VARIABLE};
 use orrery_detector::Masters;
 use orrery_election::Url;
 use orrery_master::Master;
@@ -16,6 +16,7 @@ use orrery_runtime::{Address, ProcessId, Runtime};
 use orrery_runtime_sim::Host;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::custom_executor;
 use crate::oracle::Oracle;
 use crate::plan::{self, Flag, Place, Shape};
 
@@ -262,14 +263,37 @@ async fn start_agent(
     orrery_net_agent::start(runtime.clone(), options).await
 }
 
-/// Makes the command executor known to all hosts.
-pub(crate) fn install_executor(world: &orrery_runtime_sim::World) {
-    world.install_program(EXECUTOR, |runtime, command| {
+/// Makes the command executor and one of a framework's own known to an agent's host.
+pub(crate) fn install_executors(host: &Host, oracle: &Oracle) {
+    let (oracle, place) = (oracle.clone(), host.clone());
+    let (watcher, of_custom) = (oracle.clone(), host.clone());
+    host.install_program(EXECUTOR, move |runtime, command| {
+        check_start(&oracle, &place, &command.environment);
         orrery_net_executor::run(runtime, command.environment)
     });
+    host.install_program(custom_executor::PROGRAM, move |runtime, command| {
+        check_start(&watcher, &of_custom, &command.environment);
+        let watcher = custom_executor::Watcher::new(&watcher, &of_custom, &command.environment);
+        custom_executor::run(runtime, command.environment, watcher)
+    });
+}
+
+/// An executor of a framework that checkpoints is started only once a later run of the agent would
+/// know of it.
+fn check_start(oracle: &Oracle, host: &Host, environment: &[(String, String)]) {
+    let variable = |name: &str| {
+        let found = environment.iter().find(|(variable, _)| variable == name);
+        found.map(|(_, value)| value.as_str())
+    };
+    let Some(sandbox) = variable(SANDBOX_VARIABLE) else { return };
+    if variable("MESOS_CHECKPOINT") == Some("1")
+        && let Some((_, container)) = sandbox.rsplit_once('/')
+    {
+        oracle.acted_upon(host, &format!("container {container} runs"), container.as_bytes());
+    }
 }
 
 /// Whether a process is an executor.
 pub(crate) fn is_executor(command: &[String]) -> bool {
-    command.first().is_some_and(|name| name == "mesos-executor")
+    command.first().is_some_and(|name| name == custom_executor::NAME)
 }

@@ -37,6 +37,7 @@ impl Scene {
         self.oracle().note("scenario", "everything is mended");
         self.stop_faults();
         self.world().mend();
+        self.cluster().stop_stranded();
         let usual = self.world().config().network.latency;
         let hosts = self.world().hosts();
         for (number, one) in hosts.iter().enumerate() {
@@ -68,6 +69,9 @@ impl Scene {
         }
         if let sim::Fault::Network(NetworkFault::TakeAddress { .. }) = fault {
             self.oracle().addresses_move();
+        }
+        if spoils_disk(fault) {
+            self.oracle().disk_spoiled();
         }
         // Several masters have a copy each.
         let only_copy = self.cluster().shape().masters == 1;
@@ -113,6 +117,12 @@ impl Scene {
     fn fail_cluster(&self, fault: &ClusterFault, lasting: Duration) {
         match fault {
             ClusterFault::KillExecutor { agent } => self.kill_executor(*agent),
+            ClusterFault::Strand { agent, time } => {
+                let place = *agent;
+                self.cluster().kill_daemon(place);
+                self.cluster().stop_executors(place, *time);
+                self.later(lasting, move |scene| scene.start(place));
+            }
             ClusterFault::CrashLoop { place, life } => self.crash_loop(*place, *life, lasting),
             ClusterFault::Change { agent, flag } => {
                 let place = *agent;
@@ -207,6 +217,21 @@ fn process_reach(fault: &ProcessFault) -> (Reach, Vec<&String>) {
         | ProcessFault::OutOfMemory { host, .. } => (Reach::Daemon, vec![host]),
         _ => (Reach::None, Vec::new()),
     }
+}
+
+/// Whether a disk forgets what was durable, or has something else in its place.
+fn spoils_disk(fault: &sim::Fault) -> bool {
+    use DiskFault::{FlipBit, LoseWrite, Misdirect, Restore, TruncateTail, Wipe};
+    let sim::Fault::Disk(fault) = fault else { return false };
+    matches!(
+        fault,
+        FlipBit { .. }
+            | LoseWrite { .. }
+            | Misdirect { .. }
+            | Restore { .. }
+            | TruncateTail { .. }
+            | Wipe { .. }
+    )
 }
 
 /// The master's host whose disk forgets what was synced there, or spoils it.

@@ -10,6 +10,7 @@ pub mod leaks;
 pub mod membership;
 pub mod offers;
 pub mod order;
+pub mod progress;
 pub mod reconciliation;
 pub mod records;
 pub mod registry;
@@ -19,6 +20,7 @@ pub mod states;
 pub mod streams;
 pub mod tasks;
 pub mod truth;
+pub mod written;
 
 /// One process of a framework: the framework's number in the plan, and how many there were before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

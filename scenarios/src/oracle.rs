@@ -28,6 +28,7 @@ use crate::invariants::runs::Runs;
 use crate::invariants::states::Understood;
 use crate::invariants::tasks::{AgentTasks, Tasks};
 use crate::invariants::truth::Truth;
+use crate::invariants::written::Written;
 use crate::invariants::{Session, conservation, executors, identity, reconciliation, streams};
 use crate::plan::Abuse;
 
@@ -89,6 +90,7 @@ struct State {
     identity: Identity,
     roles: Roles,
     runs: Runs,
+    written: Written,
     /// Hosts whose daemons may end by themselves.
     excused: BTreeMap<String, usize>,
 }
@@ -211,6 +213,7 @@ impl Oracle {
     pub fn watch_hosts(&self, hosts: Vec<Host>) {
         let mut state = self.state();
         state.truth.watch_hosts(hosts.clone());
+        state.written.watch_hosts(hosts.clone());
         state.runs.watch_hosts(hosts);
     }
 
@@ -241,6 +244,17 @@ impl Oracle {
         self.state().addresses_move = true;
     }
 
+    /// A disk has lost what was durable there, or holds something else.
+    pub(crate) fn disk_spoiled(&self) {
+        self.state().written.disk_spoiled();
+    }
+
+    /// An executor of a framework that checkpoints is sure that its agent has done something, which
+    /// has left `bytes` on the disk.
+    pub(crate) fn acted_upon(&self, host: &Host, what: &str, bytes: &[u8]) {
+        self.check_with(Invariant::Written, |state| state.written.acted_upon(host, what, bytes));
+    }
+
     /// Executors end by themselves from now on.
     pub(crate) fn executors_misbehave(&self) {
         self.state().exits.misbehave();
@@ -261,6 +275,7 @@ impl Oracle {
         let mut state = self.state();
         state.understood.insert(session.framework, Understood::by(info));
         state.kills.started(session);
+        state.written.framework_started(session.framework, info);
     }
 
     /// A process is subscribed.
@@ -314,6 +329,7 @@ impl Oracle {
             (Invariant::States, understood.map_or(Ok(()), |it| it.check(status))),
             (Invariant::Executors, state.exits.updated(status)),
             (Invariant::Runs, state.runs.updated(status)),
+            (Invariant::Written, state.written.updated(session.framework, status)),
             (Invariant::Offers, state.runs.check_forbidden(id)),
         ];
         drop(guard);

@@ -18,10 +18,12 @@ use orrery_scheduler::{Acknowledgements, Context, Event, Framework};
 use crate::checks::Invariant;
 use crate::invariants::Session;
 use crate::oracle::Oracle;
-use crate::plan::{Profile, Temper};
+use crate::plan::{Executor, Profile, Temper};
 
 pub use store::{Store, StoreHandle};
+pub(crate) use task::script_of;
 pub use task::{needed, task_info};
+use task::{executor_needs, give_to_executor};
 
 /// How long what nobody wants is not offered again, in seconds.
 const REFUSAL: f64 = 1.0;
@@ -158,13 +160,10 @@ impl Workload {
             }
             let offered = Resources::from_messages(&offer.resources).unwrap_or_default();
             let room = |rest: &Resources| rest.checked_sub(&needed());
-            let mut rest = offered.unallocated();
+            let mut rest = self.left_by_executor(offered.unallocated());
             let mut tasks = Vec::new();
             while let Some(left) = room(&rest) {
-                let Some(task) = self.store.lock().next_wanted(self.session, &offer.agent_id)
-                else {
-                    break;
-                };
+                let Some(task) = self.next_task(&offer) else { break };
                 rest = left;
                 tasks.push(task);
             }
@@ -177,6 +176,24 @@ impl Workload {
         if !unwanted.is_empty() {
             self.decline(context, &unwanted);
         }
+    }
+
+    /// What tasks may take of an offer, if their executor must be started, too.
+    fn left_by_executor(&self, offered: Resources) -> Resources {
+        match self.profile.executor {
+            Executor::Command => offered,
+            Executor::Custom => offered.checked_sub(&executor_needs()).unwrap_or_default(),
+        }
+    }
+
+    /// The next wanted task, for the agent and the role of an offer.
+    fn next_task(&mut self, offer: &v1::Offer) -> Option<v1::TaskInfo> {
+        let task = self.store.lock().next_wanted(self.session, &offer.agent_id)?;
+        if self.profile.executor == Executor::Command {
+            return Some(task);
+        }
+        let role = offer.allocation_info.as_ref().and_then(|it| it.role.as_deref());
+        Some(give_to_executor(task, self.session.framework, role.unwrap_or("*")))
     }
 
     fn launch(

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::path::Path;
+use std::path::{Component, Path};
 
 use bytes::Bytes;
 use orrery_runtime::{Generator, OpenOptions, WallTime};
@@ -98,6 +98,38 @@ impl Disk {
         self.rebuild(now);
     }
 
+    /// Whether something below `folder` holds these bytes, or is called so, after any loss of
+    /// power.
+    pub(crate) fn survives(&self, folder: &Path, bytes: &[u8]) -> bool {
+        let Some(folder) = self.durable_folder(folder) else { return false };
+        let mut todo = vec![folder];
+        while let Some(id) = todo.pop() {
+            match self.inodes.get(&id).map(|inode| &inode.body) {
+                Some(Body::Folder(folder)) => {
+                    if folder.durable.keys().any(|name| name.as_bytes() == bytes) {
+                        return true;
+                    }
+                    todo.extend(folder.durable.values());
+                }
+                Some(Body::File(content)) if holds(&content.durable, bytes) => return true,
+                _ => {}
+            }
+        }
+        false
+    }
+
+    fn durable_folder(&self, path: &Path) -> Option<Id> {
+        let names = path.components().filter_map(|component| match component {
+            Component::Normal(name) => Some(name.to_str()),
+            _ => None,
+        });
+        let mut id = ROOT;
+        for name in names {
+            id = *self.folder(id).ok()?.durable.get(name?)?;
+        }
+        Some(id)
+    }
+
     /// How many durable names each file and folder has that can be reached.
     fn reachable(&self) -> BTreeMap<Id, u32> {
         let mut reachable = BTreeSet::from([ROOT]);
@@ -175,4 +207,10 @@ impl Disk {
         // Only a scenario that put a file in the place of /proc could make this fail.
         let _ = self.install(path, Bytes::from(format!("{id}\n")), now);
     }
+}
+
+/// Whether `bytes` stand somewhere in `content`. What was written last is looked at first.
+fn holds(content: &[u8], bytes: &[u8]) -> bool {
+    let Some(first) = bytes.first() else { return true };
+    content.windows(bytes.len()).rev().any(|part| part.first() == Some(first) && part == bytes)
 }

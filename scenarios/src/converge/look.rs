@@ -8,6 +8,7 @@ use orrery_master::Master;
 use orrery_model::task_state::is_terminal;
 use orrery_runtime_sim::Host;
 
+use crate::invariants::progress;
 use crate::invariants::tasks::AgentTasks;
 use crate::plan::Place;
 use crate::scenario::Scene;
@@ -107,6 +108,11 @@ pub(super) async fn settled(scene: &Scene) -> Result<(), String> {
         None => Ok(()),
         Some((id, _)) => Err(format!("the end of task {id} is not acknowledged")),
     }
+}
+
+/// Whether no task is on its way still.
+pub(super) async fn underway(scene: &Scene) -> Result<(), String> {
+    progress::check(&agent_tasks(scene).await?)
 }
 
 pub(super) async fn empty(scene: &Scene) -> Result<(), String> {

@@ -8,6 +8,8 @@ use orrery_agent::Agent;
 use orrery_api::v1::task_status::{Reason, Source};
 use orrery_api::v1::{self, TaskState};
 
+use crate::workload::script_of;
+
 /// How the agent says that an executor ended by itself and as if all was well.
 const ENDED_WELL: &str = "exited with status 0";
 
@@ -33,9 +35,8 @@ pub struct Exits {
 
 impl Exits {
     pub(crate) fn launched(&mut self, task: &v1::TaskInfo) {
-        let script = task.command.as_ref().and_then(|command| command.value.as_deref());
-        let code = script.and_then(|script| script.rsplit_once("exit ")?.1.trim().parse().ok());
-        if let Some(code) = code {
+        let code = |script: &str| script.rsplit_once("exit ")?.1.trim().parse().ok();
+        if let Some(code) = script_of(task).and_then(code) {
             self.codes.insert(task.task_id.value.clone(), code);
         }
     }

@@ -1,6 +1,7 @@
 //! Drawing plans. Each seed switches kinds of faults and operations on and off and gives each a
 //! weight of its own, so that some runs are calm, and some full of one kind of trouble.
 
+mod executors;
 mod faults;
 mod mix;
 mod shape;
@@ -24,14 +25,15 @@ impl Plan {
         let shape = shape::draw(&mut random);
         let length = Duration::from_millis(between(&mut random, 8_000, 40_000));
         let mut steps = operations(&mut random, &shape, length);
-        steps.extend(faults::draw(&mut random, &shape, length, wanted));
+        steps.extend(faults::draw(&mut random, &shape, length, &wanted));
+        steps.extend(executors::draw(&mut random, &shape, length, &wanted));
         steps.sort_by_key(|step| step.at);
         Self { seed, shape, steps }
     }
 
     /// The kinds of faults that are drawn.
     pub fn fault_kinds() -> Vec<&'static str> {
-        faults::kinds()
+        faults::kinds().into_iter().chain(executors::kinds()).collect()
     }
 }
 

@@ -17,6 +17,7 @@ use crate::checks::Invariant;
 use crate::checks::Invariant::{
     Acknowledgements, Conservation, Convergence, Daemons, Executors, Identity, Kills, Leaks,
     Membership, Offers, Order, Reconciliation, Records, Registry, Roles, Runs, States, Tasks,
+    Written,
 };
 
 const fn case(bug: &'static Bug, invariant: Invariant) -> Case {
@@ -77,24 +78,12 @@ pub const CASES: &[Case] = &[
     case(Agent::UpdateAfterTerminal.bug(), Tasks),
     case(Agent::ForgetsUpdatesAtRestart.bug(), Tasks),
     case(Agent::ForgetsAcknowledgementsAtRestart.bug(), Order),
-    Case {
-        bug: Agent::DeliversAgainAfterRestart.bug(),
-        invariant: Runs,
-        // Executors refuse a second launch of their task.
-        with: &[Executor::SecondLaunchRuns.bug()],
-        rare: true,
-    },
-    rare(Agent::ForgetsLateExecutors.bug(), Runs),
+    case(Agent::DeliversAgainAfterRestart.bug(), Runs),
+    case(Agent::ForgetsLateExecutors.bug(), Convergence),
     case(Agent::OverlooksReboot.bug(), Tasks),
-    rare(Agent::ForgetsExecutorsToStart.bug(), Tasks),
-    Case {
-        bug: Executor::SecondLaunchRuns.bug(),
-        invariant: Runs,
-        // Agents deliver a launch once.
-        with: &[Agent::DeliversAgainAfterRestart.bug()],
-        rare: true,
-    },
-    rare(Executor::BrokenConnectionLosesUpdates.bug(), Tasks),
+    case(Agent::ForgetsExecutorsToStart.bug(), Tasks),
+    case(Executor::StartsAgainWhenBack.bug(), Runs),
+    case(Executor::BrokenConnectionLosesUpdates.bug(), Executors),
     case(Executor::LeavesUnacknowledged.bug(), Executors),
     case(Executor::KillNeverEscalates.bug(), Kills),
     case(Executor::KillDuringStartIsLost.bug(), Order),
@@ -111,8 +100,8 @@ pub const CASES: &[Case] = &[
     case(NetMaster::FirstMessageIsLost.bug(), Convergence),
     case(NetAgent::LeftoversStay.bug(), Runs),
     case(NetAgent::ExitIsNotTold.bug(), Tasks),
-    rare(NetAgent::OrphansStay.bug(), Runs),
-    rare(NetAgent::ActsBeforeItIsWritten.bug(), Tasks),
+    case(NetAgent::OrphansStay.bug(), Tasks),
+    case(NetAgent::ActsBeforeItIsWritten.bug(), Written),
 ];
 
 #[cfg(test)]

@@ -3,12 +3,15 @@
 use orrery_api::v1;
 use orrery_model::Resources;
 
+use crate::custom_executor;
 use crate::invariants::runs::start_marker;
 use crate::plan::Script;
 
 /// An odd amount, with which arithmetic that is not exact shows.
 const CPUS: f64 = 0.307;
 const MEGABYTES: f64 = 64.0;
+/// What an executor needs, in tasks.
+const EXECUTOR_NEEDS: f64 = 0.5;
 
 /// What each task needs.
 pub fn needed() -> Resources {
@@ -31,6 +34,37 @@ pub fn task_info(id: &str, agent: &v1::AgentId, script: Script, padding: usize) 
         }),
         labels: (padding > 0).then(|| labels(padding)),
         ..Default::default()
+    }
+}
+
+/// What a framework's own executor needs.
+pub(crate) fn executor_needs() -> Resources {
+    Resources::from_messages(&resources(EXECUTOR_NEEDS)).unwrap_or_default()
+}
+
+/// Puts a task into the hands of the executor that its framework has for a role on each agent.
+pub(crate) fn give_to_executor(task: v1::TaskInfo, framework: usize, role: &str) -> v1::TaskInfo {
+    let script = task.command.and_then(|command| command.value).unwrap_or_default();
+    let executor = v1::ExecutorInfo {
+        executor_id: v1::ExecutorId { value: format!("executor-{framework}-{role}") },
+        r#type: Some(v1::executor_info::Type::Custom as i32),
+        command: Some(v1::CommandInfo {
+            shell: Some(false),
+            value: Some(custom_executor::PROGRAM.to_owned()),
+            arguments: vec![custom_executor::NAME.to_owned()],
+            ..Default::default()
+        }),
+        resources: resources(EXECUTOR_NEEDS),
+        ..Default::default()
+    };
+    v1::TaskInfo { command: None, data: Some(script.into()), executor: Some(executor), ..task }
+}
+
+/// The shell script of a task, whoever runs it.
+pub(crate) fn script_of(task: &v1::TaskInfo) -> Option<&str> {
+    match (&task.command, &task.data) {
+        (Some(command), _) => command.value.as_deref(),
+        (None, data) => std::str::from_utf8(data.as_deref()?).ok(),
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use orrery_runtime::Generator;
 
 use super::{between, pick};
-use crate::plan::{Elections, Profile, Shape, Temper};
+use crate::plan::{Elections, Executor, Profile, Shape, Temper};
 
 /// The most agents that are drawn.
 const AGENTS: u64 = 50;
@@ -76,6 +76,7 @@ fn profile(random: &mut Generator) -> Profile {
         checkpoint: one_of(random, 2),
         roles: if one_of(random, 8) { between(random, 2, ROLES) as usize } else { usual.roles },
         padding: if one_of(random, 8) { between(random, 1, PADDING) as usize } else { 0 },
+        executor: if one_of(random, 3) { Executor::Custom } else { usual.executor },
     }
 }
 
