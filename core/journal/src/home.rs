@@ -129,6 +129,22 @@ impl Home {
         Ok(home)
     }
 
+    /// Counts as not synced whatever `pending` is about, whether or not it looks done: an earlier
+    /// process may have done it and ended before it was synced. What is gone by then, or what a
+    /// folder that looks old lies in, would be forgotten with the journal.
+    pub(crate) fn distrust(&mut self, pending: &Pending) {
+        for path in pending.folders.iter().chain(pending.files.keys()) {
+            let mut folder = parent(path);
+            while let Some(path) = folder {
+                if self.folders.contains(path) && !self.unsynced_folders.insert(path.to_owned()) {
+                    break;
+                }
+                folder = parent(path);
+            }
+            self.unsynced_folders.insert(String::new());
+        }
+    }
+
     /// The content of every file.
     ///
     /// # Errors

@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use orrery_runtime::disk::{create_durable_directories, read_file};
 use orrery_runtime::tasks::AbortOnDrop;
-use orrery_runtime::{File, OpenOptions, Runtime};
+use orrery_runtime::{Disk, File, OpenOptions, Runtime};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::home::{Home, Pending};
@@ -113,6 +113,7 @@ impl Journal {
         let (pending, damages) = replay(runtime, root, &old, tolerant).await?;
         let opened = async {
             let mut home = Home::open(Arc::clone(&runtime.disk), root).await?;
+            home.distrust(&pending);
             home.apply(pending).await?;
             home.sync().await?;
             let number = old.last().map_or(1, |last| last + 1);
@@ -234,15 +235,21 @@ async fn replay(
     tolerant: bool,
 ) -> Result<(Pending, usize), JournalError> {
     let (mut pending, mut damages) = (Pending::default(), 0);
+    let mut journals = Vec::new();
     for number in numbers {
         let path = path_of(root, *number);
-        let content = read_file(&*runtime.disk, &path)
+        let content = read_durable(&*runtime.disk, &path)
             .await
             .map_err(|source| JournalError::Disk { path: path.clone(), source })?;
+        journals.push((path, content));
+    }
+    // Only the newest journal that was written to can have been torn. Those after it were made by
+    // processes that ended before they had removed it.
+    let written = journals.iter().rposition(|(_, content)| !content.is_empty());
+    for (index, (path, content)) in journals.into_iter().enumerate() {
         let frames = frames::decode(&content);
         let mut damaged: Vec<u64> = frames.damages.iter().map(|damage| damage.offset).collect();
-        // Only the newest journal can have been torn.
-        if frames.end < content.len() as u64 && Some(number) != numbers.last() {
+        if frames.end < content.len() as u64 && Some(index) != written {
             damaged.push(frames.end);
         }
         for payload in frames.payloads {
@@ -260,6 +267,17 @@ async fn replay(
         damages += damaged.len();
     }
     Ok((pending, damages))
+}
+
+/// What a file holds, once it is sure to hold it after a crash as well: a process that was killed
+/// may not have come to syncing its last batch, and half of it could be in the files by then. It is
+/// written once more, for where a sync has failed the system may never write it by itself.
+async fn read_durable(disk: &dyn Disk, path: &Path) -> io::Result<Bytes> {
+    let content = read_file(disk, path).await?;
+    let file = disk.open(path, OpenOptions::UPDATE).await?;
+    file.write_at(0, content.clone()).await?;
+    file.sync().await?;
+    Ok(content)
 }
 
 /// Writes what waits to the files, again and again.
