@@ -23,6 +23,7 @@ class Framework:
         self.commands = {}
         self.states = {}
         self.updates = {}
+        self.lost = set()
         self.agents = {}
         self.id = None
         self.offers_at = []
@@ -146,18 +147,22 @@ class Framework:
     def update(self, calls, status):
         name, state = status["task_id"]["value"], status["state"]
         before = self.states.get(name)
-        if "uuid" in status:
-            seen = self.updates.setdefault(name, [])
-            if status["uuid"] not in [uuid for uuid, _ in seen]:
-                seen.append((status["uuid"], state))
+        uuid = status.get("uuid")
+        if uuid:
             calls.send("ACKNOWLEDGE", acknowledge={
-                "agent_id": status["agent_id"], "task_id": status["task_id"],
-                "uuid": status["uuid"]})
-        elif state in ("TASK_DROPPED", "TASK_GONE", "TASK_UNKNOWN") and before == "LAUNCHED":
-            # It got lost, and is wanted again.
+                "agent_id": status["agent_id"], "task_id": status["task_id"], "uuid": uuid})
+            if uuid in self.lost:
+                return
+        if state in ("TASK_DROPPED", "TASK_GONE", "TASK_UNKNOWN") and before == "LAUNCHED":
+            # It got lost on its way, to the master or to an agent that died, and is wanted again.
+            self.lost.add(uuid)
             del self.states[name], self.agents[name]
             self.wanted.append((name, self.commands[name]))
             return
+        if uuid:
+            seen = self.updates.setdefault(name, [])
+            if uuid not in [known for known, _ in seen]:
+                seen.append((uuid, state))
         if before in TERMINAL and state != before:
             self.errors.append(f"{name} is {state} after {before}")
         self.states[name] = state
