@@ -9,8 +9,8 @@ use orrery_flags::{FlagError, FlagSpec, Flags, parse, usage};
 /// The version of Mesos whose interfaces we have.
 const MESOS_VERSION: &str = "1.12.0";
 
-/// What `orrery help` prints.
-pub const HELP: &str = "\
+/// What `orrery help` prints; see [`help`].
+const HELP: &str = "\
 Orrery, a cluster manager that speaks Apache Mesos' protocols.
 
 Usage: orrery COMMAND [--flag=value]...
@@ -22,10 +22,24 @@ Commands:
   execute   run one command on a cluster and wait for its end
   log       initialize, read, run or measure a replica of the replicated log
   executor  run one task for an agent (agents start this by themselves)
-  version   print the version
+{sim}  version   print the version
   help      print this text
 
 'orrery COMMAND --help' lists a command's flags.";
+
+/// The command that only some programs have.
+const SIM: &str = "\
+  sim       run simulated clusters with faults, look for bugs and show what led to them
+";
+
+/// How to get it.
+const NO_SIM: &str = ": this program was built without the simulator, \
+    expected one of 'cargo build -p orrery --features sim'";
+
+/// What `orrery help` prints.
+pub fn help() -> String {
+    HELP.replace("{sim}", if cfg!(feature = "sim") { SIM } else { "" })
+}
 
 /// The line that `orrery version` prints.
 pub fn version() -> String {
@@ -86,7 +100,10 @@ impl Program {
 
 /// What is said of a command that does not exist.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("unknown command '{0}': see 'orrery help'")]
+#[error(
+    "unknown command '{0}'{hint}",
+    hint = if .0 == "sim" { NO_SIM } else { ": see 'orrery help'" }
+)]
 pub struct UnknownCommand(String);
 
 /// A program, the name to call it by, its arguments and environment.

@@ -50,7 +50,7 @@ fn main() -> ExitCode {
                 ExitCode::SUCCESS
             }
             Program::Help => {
-                invocation::say(invocation::HELP);
+                invocation::say(&invocation::help());
                 ExitCode::SUCCESS
             }
         },

@@ -13,17 +13,18 @@ use orrery_scenarios::runner::batch::{self, Stable};
 use orrery_scenarios::runner::keep::keep;
 use orrery_scenarios::runner::repeat::{self, OtherProcess};
 use orrery_scenarios::runner::{self, Again, Batch, Run, Settings, Totals};
-use orrery_scenarios::shrink::shrink_failure;
+use orrery_scenarios::shrink::shrink_failure_watched;
 use orrery_scenarios::view;
 
 use crate::failure::Failure;
 use crate::invocation::{Invocation, say};
 use flags::{Flags, UsageError};
-use meter::Meter;
+use meter::{Meter, Shrinking};
 
 const HELP: &str = "\
 Usage: orrery sim run [--seeds N] [--first SEED] [--jobs N] [--for TIME] [--until-stable[=N]]
-                      [--keep DIR]
+                      [--keep DIR] [--coverage]
+       orrery sim run SEED
        orrery sim run --plan FILE
        orrery sim trace SEED > TRACE
        orrery sim trace --plan FILE > TRACE
@@ -32,7 +33,7 @@ Usage: orrery sim run [--seeds N] [--first SEED] [--jobs N] [--for TIME] [--unti
        orrery sim plan SEED > FILE
        orrery sim view TRACE > page.html
 
-run    runs seeds, each another cluster with other faults, and tells which fail
+run    runs many seeds, each another cluster with other faults, or one, and tells which fail
 trace  runs one seed or plan and writes a line for each event
 shrink runs a seed or plan that fails, and writes the smallest plan that fails in the same way
 plan   writes what a seed does, as a file that can be changed and run
@@ -47,7 +48,9 @@ A seed is a number, or the hash of a commit, which stands for a number.
   --until-stable[=N] stop when all goals were met and N runs in a row have shown nothing new:
                      no other kind of failure, no other part of the code (default: 1000)
   --keep DIR         keep the fastest failing run of each kind there: its plan and what went wrong
+  --coverage         tell of all points of the code, and not only of those rarely met
   --plan FILE        play the plan of that file
+  --plant NAME       switch a planted bug on in all runs; a wrong name lists them
 
 Every 20th run of 'run' is repeated in another process, and must be the same there.
 
@@ -58,6 +61,12 @@ flags cannot be used, and 3 when --until-stable was given and the hunt ended bef
 const USAGE: u8 = 2;
 /// The exit code of a hunt that ended before it had seen enough.
 const UNSTABLE: u8 = 3;
+
+/// So many of the points that are rarely met are told of.
+const RARE_POINTS: usize = 20;
+
+/// What names one run.
+const ONE: &str = "a seed or --plan FILE";
 
 /// Runs the command that the arguments name.
 pub fn run(invocation: &Invocation) -> Result<ExitCode, Failure> {
@@ -72,46 +81,60 @@ pub fn run(invocation: &Invocation) -> Result<ExitCode, Failure> {
 }
 
 fn command(args: &[&str]) -> Result<Result<ExitCode, Failure>, UsageError> {
-    let asked = |flags: &[&str]| {
-        let flags = Flags::parse(flags)?;
-        settings(&flags).map(|settings| (flags, settings))
-    };
+    if args.is_empty() || args.iter().any(|word| ["help", "--help", "-h"].contains(word)) {
+        say(HELP);
+        return Ok(Ok(ExitCode::SUCCESS));
+    }
     Ok(match args {
         ["view", path] => show(Path::new(path)),
-        ["plan", seed] => {
-            let flags = Flags::parse(&[seed])?;
-            write(&[runner::plan(flags.first.unwrap_or_default()).to_string()])
+        ["view"] => return Err(nothing("view", "the file of a trace")),
+        ["plan", rest @ ..] => {
+            let seed = Flags::parse("plan", rest)?.seed;
+            let seed = seed.ok_or_else(|| nothing("plan", "a seed"))?;
+            write(&[runner::plan(seed).to_string()])
         }
-        ["trace", rest @ ..] if !rest.is_empty() => {
-            let (flags, settings) = asked(rest)?;
-            trace(&flags, &settings)
+        ["trace", rest @ ..] => {
+            let flags = Flags::parse("trace", rest)?;
+            trace(&flags, one(&flags)?.ok_or_else(|| nothing("trace", ONE))?, &settings(&flags)?)
         }
-        ["shrink", rest @ ..] if !rest.is_empty() => {
-            let (flags, settings) = asked(rest)?;
-            make_smaller(&flags, &settings)
+        ["shrink", rest @ ..] => {
+            let flags = Flags::parse("shrink", rest)?;
+            make_smaller(one(&flags)?.ok_or_else(|| nothing("shrink", ONE))?, &settings(&flags)?)
         }
         ["run", rest @ ..] => {
-            let (flags, settings) = asked(rest)?;
-            match flags.plan {
-                Some(_) => play(&flags, &settings),
+            let flags = Flags::parse("run", rest)?;
+            let settings = settings(&flags)?;
+            match one(&flags)? {
+                Some(plan) => play(&flags, plan, &settings),
                 None => hunt(batch(&flags)?, &flags, &settings),
             }
         }
         // What `run` calls in another process.
         ["repeat", rest @ ..] => {
-            let (_, settings) = asked(rest)?;
+            let settings = settings(&Flags::parse("repeat", rest)?)?;
             Ok(if repeat::answer(&settings) { ExitCode::SUCCESS } else { ExitCode::from(USAGE) })
-        }
-        [] | ["help" | "--help" | "-h"] => {
-            say(HELP);
-            Ok(ExitCode::SUCCESS)
         }
         _ => return Err(UsageError::Command(args.join(" "))),
     })
 }
 
+fn nothing(command: &'static str, expected: &'static str) -> UsageError {
+    UsageError::Nothing { command, expected }
+}
+
+/// The plan of the one run that was asked for, if one was.
+fn one(flags: &Flags) -> Result<Option<Plan>, UsageError> {
+    match (&flags.plan, flags.seed) {
+        (Some(path), _) => {
+            let plan = Plan::read(path);
+            plan.map(Some).map_err(|error| UsageError::Other(Failure::because(error).to_string()))
+        }
+        (None, seed) => Ok(seed.map(runner::plan)),
+    }
+}
+
 fn settings(flags: &Flags) -> Result<Settings, UsageError> {
-    let program = std::env::args().next().unwrap_or_else(|| "orrery".to_owned());
+    let name = std::env::args().next().unwrap_or_else(|| "orrery".to_owned());
     let mut settings = Settings::default();
     let mut extra = String::new();
     if let Some(name) = &flags.plant {
@@ -119,7 +142,7 @@ fn settings(flags: &Flags) -> Result<Settings, UsageError> {
         planted.map_err(|error| UsageError::Other(error.to_string()))?;
         extra = format!(" --plant {name}");
     }
-    settings.again = Again::Program { name: format!("{program} sim"), flags: extra };
+    settings.again = Again::Program { name, flags: extra };
     Ok(settings)
 }
 
@@ -139,38 +162,32 @@ fn batch(flags: &Flags) -> Result<Batch, UsageError> {
     Ok(Batch { jobs, time: flags.time, stable, ..batch })
 }
 
-/// The run that was asked for, with its trace if `trace` says so.
-fn run_one(flags: &Flags, settings: &Settings, trace: bool) -> Result<Run, Failure> {
-    let settings = Settings { trace, ..settings.clone() };
-    Ok(match &flags.plan {
-        Some(path) => runner::run_plan(Plan::read(path).map_err(Failure::because)?, &settings),
-        None => runner::run_seed(flags.first.unwrap_or_default(), &settings),
-    })
-}
-
-fn trace(flags: &Flags, settings: &Settings) -> Result<ExitCode, Failure> {
-    let run = run_one(flags, settings, true)?;
+fn trace(flags: &Flags, plan: Plan, settings: &Settings) -> Result<ExitCode, Failure> {
+    let run = runner::run_plan(plan, &Settings { trace: true, ..settings.clone() });
     write(&run.lines)?;
     tell_failure(flags, &run)
 }
 
-fn play(flags: &Flags, settings: &Settings) -> Result<ExitCode, Failure> {
-    let run = run_one(flags, settings, false)?;
+fn play(flags: &Flags, plan: Plan, settings: &Settings) -> Result<ExitCode, Failure> {
+    let run = runner::run_plan(plan, settings);
+    if let (Some(folder), Some(failed)) = (&flags.keep, runner::failure(&run)) {
+        keep(folder, &failed.with_trace(settings)).map_err(Failure::because)?;
+    }
     let end = tell_failure(flags, &run);
-    let mut totals = Totals::default();
-    totals.add(run);
-    say(&totals.to_string());
+    say(&Totals::of(run).to_string());
     end
 }
 
-fn make_smaller(flags: &Flags, settings: &Settings) -> Result<ExitCode, Failure> {
-    let run = run_one(flags, settings, false)?;
+fn make_smaller(plan: Plan, settings: &Settings) -> Result<ExitCode, Failure> {
+    let run = runner::run_plan(plan, settings);
     let Some(failed) = runner::failure(&run) else {
         return Err(Failure::Other("it does not fail: expected a run that does".to_owned()));
     };
-    let (smallest, runs) = shrink_failure(&failed, settings);
-    let steps = (failed.plan.steps.len(), smallest.plan.steps.len());
-    eprintln!("{} of {} steps are left after {runs} runs", steps.1, steps.0);
+    let mut meter = Shrinking::new(failed.plan.steps.len());
+    let (smallest, runs) = shrink_failure_watched(&failed, settings, |runs, plan| {
+        meter.tell(runs, plan.steps.len());
+    });
+    meter.end(runs, smallest.plan.steps.len());
     write(&[smallest.plan_file()])
 }
 
@@ -221,9 +238,25 @@ fn hunt(mut batch: Batch, flags: &Flags, settings: &Settings) -> Result<ExitCode
     });
     meter.clear();
     totals.differences.iter().for_each(|difference| say(&format!("{difference}\n")));
-    say(&format!("{}\n{}\n{totals}", goals.report(&totals.coverage), totals.coverage));
+    let coverage = match flags.coverage {
+        true => format!("{:#}", totals.coverage),
+        false => format!("{:.RARE_POINTS$}", totals.coverage),
+    };
+    say(&format!("{}\n{coverage}\n{totals}", goals.report(&totals.coverage)));
+    batch.stable.iter().for_each(|stable| tell_stability(stable, &totals));
     kept.map_err(Failure::because)?;
     Ok(end_of(&batch, &totals))
+}
+
+/// Whether a hunt has seen enough, and what it lacks if it has not.
+fn tell_stability(stable: &Stable, totals: &Totals) {
+    let (news, wanted) = (totals.runs_since_news(), stable.runs);
+    let unmet = stable.goals.check(&totals.coverage).map_or_else(|unmet| unmet.goals.len(), |()| 0);
+    let verdict = if stable.is_reached(totals) { "stable" } else { "not stable" };
+    say(&format!(
+        "{verdict}: {unmet} goals that must be met were not, and the last {news} runs have shown \
+         nothing new, of {wanted} wanted"
+    ));
 }
 
 fn end_of(batch: &Batch, totals: &Totals) -> ExitCode {

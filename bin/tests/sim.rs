@@ -107,11 +107,48 @@ fn exit_codes_tell_what_happened() {
     assert!(said.contains("2 seeds in ") && said.contains("simulated seconds a second"), "{said}");
     let (code, said) = hunt(&["--seeds=1", "--until-stable=100000"]);
     assert_eq!(code, Some(3), "{said}");
-    for args in [&["--sedes=1"][..], &[], &["--seeds=1", "--plant=None"], &["--first=main"]] {
-        let output = sim(&[&["run"], args].concat());
+    assert!(said.contains("not stable: ") && said.contains(", of 100000 wanted"), "{said}");
+    for args in [
+        &["run", "--sedes=1"][..],
+        &["run"],
+        &["run", "--seeds=1", "--plant=None"],
+        &["run", "--first=main"],
+        &["run", "--plan", "/nowhere/x.plan"],
+        &["run", "7", "--jobs=2"],
+        &["plan"],
+        &["trace"],
+        &["shrink", "7", "--keep=x"],
+        &["view"],
+        &["dance"],
+    ] {
+        let output = sim(args);
         assert_eq!(output.status.code(), Some(2), "{args:?}");
         assert_eq!(text(&output.stderr).lines().count(), 1, "{}", text(&output.stderr));
     }
+    for args in [&["help"][..], &["run", "--help"], &["plan", "-h"], &[]] {
+        let output = sim(args);
+        assert!(output.status.success() && text(&output.stdout).starts_with("Usage: "), "{args:?}");
+    }
+}
+
+#[test]
+fn a_plan_with_a_mistake_is_not_run() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("typo.plan");
+    std::fs::write(&file, "agents 2\n# the other agent\nat 1s crash agent-2\n").expect("written");
+    let output = sim(&["run", "--plan", &file.display().to_string()]);
+    assert_eq!(output.status.code(), Some(2));
+    let expected = ": line 3: host 'agent-2': expected a host of this plan: master-0, agent-0 to";
+    assert!(text(&output.stderr).contains(expected), "{}", text(&output.stderr));
+}
+
+#[test]
+fn one_seed_can_be_run() {
+    let (code, said) = hunt(&["3"]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.starts_with("1 seed in ") && said.ends_with("failed: 0\n"), "{said}");
+    let (code, said) = hunt(&["--seeds=2", "--coverage"]);
+    assert!(code == Some(0) && said.contains("coverage: ") && !said.contains("… and "), "{said}");
 }
 
 #[test]

@@ -15,6 +15,9 @@ from cluster import ORRERY
 # A run with cuts, a crash and a pause in it is looked for from here on.
 FIRST_SEED = 3
 
+# A bug that one of the first seeds finds.
+BUG = "AcceptRecoversWholeOffer"
+
 # What would break out of the page's data, of an attribute, or of the list.
 NASTY = "</script><b id=nasty>x</b><!--\"'&{{data}}"
 
@@ -96,6 +99,34 @@ def a_run_is_shown(browser, folder):
         return new Set(new Uint32Array(data.buffer)).size;
     })()""")
     assert colors > 50, f"the lanes have {colors} colours"
+
+
+def faults_do_not_hide_what_they_lie_over(browser):
+    """However many faults of a kind there are at a time, a host is shaded for them once."""
+    overlaps = browser.run("""(() => {
+        const isSame = (one, other) => one.host === other.host && one.kind === other.kind;
+        const meets = (one, other) => one.start <= other.stop && other.start <= one.stop;
+        const { shades } = page.model;
+        return shades.filter((one, index) => shades.slice(index + 1)
+            .some((other) => isSame(one, other) && meets(one, other))).length;
+    })()""")
+    shades = browser.run("page.model.shades.length")
+    assert shades > 0 and overlaps == 0, (shades, overlaps)
+
+
+def a_run_that_failed_says_so(browser, folder):
+    """Its page begins with the rule that was broken; a click shows what was the case then."""
+    found = (orrery("trace", str(seed), "--plant", BUG, check=False) for seed in range(20))
+    trace = next(trace for trace in found if " violation " in trace)
+    last = trace.splitlines()[-1]
+    assert " violation conservation: " in last, last
+    show(browser, folder, trace)
+    text = browser.run("document.getElementById('violation').textContent")
+    assert "conservation: " in text and last.split("conservation: ")[1] in text, text
+    browser.click("document.getElementById('violation')")
+    frame(browser)
+    text = details(browser)
+    assert text.startswith("violation") and "Alive:" in text, text
 
 
 def the_filter_finds_a_task(browser):
@@ -199,7 +230,8 @@ def keep_pictures(browser, path):
     frame(browser)
     browser.screenshot(path, whole=False)
     browser.prefer("dark")
-    browser.run("page.view.from = 1.026e6, page.view.to = 1.038e6, page.redraw()")
+    launch = browser.run("page.model.events.find((one) => one.text.startsWith('RunTask')).time")
+    browser.run(f"page.view.from = {launch} - 3e3, page.view.to = {launch} + 9e3, page.redraw()")
     frame(browser)
     browser.screenshot(f"{path}.near.png", whole=False)
     browser.prefer("light")
@@ -208,7 +240,9 @@ def keep_pictures(browser, path):
 def main():
     with tempfile.TemporaryDirectory(prefix="orrery-view-") as folder, Browser() as browser:
         browser.resize(1500, 950)
+        a_run_that_failed_says_so(browser, folder)
         a_run_is_shown(browser, folder)
+        faults_do_not_hide_what_they_lie_over(browser)
         the_filter_finds_a_task(browser)
         one_entity_can_be_looked_at(browser)
         a_moment_has_a_state(browser)

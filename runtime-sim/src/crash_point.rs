@@ -128,7 +128,7 @@ impl Operation {
 }
 
 /// Whether `text` as a whole has the form of `pattern`, in which `*` stands for anything.
-pub(crate) fn matches(pattern: &str, text: &str) -> bool {
+pub fn matches(pattern: &str, text: &str) -> bool {
     let Some((start, rest)) = pattern.split_once('*') else { return pattern == text };
     let Some(text) = text.strip_prefix(start) else { return false };
     let ends = text.char_indices().map(|(index, _)| index).chain([text.len()]);

@@ -72,7 +72,7 @@ mod zookeeper;
 #[cfg(feature = "sim")]
 pub use {
     config::{Config, DiskConfig, Latency, NetworkConfig, Tail},
-    crash_point::{CrashKind, CrashPoint, Moment, Operation},
+    crash_point::{CrashKind, CrashPoint, Moment, Operation, matches},
     disk::{DiskControl, DiskOperation, DiskSnapshot, Tearing},
     fault::{
         Ahead, ClockFault, DiskFault, Extent, Fault, InjectError, NetworkFault, ParseFaultError,

@@ -4,8 +4,10 @@
 //! [`batch`] runs many of them for tests and hunts alike; [`repeat`] proves in another process that
 //! a seed always gives the same run; what failed is a [`Failed`], grouped by [`Kind`].
 
+mod again;
 pub mod batch;
 mod failed;
+mod gist;
 pub mod keep;
 mod kind;
 mod plant;
@@ -17,6 +19,7 @@ pub mod usage;
 use std::time::Duration;
 
 use orrery_coverage::Coverage;
+use orrery_runtime_sim::line::Line;
 use orrery_runtime_sim::{Config, Failure, Report, Seed, World, simulate};
 
 use crate::checks::{Checks, Invariant, Violation};
@@ -24,8 +27,9 @@ use crate::plan::Plan;
 use crate::planted::Bugs;
 use crate::scenario::{self, Summary};
 
+pub use again::Again;
 pub use batch::{Batch, first_failure};
-pub use failed::{Again, Failed};
+pub use failed::Failed;
 pub use kind::Kind;
 pub use plant::{PlantError, plant};
 pub use seed::{SeedError, parse_seed};
@@ -57,7 +61,7 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         let (bugs, checks) = (Bugs::default(), Checks::all());
-        Self { bugs, checks, trace: false, entropy: false, again: Again::Tests }
+        Self { bugs, checks, trace: false, entropy: false, again: Again::default() }
     }
 }
 
@@ -123,7 +127,20 @@ pub fn run_plan(plan: Plan, settings: &Settings) -> Run {
     });
     let Report { seed, outcome, hash, events, elapsed, lines, coverage } = report;
     let processor = meter.total();
-    Run { seed, plan, outcome, hash, events, elapsed, processor, lines, coverage, again }
+    let mut run =
+        Run { seed, plan, outcome, hash, events, elapsed, processor, lines, coverage, again };
+    if settings.trace {
+        tell_violation(&mut run);
+    }
+    run
+}
+
+/// Ends the trace of a run that failed with the rule that was broken.
+fn tell_violation(run: &mut Run) {
+    let Some(Violation { invariant, at, message, .. }) = violation(run) else { return };
+    let text = format!("{invariant}: {message}");
+    let line = Line { time: at, host: "scenario", process: 0, kind: "violation", text: &text };
+    run.lines.push(line.to_string());
 }
 
 /// A number that no seed gives: the key of a hash map's hasher.
@@ -140,12 +157,12 @@ fn note_entropy(world: &World, number: u64) {
     });
 }
 
-/// What was wrong with a run, if anything.
-pub fn failure(run: &Run) -> Option<Failed> {
-    let violation = match &run.outcome {
-        Ok(Ok(_)) => return None,
-        Ok(Err(violation)) => (**violation).clone(),
-        Err(failure) => Violation {
+/// The rule that a run broke; one that did not end by itself has broken one, too.
+fn violation(run: &Run) -> Option<Violation> {
+    match &run.outcome {
+        Ok(Ok(_)) => None,
+        Ok(Err(violation)) => Some((**violation).clone()),
+        Err(failure) => Some(Violation {
             invariant: match failure {
                 Failure::Panic(_) => Invariant::Daemons,
                 Failure::TimeLimit(_) | Failure::Deadlock => Invariant::Convergence,
@@ -153,8 +170,13 @@ pub fn failure(run: &Run) -> Option<Failed> {
             at: run.elapsed,
             message: failure.to_string(),
             before: Vec::new(),
-        },
-    };
+        }),
+    }
+}
+
+/// What was wrong with a run, if anything.
+pub fn failure(run: &Run) -> Option<Failed> {
+    let violation = violation(run)?;
     let seed = run.seed.0;
     Some(Failed {
         seed,

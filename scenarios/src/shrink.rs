@@ -53,12 +53,31 @@ pub fn shrink(plan: &Plan, runs: usize, fails: impl FnMut(&Plan) -> bool) -> Shr
 /// Shrinks the plan of a failure, as long as it is a failure of the same kind. Returns the failure
 /// of the smallest plan, and how many plans were tried.
 pub fn shrink_failure(failed: &Failed, settings: &Settings) -> (Failed, usize) {
+    shrink_failure_watched(failed, settings, |_, _| ())
+}
+
+/// As [`shrink_failure`], and `watch` is told after each run how many there were, and of the
+/// smallest plan so far.
+pub fn shrink_failure_watched(
+    failed: &Failed,
+    settings: &Settings,
+    mut watch: impl FnMut(usize, &Plan),
+) -> (Failed, usize) {
     let settings = Settings { trace: false, ..settings.clone() };
     let play = |plan: &Plan| {
         let run = runner::run_plan(plan.clone(), &settings);
         runner::failure(&run).filter(|found| found.kind() == failed.kind())
     };
-    let shrunk = shrink(&failed.plan, RUNS, |plan| play(plan).is_some());
+    let (mut runs, mut smallest) = (0, failed.plan.clone());
+    let shrunk = shrink(&failed.plan, RUNS, |plan| {
+        let fails = play(plan).is_some();
+        if fails {
+            smallest.clone_from(plan);
+        }
+        runs += 1;
+        watch(runs, &smallest);
+        fails
+    });
     (play(&shrunk.plan).unwrap_or_else(|| failed.clone()), shrunk.runs)
 }
 

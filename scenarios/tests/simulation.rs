@@ -3,7 +3,7 @@
 //! `SIM_SEED=SEED` runs one seed, `SIM_PLAN=FILE` one plan, and prints the trace, or writes it to
 //! the file that `SIM_TRACE` names. `SIM_SEEDS=N` changes how many seeds are run, from `SIM_SEED`
 //! on when that is given too. `SIM_SHRINK=1` makes the plans of failures as small as they can be,
-//! and writes them to `scenarios/regressions/`.
+//! and writes them to `scenarios/regressions/`. `SIM_BUG=NAME` plants a bug in all of these runs.
 #![cfg(feature = "sim")]
 
 use std::path::{Path, PathBuf};
@@ -26,19 +26,28 @@ fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|text| !text.is_empty())
 }
 
+/// What the environment asks for: a planted bug, or nothing.
+fn settings() -> Settings {
+    let mut settings = Settings::default();
+    if let Some(name) = variable("SIM_BUG") {
+        runner::plant(&name, &mut settings).unwrap_or_else(|error| panic!("SIM_BUG: {error}"));
+    }
+    settings
+}
+
 fn entropy() -> Settings {
     Settings { entropy: true, ..Settings::default() }
 }
 
 #[test]
 fn seeds() {
-    let first =
-        variable("SIM_SEED").map(|text| parse_seed(&text).unwrap_or_else(|e| panic!("{e}")));
+    let seed_of = |text: String| parse_seed(&text).unwrap_or_else(|e| panic!("SIM_SEED: {e}"));
+    let first = variable("SIM_SEED").map(seed_of);
     let count = variable("SIM_SEEDS").map(|text| {
         text.trim().parse().unwrap_or_else(|_| panic!("SIM_SEEDS is '{text}': expected a number"))
     });
-    let traced = Settings { trace: true, ..Settings::default() };
-    if let Some(path) = variable("SIM_PLAN").map(PathBuf::from) {
+    let traced = Settings { trace: true, ..settings() };
+    if let Some(path) = trace_file::named_by("SIM_PLAN") {
         assert!(first.is_none(), "SIM_PLAN and SIM_SEED are set: expected one of them");
         let plan = Plan::read(&path).unwrap_or_else(|error| panic!("SIM_PLAN: {error}"));
         return show(runner::run_plan(plan, &traced), Some(path));
@@ -48,7 +57,7 @@ fn seeds() {
         (first, count) => {
             let first = first.unwrap_or_default();
             let totals = run_many(first, count.unwrap_or(SEEDS));
-            if count.is_none() {
+            if count.is_none() && variable("SIM_BUG").is_none() {
                 assert_standard(&totals);
             }
         }
@@ -58,13 +67,11 @@ fn seeds() {
 /// Shows one run.
 fn show(run: Run, file: Option<PathBuf>) {
     match trace_file::wanted() {
-        Some(path) => trace_file::write(&run.lines, &path).expect("the trace can be written"),
+        Some(path) => trace_file::write(&run.lines, &path).unwrap_or_else(|e| panic!("{e}")),
         None => run.lines.iter().for_each(|line| println!("{line}")),
     }
     let failed = runner::failure(&run);
-    let mut totals = Totals::default();
-    totals.add(run);
-    println!("{totals}");
+    println!("{}", Totals::of(run));
     if let Some(mut failed) = failed {
         failed.file = file;
         shrink_if_wanted(&failed);
@@ -76,12 +83,16 @@ fn shrink_if_wanted(failed: &Failed) {
     if variable("SIM_SHRINK").is_none_or(|value| value == "0") {
         return;
     }
-    let (smallest, runs) = shrink::shrink_failure(failed, &Settings::default());
-    let written = shrink::write(Path::new(REGRESSIONS), &smallest, failed.seed);
-    let path = written.unwrap_or_else(|error| panic!("SIM_SHRINK: {error}"));
+    let (smallest, runs) = shrink::shrink_failure(failed, &settings());
     let steps = (failed.plan.steps.len(), smallest.plan.steps.len());
     println!("{} of {} steps are left after {runs} runs:", steps.1, steps.0);
-    println!("{}{}", smallest.plan, path.display());
+    println!("{}", smallest.plan_file());
+    if let Some(bug) = variable("SIM_BUG") {
+        return println!("It is not kept, for it takes the planted bug {bug} to fail.");
+    }
+    let written = shrink::write(Path::new(REGRESSIONS), &smallest, failed.seed);
+    let path = written.unwrap_or_else(|error| panic!("SIM_SHRINK: {error}"));
+    println!("It was written to {}", path.display());
 }
 
 /// Runs seeds, and every 20th once more in another process.
@@ -90,7 +101,7 @@ fn run_many(first: u64, count: u64) -> Totals {
     let repeated = range.clone().filter(|seed| seed.is_multiple_of(batch::REPEATED)).count();
     let other_process = Some(OtherProcess::test("repeated").expect("this test is a program"));
     let batch = Batch { other_process, ..Batch::of(range) };
-    let totals = batch::run(&batch, &Settings::default(), |_, _| ());
+    let totals = batch::run(&batch, &settings(), |_, _| ());
     println!("{totals}");
     for group in totals.failures.values() {
         println!("\n{}", group.fastest);
@@ -126,7 +137,7 @@ fn a_seed_gives_the_same_run_each_time() {
 /// Not a check of its own: the other process of the runs that are repeated.
 #[test]
 fn repeated() {
-    repeat::answer(&Settings::default());
+    repeat::answer(&settings());
 }
 
 /// The other process of the next test.
@@ -170,7 +181,8 @@ fn a_failure_is_found_again_by_its_seed_and_by_its_plan() {
     let mut settings = Settings::default();
     runner::plant("AcceptRecoversWholeOffer", &mut settings).expect("there is such a bug");
     let failed = runner::first_failure(0..SEEDS, &settings).expect("a seed finds it");
-    let command = format!("SIM_SEED={} cargo test -p orrery-scenarios", failed.seed);
+    let (bug, seed) = ("AcceptRecoversWholeOffer", failed.seed);
+    let command = format!("SIM_BUG={bug} SIM_SEED={seed} cargo test -p orrery-scenarios");
     assert!(failed.to_string().contains(&command), "{failed}");
     let again = runner::failure(&runner::run_seed(failed.seed, &settings)).expect("it fails");
     assert_eq!(again.violation, failed.violation);
@@ -190,5 +202,5 @@ fn a_failed_plan_is_told_as_that_plan() {
     plan.shape.agents += 1;
     let failed = runner::failure(&runner::run_plan(plan.clone(), &settings)).expect("it fails");
     assert_eq!(failed.plan, plan);
-    assert!(!failed.is_drawn && failed.command().starts_with("SIM_PLAN="), "{failed}");
+    assert!(!failed.is_drawn && failed.command().contains(" SIM_PLAN="), "{failed}");
 }

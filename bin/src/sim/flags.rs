@@ -17,6 +17,25 @@ pub enum UsageError {
     /// There is no such flag.
     #[error("unknown flag '{0}': see 'orrery sim help'")]
     Unknown(String),
+    /// There is such a flag, but the command makes nothing of it.
+    #[error("'{command}' has no flag '{flag}': see 'orrery sim help'")]
+    Foreign {
+        /// The command.
+        command: &'static str,
+        /// The flag.
+        flag: String,
+    },
+    /// There are more words than a command has use for.
+    #[error("'{0}' is one word too many: expected flags")]
+    Rest(String),
+    /// Nothing says what to run.
+    #[error("'{command}' needs to know what to run: expected {expected}")]
+    Nothing {
+        /// The command.
+        command: &'static str,
+        /// What would have been right.
+        expected: &'static str,
+    },
     /// A flag's value is wrong.
     #[error("flag '{flag}' has the value '{value}': expected {expected}")]
     Value {
@@ -27,23 +46,33 @@ pub enum UsageError {
         /// What would have been right.
         expected: String,
     },
-    /// A seed that is none, a bug that does not exist.
+    /// A seed that is none, a bug that does not exist, a plan that cannot be read.
     #[error("{0}")]
     Other(String),
-    /// Nothing says what to run.
-    #[error("say when to stop: --seeds, --for or --until-stable; or what to run: --plan")]
+    /// Nothing says when a hunt ends.
+    #[error("say when to stop: --seeds, --for or --until-stable; or what to run: SEED or --plan")]
     Endless,
-    /// Two flags, of which only one can be followed.
+    /// A seed and a plan, of which only one can be run.
     #[error("a seed was given and a plan: expected one of them")]
     SeedAndPlan,
+    /// One run, and a flag of a hunt.
+    #[error("{run} is one run, and '{flag}' is for many: expected one or the other")]
+    OneAndMany {
+        /// What was given for it.
+        run: &'static str,
+        /// The flag.
+        flag: &'static str,
+    },
 }
 
 /// What was asked for.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Flags {
+    /// The one seed to run.
+    pub seed: Option<u64>,
     /// How many seeds to run.
     pub seeds: Option<u64>,
-    /// The first seed, or the one.
+    /// The first of many seeds.
     pub first: Option<u64>,
     /// How many runs at once.
     pub jobs: Option<usize>,
@@ -53,6 +82,8 @@ pub struct Flags {
     pub stable: Option<u64>,
     /// Where to keep failures.
     pub keep: Option<PathBuf>,
+    /// Whether to tell of all points of the code.
+    pub coverage: bool,
     /// The plan to play.
     pub plan: Option<PathBuf>,
     /// The bug to plant.
@@ -60,33 +91,62 @@ pub struct Flags {
 }
 
 impl Flags {
-    /// Reads flags in both forms, `--name value` and `--name=value`; what is no flag is the seed.
-    pub fn parse(args: &[&str]) -> Result<Self, UsageError> {
+    /// Reads the flags of a command in both forms, `--name value` and `--name=value`; what is no
+    /// flag is the seed.
+    pub fn parse(command: &'static str, args: &[&str]) -> Result<Self, UsageError> {
         let mut flags = Self::default();
-        let mut args = args.iter().copied().peekable();
+        let mut args = args.iter().copied();
         while let Some(argument) = args.next() {
-            if !argument.starts_with('-') && flags.first.is_none() {
-                flags.first = Some(seed_of(argument)?);
+            if !argument.starts_with('-') {
+                if flags.seed.is_some() {
+                    return Err(UsageError::Rest(argument.to_owned()));
+                }
+                flags.seed = Some(seed_of(argument)?);
                 continue;
             }
             let (name, value) = match argument.split_once('=') {
                 Some((name, value)) => (name, Some(value)),
                 None => (argument, None),
             };
-            if name == "--until-stable" {
-                let count = value.map_or(Ok(STABLE_RUNS), |value| number(name, value))?;
-                flags.stable = Some(count);
-            } else if FLAGS.contains(&name) {
-                let value = value.or_else(|| args.next()).unwrap_or_default();
-                flags.set(name, value)?;
-            } else {
+            let known = FLAGS.iter().find(|(flag, _)| *flag == name);
+            let Some((_, commands)) = known else {
                 return Err(UsageError::Unknown(name.to_owned()));
+            };
+            if !commands.contains(&command) {
+                return Err(UsageError::Foreign { command, flag: name.to_owned() });
+            }
+            match name {
+                "--until-stable" => {
+                    let count = value.map_or(Ok(STABLE_RUNS), |value| number(name, value))?;
+                    flags.stable = Some(count);
+                }
+                "--coverage" => flags.coverage = true,
+                _ => flags.set(name, value.or_else(|| args.next()).unwrap_or_default())?,
             }
         }
-        if flags.plan.is_some() && (flags.first.is_some() || flags.seeds.is_some()) {
-            return Err(UsageError::SeedAndPlan);
-        }
+        flags.check()?;
         Ok(flags)
+    }
+
+    /// Refuses what contradicts itself.
+    fn check(&self) -> Result<(), UsageError> {
+        let run = match (&self.plan, self.seed) {
+            (Some(_), Some(_)) => return Err(UsageError::SeedAndPlan),
+            (Some(_), None) => "a plan",
+            (None, Some(_)) => "a seed by itself",
+            (None, None) => return Ok(()),
+        };
+        let of_hunts = [
+            (self.first.is_some(), "--first"),
+            (self.seeds.is_some(), "--seeds"),
+            (self.jobs.is_some(), "--jobs"),
+            (self.time.is_some(), "--for"),
+            (self.stable.is_some(), "--until-stable"),
+        ];
+        match of_hunts.into_iter().find(|(is_given, _)| *is_given) {
+            Some((_, flag)) => Err(UsageError::OneAndMany { run, flag }),
+            None => Ok(()),
+        }
     }
 
     fn set(&mut self, name: &str, value: &str) -> Result<(), UsageError> {
@@ -114,8 +174,18 @@ impl Flags {
     }
 }
 
-/// Flags that have a value.
-const FLAGS: [&str; 7] = ["--seeds", "--first", "--jobs", "--for", "--keep", "--plan", "--plant"];
+/// All flags, and which commands have them.
+const FLAGS: [(&str, &[&str]); 9] = [
+    ("--seeds", &["run"]),
+    ("--first", &["run"]),
+    ("--jobs", &["run"]),
+    ("--for", &["run"]),
+    ("--until-stable", &["run"]),
+    ("--keep", &["run"]),
+    ("--coverage", &["run"]),
+    ("--plan", &["run", "trace", "shrink"]),
+    ("--plant", &["run", "trace", "shrink", "repeat"]),
+];
 
 fn number(flag: &str, value: &str) -> Result<u64, UsageError> {
     value.parse().map_err(|_| UsageError::Value {
@@ -150,13 +220,15 @@ mod tests {
     fn flags_say_what_to_run() {
         let line = "--seeds 7 --first=3 --jobs 2 --for=10m --until-stable --keep a/b --plant X";
         let args: Vec<&str> = line.split(' ').collect();
-        let flags = Flags::parse(&args).expect("understood");
+        let flags = Flags::parse("run", &args).expect("understood");
         assert_eq!((flags.seeds, flags.first, flags.jobs), (Some(7), Some(3), Some(2)));
         assert_eq!(flags.time, Some(Duration::from_secs(600)));
         assert_eq!((flags.stable, flags.plant.as_deref()), (Some(STABLE_RUNS), Some("X")));
         assert_eq!(flags.keep, Some("a/b".into()));
-        let flags = Flags::parse(&["42", "--until-stable=9"]).expect("understood");
-        assert_eq!((flags.first, flags.stable), (Some(42), Some(9)));
+        let flags = Flags::parse("run", &["--until-stable=9", "--coverage"]).expect("understood");
+        assert_eq!((flags.seed, flags.stable, flags.coverage), (None, Some(9), true));
+        let flags = Flags::parse("trace", &["42", "--plant=X"]).expect("understood");
+        assert_eq!((flags.seed, flags.first), (Some(42), None));
     }
 
     #[test]
@@ -169,11 +241,15 @@ mod tests {
             (&["--keep="], "flag '--keep' has the value '': expected a folder"),
             (&["--sedes=1"], "unknown flag '--sedes'"),
             (&["main"], "the seed is 'main': expected a number from 0 to"),
-            (&["1", "2"], "unknown flag '2'"),
+            (&["1", "2"], "'2' is one word too many"),
+            (&["1", "--seeds", "2"], "a seed by itself is one run, and '--seeds' is for many"),
+            (&["--plan=a", "--for", "2m"], "a plan is one run, and '--for' is for many"),
             (&["1", "--plan", "a"], "a seed was given and a plan"),
         ] {
-            let error = Flags::parse(args).expect_err("refused").to_string();
+            let error = Flags::parse("run", args).expect_err("refused").to_string();
             assert!(error.starts_with(expected), "{error}");
         }
+        let error = Flags::parse("trace", &["1", "--jobs=2"]).expect_err("refused").to_string();
+        assert_eq!(error, "'trace' has no flag '--jobs': see 'orrery sim help'");
     }
 }

@@ -1,4 +1,5 @@
-//! How far a hunt is: a bar on a terminal, a line now and then elsewhere.
+//! How far a hunt or the shrinking of a plan is: a line that is written over on a terminal, a line
+//! now and then elsewhere.
 
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
@@ -66,6 +67,45 @@ impl<'a> Meter<'a> {
     }
 }
 
+/// Tells how far the shrinking of a plan is.
+pub struct Shrinking {
+    steps: usize,
+    is_terminal: bool,
+    told: Instant,
+}
+
+impl Shrinking {
+    /// The plan has so many steps.
+    pub fn new(steps: usize) -> Self {
+        let is_terminal = std::io::stderr().is_terminal();
+        Self { steps, is_terminal, told: Instant::now() }
+    }
+
+    /// After so many runs so many steps are left.
+    pub fn tell(&mut self, runs: usize, left: usize) {
+        let interval = if self.is_terminal { TERMINAL_INTERVAL } else { LOG_INTERVAL };
+        if self.told.elapsed() < interval {
+            return;
+        }
+        self.told = Instant::now();
+        self.write(runs, left);
+        if !self.is_terminal {
+            eprintln!();
+        }
+    }
+
+    /// That is all.
+    pub fn end(&self, runs: usize, left: usize) {
+        self.write(runs, left);
+        eprintln!();
+    }
+
+    fn write(&self, runs: usize, left: usize) {
+        let start = if self.is_terminal { "\r\x1b[K" } else { "" };
+        eprint!("{start}{left} of {} steps are left after {runs} runs", self.steps);
+    }
+}
+
 fn line(batch: &Batch, goals: &Goals, totals: &Totals) -> String {
     let is_met = |name: &str| totals.coverage.tally_of(name).is_some_and(|tally| tally.runs > 0);
     let met = goals.iter().filter(|goal| is_met(&goal.name)).count();
@@ -76,7 +116,7 @@ fn line(batch: &Batch, goals: &Goals, totals: &Totals) -> String {
         line = format!("[{}{}] {:.0} % ", "#".repeat(full), "-".repeat(BAR - full), done * 100.0);
     }
     let goals = goals.iter().count();
-    line + &format!("{}, {met} of {goals} goals, nothing new for {news}", totals.brief())
+    line + &format!("{}, {met} of {goals} goals, nothing new for {news} runs", totals.brief())
 }
 
 /// How much of the batch is done; `None` when it has no end that one can foresee.
@@ -103,7 +143,7 @@ mod tests {
         let goals = Goals::parse("- must nothing has this name").expect("goals");
         let text = line(&batch, &goals, &totals);
         assert!(text.starts_with(&format!("[{}{}] 75 % 5 seeds", "#".repeat(18), "-".repeat(6))));
-        assert!(text.ends_with("0 of 1 goals, nothing new for 0"), "{text}");
+        assert!(text.ends_with("0 of 1 goals, nothing new for 0 runs"), "{text}");
         let endless = Batch::of(0..u64::MAX);
         assert!(line(&endless, &goals, &totals).starts_with("5 seeds, "));
     }

@@ -9,7 +9,8 @@ use crate::point::{Point, catalogue};
 const RARE: u64 = 100;
 
 /// `{}` names the points that were never met, then those that fewer than one run in a hundred met,
-/// those first that no run has met for the longest. `{:#}` goes on with all the others.
+/// those first that no run has met for the longest. `{:#}` goes on with all the others; `{:.20}`
+/// names twenty and counts the rest.
 impl fmt::Display for Coverage {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let runs = self.runs();
@@ -38,6 +39,8 @@ impl fmt::Display for Coverage {
             "\n{:>9} {:>7} {:>9}  {:<10} point",
             "unmet for", "runs", "times", "kind"
         )?;
+        let most = formatter.precision().unwrap_or(rows.len()).min(rows.len());
+        let left = rows.split_off(most).len();
         for (point, tally) in rows {
             write!(
                 formatter,
@@ -51,6 +54,9 @@ impl fmt::Display for Coverage {
                 point.line,
             )?;
         }
-        Ok(())
+        match left {
+            0 => Ok(()),
+            _ => write!(formatter, "\n… and {left} more"),
+        }
     }
 }

@@ -102,6 +102,8 @@ fn the_report_begins_with_what_was_unmet_for_longest() {
     assert!(lines[3].starts_with("        2       1         1  sometimes  a large number"));
     assert_eq!(lines.len(), 6, "{text}");
     assert_eq!(all.to_string().lines().count(), 3, "only what is rare: {all}");
+    let some = format!("{all:#.3}");
+    assert!(some.ends_with("\n… and 1 more") && some.lines().count() == 6, "{some}");
 }
 
 #[test]

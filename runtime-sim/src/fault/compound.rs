@@ -51,7 +51,8 @@ impl Text for Behaviour {
     }
 
     fn read(field: &'static str, words: &mut Words) -> Result<Self, ParseFaultError> {
-        let word = words.next(field)?;
+        let expected = "exit, die, hang, ignore-terminate or none";
+        let word = words.next(field, expected)?;
         Ok(match word.as_str() {
             "exit" => {
                 Self::Exit { within: Text::read(field, words)?, code: Text::read(field, words)? }
@@ -59,10 +60,7 @@ impl Text for Behaviour {
             "die" => Self::Die { within: Text::read(field, words)? },
             "hang" => Self::Hang,
             "ignore-terminate" => Self::IgnoreTerminate,
-            _ => {
-                let expected = "exit, die, hang, ignore-terminate or none";
-                return Err(ParseFaultError::new(field, &word, expected));
-            }
+            _ => return Err(ParseFaultError::new(field, &word, expected)),
         })
     }
 
@@ -94,7 +92,8 @@ impl Text for Operation {
     }
 
     fn read(field: &'static str, words: &mut Words) -> Result<Self, ParseFaultError> {
-        let word = words.next(field)?;
+        let expected = "open, write, sync, rename, remove, launch or send";
+        let word = words.next(field, expected)?;
         let make = match word.as_str() {
             "open" => Self::Open,
             "write" => Self::Write,
@@ -103,10 +102,7 @@ impl Text for Operation {
             "remove" => Self::Remove,
             "launch" => Self::Launch,
             "send" => return Text::read("bytes", words).map(Self::Send),
-            _ => {
-                let expected = "open, write, sync, rename, remove, launch or send";
-                return Err(ParseFaultError::new(field, &word, expected));
-            }
+            _ => return Err(ParseFaultError::new(field, &word, expected)),
         };
         Text::read("pattern", words).map(make)
     }

@@ -107,6 +107,31 @@ impl Fault {
         }
     }
 
+    /// The hosts that it names, each with the field that does, such as `host` or `from`.
+    pub fn hosts(&self) -> Vec<(&'static str, String)> {
+        match self {
+            Self::Network(fault) => fault.hosts(),
+            Self::Process(fault) => fault.hosts(),
+            Self::Disk(fault) => fault.hosts(),
+            Self::Clock(fault) => fault.hosts(),
+            Self::Zookeeper(fault) => fault.hosts(),
+            Self::Mend => Vec::new(),
+        }
+    }
+
+    /// The first words of all faults' lines.
+    pub fn keywords() -> impl Iterator<Item = &'static str> {
+        let tables = [
+            NetworkFault::KEYWORDS,
+            ProcessFault::KEYWORDS,
+            DiskFault::KEYWORDS,
+            ClockFault::KEYWORDS,
+            ZookeeperFault::KEYWORDS,
+            &[MEND],
+        ];
+        tables.into_iter().flatten().copied()
+    }
+
     fn words(&self) -> Vec<String> {
         match self {
             Self::Network(fault) => fault.words(),
@@ -130,7 +155,9 @@ impl FromStr for Fault {
 
     fn from_str(line: &str) -> Result<Self, ParseFaultError> {
         let mut words = Words::split(line)?;
-        let keyword = words.next("fault")?;
+        let Some(keyword) = words.take() else {
+            return Err(ParseFaultError::missing("fault", expected_keywords()));
+        };
         let fault = if keyword == MEND {
             Self::Mend
         } else if let Some(fault) = NetworkFault::read(&keyword, &mut words)? {
@@ -144,11 +171,15 @@ impl FromStr for Fault {
         } else if let Some(fault) = ZookeeperFault::read(&keyword, &mut words)? {
             Self::Zookeeper(fault)
         } else {
-            return Err(ParseFaultError::new("fault", &keyword, "the name of a fault"));
+            return Err(ParseFaultError::new("fault", &keyword, expected_keywords()));
         };
         words.end()?;
         Ok(fault)
     }
+}
+
+fn expected_keywords() -> String {
+    format!("one of {}", Fault::keywords().collect::<Vec<_>>().join(" "))
 }
 
 macro_rules! from {
@@ -280,9 +311,9 @@ mod tests {
     #[test]
     fn errors_name_the_field() {
         for (line, expected) in [
-            ("", "fault is missing: expected a word"),
-            ("hit a", "fault 'hit': expected the name of a fault"),
             ("cut a", "b is missing: expected a word"),
+            ("cut a b", "ways is missing: expected both-ways or one-way"),
+            ("stall a", "duration is missing: expected a number with ns, us, ms, s, m or h"),
             ("cut a b c", "ways 'c': expected both-ways or one-way"),
             ("cut a b one-way d", "rest 'd': expected the end of the line"),
             ("stall a 5", "duration '5': expected a number with ns, us, ms, s, m or h"),
@@ -291,6 +322,31 @@ mod tests {
         ] {
             let error = line.parse::<Fault>().expect_err("wrong");
             assert_eq!(error.to_string(), expected, "{line}");
+        }
+        for (line, expected) in [
+            ("", "fault is missing: expected one of cut heal "),
+            ("hit a", "fault 'hit': expected one of cut heal "),
+        ] {
+            let error = line.parse::<Fault>().expect_err("wrong").to_string();
+            assert!(error.starts_with(expected) && error.ends_with(" mend"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_fault_knows_the_hosts_that_it_names() {
+        for (line, hosts) in [
+            ("cut a b one-way", &["a", "b"][..]),
+            ("partition a,b c both-ways", &["a", "b", "c"]),
+            ("crash-at a agent rename */b/* 3 before host", &["a"]),
+            ("take-address a b", &["a", "b"]),
+            ("point-name master agent-1", &["agent-1"]),
+            ("lose-answers zk-1 2", &["zk-1"]),
+            ("expire-sessions /mesos one", &[]),
+            ("mend", &[]),
+        ] {
+            let fault: Fault = line.parse().expect(line);
+            let names: Vec<String> = fault.hosts().into_iter().map(|(_, name)| name).collect();
+            assert_eq!(names, hosts, "{line}");
         }
     }
 }

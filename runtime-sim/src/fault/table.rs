@@ -24,6 +24,9 @@ macro_rules! faults {
         }
 
         impl $table {
+            /// The first words of all lines.
+            pub const KEYWORDS: &[&str] = &[$($keyword),*];
+
             /// The ids of the catalogue that it stands for, separated by spaces.
             pub const fn catalogue(&self) -> &'static str {
                 match self {
@@ -46,6 +49,17 @@ macro_rules! faults {
                     })*
                 }
                 words
+            }
+
+            /// The hosts that it names, each with the field that does.
+            pub(super) fn hosts(&self) -> Vec<(&'static str, String)> {
+                let mut hosts = Vec::new();
+                match self {
+                    $(Self::$name { $($field),* } => {
+                        $($crate::fault::table::add_hosts(&mut hosts, stringify!($field), $field);)*
+                    })*
+                }
+                hosts
             }
 
             /// Reads the fields of the fault that `keyword` names; `None` when it names none of
@@ -80,3 +94,23 @@ macro_rules! faults {
 }
 
 pub(super) use faults;
+
+use super::text::Text;
+
+/// The fields that hold hosts, in whatever table.
+const HOSTS: [&str; 9] = ["host", "a", "b", "from", "to", "owner", "left", "right", "hosts"];
+
+/// Adds the hosts of a field, if that is what it holds. Several stand in one word, between commas.
+pub(super) fn add_hosts(
+    hosts: &mut Vec<(&'static str, String)>,
+    field: &'static str,
+    value: &impl Text,
+) {
+    if !HOSTS.contains(&field) {
+        return;
+    }
+    let mut words = Vec::new();
+    value.write(&mut words);
+    let names = words.iter().flat_map(|word| word.split(',')).filter(|name| !name.is_empty());
+    hosts.extend(names.map(|name| (field, name.to_owned())));
+}

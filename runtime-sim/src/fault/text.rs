@@ -1,5 +1,7 @@
 //! Lines of words: cutting, quoting, and reading values from them. Plans are written with them too.
 
+use std::borrow::Cow;
+
 /// Why a line is no fault.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ParseFaultError {
@@ -11,20 +13,27 @@ pub enum ParseFaultError {
         /// The value.
         value: String,
         /// What could stand there.
-        expected: &'static str,
+        expected: Cow<'static, str>,
     },
     /// The line ends too early.
-    #[error("{field} is missing: expected a word")]
+    #[error("{field} is missing: expected {expected}")]
     Missing {
         /// What should stand next.
         field: &'static str,
+        /// What could stand there.
+        expected: Cow<'static, str>,
     },
 }
 
 impl ParseFaultError {
     /// `value` stands where `expected` should.
-    pub fn new(field: &'static str, value: &str, expected: &'static str) -> Self {
-        Self::Wrong { field, value: value.to_owned(), expected }
+    pub fn new(field: &'static str, value: &str, expected: impl Into<Cow<'static, str>>) -> Self {
+        Self::Wrong { field, value: value.to_owned(), expected: expected.into() }
+    }
+
+    /// The line ends where `expected` should stand.
+    pub fn missing(field: &'static str, expected: impl Into<Cow<'static, str>>) -> Self {
+        Self::Missing { field, expected: expected.into() }
     }
 }
 
@@ -82,12 +91,21 @@ impl Words {
         if quoted { Err(unclosed()) } else { Ok(Self(words.into_iter().peekable())) }
     }
 
+    /// Takes the next word, if there is one.
+    pub fn take(&mut self) -> Option<String> {
+        self.0.next()
+    }
+
     /// Takes the next word.
     ///
     /// # Errors
-    /// There is none; `field` says what it would be for.
-    pub fn next(&mut self, field: &'static str) -> Result<String, ParseFaultError> {
-        self.0.next().ok_or(ParseFaultError::Missing { field })
+    /// There is none; `field` says what it would be for, and `expected` what it could be.
+    pub fn next(
+        &mut self,
+        field: &'static str,
+        expected: &'static str,
+    ) -> Result<String, ParseFaultError> {
+        self.take().ok_or_else(|| ParseFaultError::missing(field, expected))
     }
 
     /// Takes the next word if it is `expected`.
@@ -105,7 +123,7 @@ impl Words {
         expected: &'static str,
         parse: impl FnOnce(&str) -> Option<T>,
     ) -> Result<T, ParseFaultError> {
-        let word = self.next(field)?;
+        let word = self.next(field, expected)?;
         parse(&word).ok_or_else(|| ParseFaultError::new(field, &word, expected))
     }
 
@@ -114,7 +132,7 @@ impl Words {
     /// # Errors
     /// One is.
     pub fn end(mut self) -> Result<(), ParseFaultError> {
-        match self.0.next() {
+        match self.take() {
             Some(word) => Err(ParseFaultError::new("rest", &word, "the end of the line")),
             None => Ok(()),
         }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use orrery_runtime_sim as sim;
 use orrery_runtime_sim::text::{ParseFaultError, Text, Words};
 
 use super::Place;
@@ -13,7 +14,7 @@ use super::table::variants;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// What the world can do by itself. Daemons that have ended are started again when it is over.
-    World(orrery_runtime_sim::Fault),
+    World(sim::Fault),
     /// What needs to know of daemons.
     Cluster(ClusterFault),
 }
@@ -33,7 +34,8 @@ impl FromStr for Fault {
     fn from_str(line: &str) -> Result<Self, ParseFaultError> {
         let keyword = line.split_whitespace().next().unwrap_or_default();
         if !ClusterFault::KEYWORDS.contains(&keyword) {
-            return line.parse().map(Self::World);
+            let is_known = sim::Fault::keywords().any(|known| known == keyword);
+            return if is_known { line.parse().map(Self::World) } else { Err(unknown(keyword)) };
         }
         let mut words = Words::split(line)?;
         let fault = ClusterFault::read("fault", &mut words)?;
@@ -42,7 +44,18 @@ impl FromStr for Fault {
     }
 }
 
-impl<T: Into<orrery_runtime_sim::Fault>> From<T> for Fault {
+/// Nothing that can happen begins with this word.
+fn unknown(keyword: &str) -> ParseFaultError {
+    let known = ClusterFault::KEYWORDS.iter().copied().chain(sim::Fault::keywords());
+    let known: Vec<&str> = known.collect();
+    let expected = format!("framework N or one of {}", known.join(" "));
+    match keyword {
+        "" => ParseFaultError::missing("fault", expected),
+        keyword => ParseFaultError::new("fault", keyword, expected),
+    }
+}
+
+impl<T: Into<sim::Fault>> From<T> for Fault {
     fn from(fault: T) -> Self {
         Self::World(fault.into())
     }
@@ -61,14 +74,6 @@ pub enum ClusterFault {
     KillExecutor {
         /// The agent.
         agent: Place,
-    },
-    /// An agent is killed, and its executors are stopped (SIGSTOP) for a time of their own, whatever
-    /// is mended meanwhile: they come back late, or never (P8, P9).
-    Strand {
-        /// The agent.
-        agent: Place,
-        /// For how long its executors are stopped.
-        time: Duration,
     },
     /// A daemon is killed each time that it has lived for so long (P4).
     CrashLoop {
@@ -89,7 +94,6 @@ pub enum ClusterFault {
 variants! {
     ClusterFault,
     "kill-executor" => KillExecutor { agent: agent },
-    "strand" => Strand { agent: agent, time: time },
     "crash-loop" => CrashLoop { place: place, life: life },
     "change" => Change { agent: agent, flag: flag },
 }

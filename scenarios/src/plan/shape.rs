@@ -123,8 +123,6 @@ pub struct Profile {
     pub roles: usize,
     /// By how many bytes its task ids and labels are longer than they need to be.
     pub padding: usize,
-    /// What holds its tasks.
-    pub executor: Executor,
 }
 
 impl Default for Profile {
@@ -137,7 +135,6 @@ impl Default for Profile {
             checkpoint: false,
             roles: 1,
             padding: 0,
-            executor: Executor::Command,
         }
     }
 }
@@ -149,7 +146,6 @@ settings! {
     "checkpoint" => checkpoint,
     "roles" => roles,
     "padding" => padding,
-    "executor" => executor,
 }
 
 impl Text for Profile {
@@ -160,7 +156,7 @@ impl Text for Profile {
 
     fn read(_field: &'static str, words: &mut Words) -> Result<Self, ParseFaultError> {
         let mut profile = Self { temper: Text::read("temper", words)?, ..Self::default() };
-        while let Ok(keyword) = words.next("setting") {
+        while let Some(keyword) = words.take() {
             profile.read_setting(&keyword, words)?;
         }
         Ok(profile)
@@ -178,21 +174,6 @@ impl From<Temper> for Profile {
     fn from(temper: Temper) -> Self {
         Self { temper, ..Self::default() }
     }
-}
-
-/// What holds the tasks of a framework.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Executor {
-    /// The executor that an agent makes for each task that brings a command.
-    Command,
-    /// One of the framework's own on each agent, for all of its tasks there.
-    Custom,
-}
-
-variants! {
-    Executor,
-    "command" => Command {},
-    "custom" => Custom {},
 }
 
 /// How a framework behaves.

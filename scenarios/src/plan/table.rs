@@ -24,7 +24,7 @@ macro_rules! variants {
                 words: &mut orrery_runtime_sim::text::Words,
             ) -> Result<Self, orrery_runtime_sim::text::ParseFaultError> {
                 const EXPECTED: &str = concat!("one of" $(, " ", $keyword)+);
-                let word = words.next(field)?;
+                let word = words.next(field, EXPECTED)?;
                 match word.as_str() {
                     $($keyword => Ok(Self::$name {
                         $($field: orrery_runtime_sim::text::Text::read(
@@ -51,6 +51,9 @@ macro_rules! variants {
 macro_rules! settings {
     ($type:ty, $($keyword:literal => $field:ident,)+) => {
         impl $type {
+            /// The words that name its fields.
+            pub const SETTINGS: &[&str] = &[$($keyword),+];
+
             /// The words of each field that differs from its default.
             fn settings(&self) -> Vec<Vec<String>> {
                 let defaults = Self::default();

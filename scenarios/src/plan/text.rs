@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use orrery_runtime_sim::text::{ParseFaultError, Text, Words, join};
 
+use super::check::{check_shape, check_step};
 use super::{Action, Fault, Operation, Plan, Step};
 
 const SEED: &str = "seed";
@@ -87,12 +88,20 @@ impl fmt::Display for Time {
 impl FromStr for Plan {
     type Err = ParsePlanError;
 
-    /// Reads a whole file. Steps may stand in any order.
+    /// Reads a whole file. Lines may stand in any order.
     fn from_str(text: &str) -> Result<Self, ParsePlanError> {
         let mut plan = Self::default();
+        // Where each step stands.
+        let mut lines = Vec::new();
         for (index, line) in text.lines().enumerate() {
+            let wrong = |source| ParsePlanError { line: index + 1, source };
             let read = plan.read_line(without_comment(line).trim());
-            read.map_err(|source| ParsePlanError { line: index + 1, source })?;
+            read.and_then(|()| check_shape(&plan.shape)).map_err(wrong)?;
+            lines.resize(plan.steps.len(), index + 1);
+        }
+        for (step, line) in plan.steps.iter().zip(lines) {
+            let checked = check_step(step, &plan.shape);
+            checked.map_err(|source| ParsePlanError { line, source })?;
         }
         plan.steps.sort_by_key(|step| step.at);
         Ok(plan)
@@ -102,7 +111,7 @@ impl FromStr for Plan {
 impl Plan {
     fn read_line(&mut self, line: &str) -> Result<(), ParseFaultError> {
         let mut words = Words::split(line)?;
-        let Ok(keyword) = words.next("line") else { return Ok(()) };
+        let Some(keyword) = words.take() else { return Ok(()) };
         match keyword.as_str() {
             AT => {
                 self.steps.push(line.parse()?);
@@ -201,14 +210,14 @@ seed 17   # any other does as well
 agents 1
 offer-timeout 2500ms
 ping-timeout 1s
-agent-resources \"cpus:1;mem:64 # no comment\"
+agent-resources cpus:1;mem:64
 framework hoarder
 framework careful failover-timeout 30s partition-aware off
 at 3s framework 0 launch 3 short 100ms 1
 at 2999ms cut master-0 agent-0 one-way for 9s
 at 4s crash-at agent-0 mesos-agent rename */meta/* 3 before host for 1m
 at 5s kill-executor agent-0
-at 6s change agent-0 attributes rack:b for 2s
+at 6s change agent-0 attributes \"rack:b # no comment\" for 2s
 ";
 
     #[test]
@@ -216,7 +225,7 @@ at 6s change agent-0 attributes rack:b for 2s
         let plan: Plan = EXAMPLE.parse().expect("a plan");
         assert_eq!((plan.seed, plan.shape.agents, plan.steps.len()), (17, 1, 5));
         assert_eq!(plan.shape.offer_timeout, Some(Duration::from_millis(2_500)));
-        assert_eq!(plan.shape.agent_resources, "cpus:1;mem:64 # no comment");
+        assert_eq!(plan.shape.agent_resources, "cpus:1;mem:64");
         let careful = Profile {
             failover_timeout: Duration::from_secs(30),
             partition_aware: false,
@@ -225,6 +234,8 @@ at 6s change agent-0 attributes rack:b for 2s
         assert_eq!(plan.shape.frameworks.get(1), Some(&careful));
         let first = plan.steps.first().expect("steps");
         assert_eq!(first.to_string(), "at 2999ms cut master-0 agent-0 one-way for 9s");
+        let last = plan.steps.last().expect("steps").to_string();
+        assert_eq!(last, "at 6s change agent-0 attributes \"rack:b # no comment\" for 2s");
         assert_eq!(plan.to_string().parse(), Ok(plan));
     }
 
@@ -238,7 +249,7 @@ at 6s change agent-0 attributes rack:b for 2s
     fn errors_name_line_field_value_and_what_was_expected() {
         for (text, expected) in [
             ("agents two", "line 1: agents 'two': expected a whole number"),
-            ("\nagents", "line 2: agents is missing: expected a word"),
+            ("\nagents", "line 2: agents is missing: expected a whole number"),
             ("agents 1 2", "line 1: rest '2': expected the end of the line"),
             (
                 "ping-timeout 5",
@@ -254,8 +265,6 @@ at 6s change agent-0 attributes rack:b for 2s
                  suppress revive reconcile fail-over",
             ),
             ("at soon mend", "line 1: time 'soon': expected a number with ns, us, ms, s, m or h"),
-            ("at 1s", "line 1: fault is missing: expected a word"),
-            ("at 1s hit agent-0", "line 1: fault 'hit': expected the name of a fault"),
             (
                 "at 1s crash agent-0 for ever",
                 "line 1: duration 'ever': expected a number with ns, us, ms, s, m or h",
@@ -270,7 +279,13 @@ at 6s change agent-0 attributes rack:b for 2s
             assert_eq!(error, expected);
         }
         let error = "at".parse::<Plan>().expect_err("no time").to_string();
-        assert_eq!(error, "line 1: time is missing: expected a word");
+        let expected = "line 1: time is missing: expected a number with ns, us, ms, s, m or h";
+        assert_eq!(error, expected);
+        for text in ["at 1s", "at 1s hit agent-0"] {
+            let error = text.parse::<Plan>().expect_err("no fault").to_string();
+            assert!(error.contains(": expected framework N or one of kill-executor "), "{error}");
+            assert!(error.ends_with(" mend"), "{error}");
+        }
         let error = "nodes 1".parse::<Plan>().expect_err("no setting").to_string();
         assert!(error.starts_with("line 1: setting 'nodes': expected one of masters"), "{error}");
     }

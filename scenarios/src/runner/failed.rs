@@ -10,6 +10,8 @@ use orrery_runtime_sim::line::Line;
 use crate::checks::Violation;
 use crate::plan::Plan;
 
+use super::again::Again;
+use super::gist::short;
 use super::kind::Kind;
 use super::{Settings, run_plan};
 
@@ -23,7 +25,7 @@ const LAST_LINES: usize = 30;
 /// So many lines that say the same kind of thing are among them.
 const LIKE: usize = 4;
 
-/// Lines of a trace may hold whole messages.
+/// So long is what is shown of a line at most.
 const LINE_LENGTH: usize = 240;
 
 /// What stands in the file of a plan before the number of events of its run.
@@ -31,43 +33,6 @@ pub(super) const EVENTS: &str = "# events ";
 
 /// What the names of tasks begin with.
 const TASK: &str = "task-";
-
-/// How somebody who reads of a failure runs it again.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Again {
-    /// By the tests.
-    #[default]
-    Tests,
-    /// By `orrery sim`.
-    Program {
-        /// How it is called, as far as `sim`.
-        name: String,
-        /// Flags that this run needs, each with a space before it.
-        flags: String,
-    },
-}
-
-impl Again {
-    /// The command that runs what is named by `seed`, or the plan in a file.
-    fn command(&self, seed: u64, file: Option<&str>) -> String {
-        match (self, file) {
-            (Self::Tests, file) => {
-                let what =
-                    file.map_or(format!("SIM_SEED={seed}"), |file| format!("SIM_PLAN={file}"));
-                format!(
-                    "{what} cargo test -p orrery-scenarios --features sim --test simulation seeds \
-                     -- --nocapture"
-                )
-            }
-            (Self::Program { name, flags }, None) => {
-                format!("{name} trace {seed}{flags} > {seed}.trace")
-            }
-            (Self::Program { name, flags }, Some(file)) => {
-                format!("{name} trace --plan {file}{flags} > {file}.trace")
-            }
-        }
-    }
-}
 
 /// A run that went wrong.
 #[derive(Clone, Debug)]
@@ -110,10 +75,19 @@ impl Failed {
 
     /// The command that runs it again.
     pub fn command(&self) -> String {
+        self.again.command(self.seed, self.plan_to_name().as_deref())
+    }
+
+    /// The command that makes its plan smaller.
+    pub fn shrink_command(&self) -> String {
+        self.again.shrink_command(self.seed, self.plan_to_name().as_deref())
+    }
+
+    /// The file that a command has to name; `None` when the seed says all.
+    fn plan_to_name(&self) -> Option<String> {
         let file = self.file.as_ref().map(|file| file.display().to_string());
         let drawn = self.is_drawn && self.file.is_none();
-        let file = (!drawn).then(|| file.unwrap_or_else(|| "FILE-WITH-THE-PLAN-ABOVE".to_owned()));
-        self.again.command(self.seed, file.as_deref())
+        (!drawn).then(|| file.unwrap_or_else(|| "FILE-WITH-THE-PLAN-ABOVE".to_owned()))
     }
 }
 
@@ -151,12 +125,14 @@ impl fmt::Display for Failed {
         write_lines(formatter, &last_of(&violation.before, LAST_LINES, |_| true))?;
         let at = violation.at.as_secs_f64();
         writeln!(formatter, "{} at {at:.3}s: {}", violation.invariant, violation.message)?;
+        writeln!(formatter, "With the smallest plan: {}", self.shrink_command())?;
         write!(formatter, "Again, with its trace: {}", self.command())
     }
 }
 
 fn write_lines(formatter: &mut fmt::Formatter<'_>, lines: &[&str]) -> fmt::Result {
     for line in lines {
+        let line = short(line);
         match line.char_indices().nth(LINE_LENGTH) {
             Some((cut, _)) => writeln!(formatter, "  {}…", &line[..cut])?,
             None => writeln!(formatter, "  {line}")?,
@@ -243,7 +219,7 @@ pub(super) fn sample() -> Failed {
         events: 5,
         elapsed: at,
         lines: Vec::new(),
-        again: Again::Tests,
+        again: Again::default(),
     }
 }
 
@@ -267,11 +243,12 @@ mod tests {
         assert!(plan.command().starts_with("SIM_PLAN=FILE-WITH-THE-PLAN-ABOVE cargo"), "{plan}");
         let file = Failed { file: Some("a/b.plan".into()), ..plan };
         assert!(file.command().starts_with("SIM_PLAN=a/b.plan cargo test"), "{file}");
-        let again = Again::Program { name: "orrery sim".into(), flags: " --plant X".into() };
+        let again = Again::Program { name: "orrery".into(), flags: " --plant X".into() };
         let file = Failed { again: again.clone(), ..file };
         assert_eq!(file.command(), "orrery sim trace --plan a/b.plan --plant X > a/b.plan.trace");
         let seed = Failed { again, ..sample() };
         assert_eq!(seed.command(), "orrery sim trace 274 --plant X > 274.trace");
+        assert_eq!(seed.shrink_command(), "orrery sim shrink 274 --plant X > 274.small.plan");
     }
 
     #[test]

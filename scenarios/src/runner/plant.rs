@@ -2,7 +2,7 @@
 
 use crate::planted::{Bugs, CASES};
 
-use super::Settings;
+use super::{Again, Settings};
 
 /// The bug of the simulator itself: the world draws from the system's entropy once.
 const ENTROPY: &str = "Entropy";
@@ -23,6 +23,9 @@ fn names() -> String {
 /// # Errors
 /// There is no such bug.
 pub fn plant(name: &str, settings: &mut Settings) -> Result<(), PlantError> {
+    if let Again::Tests { bug } = &mut settings.again {
+        *bug = Some(name.to_owned());
+    }
     if name == ENTROPY {
         settings.entropy = true;
         return Ok(());

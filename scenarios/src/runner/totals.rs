@@ -54,6 +54,14 @@ pub struct Totals {
 }
 
 impl Totals {
+    /// Those of one run by itself.
+    pub fn of(run: Run) -> Self {
+        let (mut totals, real) = (Self::default(), run.processor);
+        totals.add(run);
+        totals.measure(real);
+        totals
+    }
+
     /// Adds a run, and says how it went wrong if it did and is the fastest of its kind.
     pub fn add(&mut self, run: Run) -> Option<Failed> {
         self.seeds += 1;
@@ -132,8 +140,8 @@ impl Totals {
     pub fn brief(&self) -> String {
         let real = self.real.as_secs_f64().max(1e-9);
         let mut line = format!(
-            "{} seeds, {:.1} a second, {:.0} simulated s/s, {} failed",
-            self.seeds,
+            "{}, {:.1} a second, {:.0} simulated s/s, {} failed",
+            seeds(self.seeds),
             self.seeds as f64 / real,
             self.simulated.as_secs_f64() / real,
             self.failed(),
@@ -160,8 +168,8 @@ impl fmt::Display for Totals {
         };
         writeln!(
             formatter,
-            "{} seeds in {real:.1} s ({:.1} a second), {simulated:.0} simulated seconds, {} events",
-            self.seeds,
+            "{} in {real:.1} s ({:.1} a second), {simulated:.0} simulated seconds, {} events",
+            seeds(self.seeds),
             self.seeds as f64 / real,
             self.events
         )?;
@@ -175,15 +183,16 @@ impl fmt::Display for Totals {
         if self.run_memory.is_some() {
             write!(formatter, ", {} for one run alone", Megabytes(self.run_memory))?;
         }
-        writeln!(
-            formatter,
-            "\nrepeated in another process: {}, of which {} differed",
-            self.repeats,
-            self.differences.len()
-        )?;
+        if self.repeats > 0 {
+            let (repeats, differences) = (self.repeats, self.differences.len());
+            write!(
+                formatter,
+                "\nrepeated in another process: {repeats}, of which {differences} differed"
+            )?;
+        }
         write!(
             formatter,
-            "tasks: {} launched, {} started\nfailed: {}",
+            "\ntasks: {} launched, {} started\nfailed: {}",
             self.tasks.0,
             self.tasks.1,
             self.failed()
@@ -198,6 +207,10 @@ impl fmt::Display for Totals {
         }
         Ok(())
     }
+}
+
+fn seeds(count: u64) -> String {
+    format!("{count} seed{}", if count == 1 { "" } else { "s" })
 }
 
 struct Megabytes(Option<u64>);

@@ -95,7 +95,7 @@ fn renumbered(place: Place, kind: &Kind, removed: usize) -> Option<Place> {
 fn fault_without(fault: &Fault, kind: &Kind, removed: usize) -> Option<Fault> {
     let mut words = Words::split(&fault.to_string()).ok()?;
     let mut renamed = Vec::new();
-    while let Ok(word) = words.next("word") {
+    while let Some(word) = words.take() {
         let hosts = word.split(',').map(Place::of_host);
         let Some(places) = hosts.collect::<Option<Vec<Place>>>() else {
             renamed.push(word);

@@ -23,17 +23,8 @@ pub fn write(folder: &Path, failed: &Failed, seed: u64) -> Result<PathBuf, Write
     let path = folder.join(format!("{}-{}.plan", failed.violation.invariant, seed));
     let error = |source| WritePlanError { path: path.clone(), source };
     std::fs::create_dir_all(folder).map_err(error)?;
-    std::fs::write(&path, text(failed)).map_err(error)?;
+    std::fs::write(&path, failed.plan_file()).map_err(error)?;
     Ok(path)
-}
-
-/// The plan as a file.
-fn text(failed: &Failed) -> String {
-    let violation = &failed.violation;
-    let at = violation.at.as_secs_f64();
-    let found = format!("{} at {at:.3}s: {}", violation.invariant, violation.message);
-    let comment: Vec<String> = found.lines().map(|line| format!("# {line}")).collect();
-    format!("{}\n{}", comment.join("\n"), failed.plan)
 }
 
 #[cfg(test)]
@@ -63,7 +54,7 @@ mod tests {
         let text = std::fs::read_to_string(&path).expect("it can be read");
         std::fs::remove_dir_all(&folder).expect("it can be removed");
         assert!(path.ends_with("tasks-77.plan"), "{path:?}");
-        assert!(text.starts_with("# tasks at 2.500s: first\n# second\nseed 1\n"), "{text}");
+        assert!(text.starts_with("# tasks at 2.500s: first\n# second\n# events "), "{text}");
         assert_eq!(text.parse(), Ok(plan));
     }
 }

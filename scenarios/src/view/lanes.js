@@ -36,6 +36,7 @@ class Lanes {
     this.canvas = document.getElementById("lanes");
     this.overview = document.getElementById("overview");
     this.drawn = { events: 0, arrows: 0 };
+    this.overviewSpans = this.mergedSpans();
   }
 
   x(time) {
@@ -68,6 +69,7 @@ class Lanes {
     this.drawSpans();
     this.drawArrows();
     this.drawEvents();
+    this.drawViolation();
     this.drawSelected();
     pen.restore();
     this.drawNames();
@@ -127,22 +129,36 @@ class Lanes {
   }
 
   drawSpans() {
-    const { pen, color, view } = this;
-    for (const span of this.model.spans) {
-      const stop = span.stop ?? this.model.end;
-      if (stop < view.from || span.start > view.to) continue;
-      const left = Math.max(this.x(span.start), NAMES);
-      const width = Math.max(Math.min(this.x(stop), this.width) - left, 1);
-      pen.fillStyle = color[span.kind];
-      if (span.life) {
-        pen.fillRect(left, this.y(span.life.row) + 3, width, ROW - 6);
-        continue;
-      }
-      for (const host of new Set(span.hosts)) {
-        pen.fillRect(left, this.y(host.row), width, (host.lastRow - host.row + 1) * ROW);
-        if (width > 50) this.label(span.label, left + 4, left + width, host.row);
-      }
+    const { model } = this;
+    for (const shade of model.shades) {
+      const box = this.spanBox(shade.start, shade.stop, shade.kind);
+      if (!box) continue;
+      const { host } = shade;
+      this.pen.fillRect(box.left, this.y(host.row), box.width, (host.lastRow - host.row + 1) * ROW);
+      const label = [...shade.labels].join(", ");
+      if (box.width > 50) this.label(label, box.left + 4, box.left + box.width, host.row);
     }
+    for (const span of model.spans) {
+      const box = span.life && this.spanBox(span.start, span.stop ?? model.end, span.kind);
+      if (box) this.pen.fillRect(box.left, this.y(span.life.row) + 3, box.width, ROW - 6);
+    }
+  }
+
+  /** Where a span lies, with the pen ready to fill it; null when that is outside of the window. */
+  spanBox(start, stop, kind) {
+    const { pen, color, view } = this;
+    if (stop < view.from || start > view.to) return null;
+    const left = Math.max(this.x(start), NAMES);
+    pen.fillStyle = color[kind];
+    return { left, width: Math.max(Math.min(this.x(stop), this.width) - left, 1) };
+  }
+
+  /** The moment at which a rule was broken. */
+  drawViolation() {
+    const { violation } = this.model;
+    if (!violation) return;
+    this.pen.fillStyle = this.color.fault;
+    this.pen.fillRect(this.x(violation.time) - 1, AXIS, 2, this.height);
   }
 
   drawArrows() {
@@ -355,10 +371,13 @@ class Lanes {
       if (isCounted) counts[Math.floor(event.time * scale)] += 1;
     }
     const most = counts.reduce((one, other) => Math.max(one, other), 1);
-    for (const span of model.spans) {
-      pen.fillStyle = color[span.kind === "pause" ? "slow" : span.kind];
-      const length = (span.stop ?? model.end) - span.start;
-      pen.fillRect(span.start * scale, 0, Math.max(length * scale, 1), height);
+    for (const { kind, start, stop } of this.overviewSpans) {
+      pen.fillStyle = color[kind === "pause" ? "slow" : kind];
+      pen.fillRect(start * scale, 0, Math.max((stop - start) * scale, 1), height);
+    }
+    if (model.violation) {
+      pen.fillStyle = color.fault;
+      pen.fillRect(model.violation.time * scale - 1, 0, 2, height);
     }
     pen.fillStyle = color.message;
     counts.forEach((count, x) => {
@@ -369,6 +388,22 @@ class Lanes {
     pen.lineWidth = 1.5;
     const left = view.from * scale;
     pen.strokeRect(left + 1, 1, Math.max((view.to - view.from) * scale - 2, 3), height - 2);
+  }
+
+  /** The spans of each kind over all hosts, those that overlap as one. */
+  mergedSpans() {
+    const { model } = this;
+    const pauses = model.spans.filter((span) => span.life);
+    const all = [...model.shades, ...pauses].sort((one, other) => one.start - other.start);
+    const merged = [];
+    const latest = new Map();
+    for (const { kind, start, stop } of all) {
+      const last = latest.get(kind);
+      const end = stop ?? model.end;
+      if (last && start <= last.stop) last.stop = Math.max(last.stop, end);
+      else merged.push(latest.set(kind, { kind, start, stop: end }).get(kind));
+    }
+    return merged;
   }
 
   /** The event under the mouse, or the one that an arrow under it belongs to. */

@@ -8,7 +8,7 @@ const GROUPS = {
   },
   faults: {
     color: "fault", shown: true,
-    kinds: ["crash", "boot", "pause", "resume", "cut", "heal", "slow", "normal", "reset-all",
+    kinds: ["violation", "crash", "boot", "pause", "resume", "cut", "heal", "slow", "normal", "reset-all",
       "reset", "fail", "disk", "clock", "fault", "tail", "bandwidth", "flips", "requests", "trap",
       "hold", "release", "silence", "flip", "name", "address", "crash-at", "oom", "launches",
       "behaviour", "mend"],
@@ -51,6 +51,7 @@ class Model {
     this.connections = new Map();
     this.pendingSends = new Map();
     this.openSpans = new Map();
+    this.violation = null;
     this.entities = new Entities();
     this.events = trace.events.map(([time, host, process, kind, text], index) => ({
       index, time, host: this.hosts[host], process, kind: trace.kinds[kind], text, life: null,
@@ -69,6 +70,7 @@ class Model {
       normal: this.normal, disk: this.disk, connect: this.connect, accept: this.accept,
       fail: this.disconnect, close: this.disconnect, reset: this.disconnect,
       data: this.data, end: this.data, send: this.send, receive: this.receive, mend: this.mend,
+      violation: this.fail,
     }[event.kind];
     // A fault that was injected is told in its own words, and again by what it changed.
     if (event.host.name === "fault") this.injected(event);
@@ -193,6 +195,11 @@ class Model {
     }
   }
 
+  /** The rule that was broken, with which the trace of a run that failed ends. */
+  fail(event) {
+    this.violation = event;
+  }
+
   // Connections and what travels on them.
 
   connection(event) {
@@ -270,6 +277,27 @@ class Model {
     for (const event of this.events) {
       event.row = event.life ? event.life.row : event.host.row ?? 0;
     }
+    this.shades = this.hosts.flatMap((host) => this.shadesOf(host));
+  }
+
+  /** What is shaded on a host: of faults of one kind that overlap, all as one, or many of them would
+      hide what they lie over. */
+  shadesOf(host) {
+    const shades = new Map();
+    const spans = this.spans.filter((span) => !span.life && span.hosts.includes(host));
+    spans.sort((one, other) => one.start - other.start);
+    for (const { kind, label, start, stop } of spans) {
+      const last = shades.get(kind)?.at(-1);
+      const end = stop ?? this.end;
+      if (last && start <= last.stop) {
+        last.stop = Math.max(last.stop, end);
+        last.labels.add(label);
+      } else {
+        shades.set(kind, [...shades.get(kind) || [], { host, kind, start, stop: end,
+          labels: new Set([label]) }]);
+      }
+    }
+    return [...shades.values()].flat();
   }
 
   /** What was the case at a time. */

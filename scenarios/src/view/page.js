@@ -17,12 +17,21 @@ function make(tag, text = "", ...children) {
 class View {
   constructor(model) {
     this.model = model;
-    this.whole();
+    this.start();
     this.scroll = 0;
     this.selected = null;
     this.moment = null;
     this.matches = null;
     this.listed = [];
+  }
+
+  /** What is shown at first: the whole run, or the part with the faults in it when what comes after
+      them is much longer. */
+  start() {
+    this.whole();
+    const isOver = ({ kind, host }) => kind === "mend" && host.name === "network";
+    const over = this.model.events.find(isOver);
+    if (over && over.time * 1.3 < this.model.end / 2) this.to = over.time * 1.3;
   }
 
   whole() {
@@ -119,6 +128,7 @@ class Page {
     if (!hasMessages) GROUPS.bytes.shown = GROUPS.connections.shown = true;
     this.makeGroups();
     this.makeEntities();
+    this.tellViolation();
     this.bind();
     this.refilter();
   }
@@ -171,6 +181,16 @@ class Page {
       group.label = name;
       if (list.length) element("entity").append(group);
     }
+  }
+
+  /** A run that failed says so, ahead of all that happened in it. */
+  tellViolation() {
+    const { violation } = this.model;
+    if (!violation) return;
+    const button = element("violation");
+    button.hidden = false;
+    button.textContent = `✗ ${seconds(violation.time, 3)} s  ${violation.text}`;
+    button.addEventListener("click", () => this.select(violation, true));
   }
 
   refilter() {
