@@ -33,7 +33,7 @@ use orrery_runtime_sim::{self as sim, NetworkFault};
 pub use fault::{ClusterFault, Fault, Flag};
 pub use operation::{Abuse, Blunder, Operation, Script};
 pub use place::Place;
-pub use shape::{AGENT_RESOURCES, Elections, Profile, Shape, Temper};
+pub use shape::{AGENT_RESOURCES, Elections, Executor, Profile, Shape, Temper};
 pub use text::{ParsePlanError, ReadPlanError};
 
 /// A whole run.

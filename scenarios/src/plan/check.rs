@@ -81,7 +81,9 @@ pub(super) fn check_step(step: &Step, shape: &Shape) -> Checked {
 fn check_cluster_fault(fault: &ClusterFault, shape: &Shape) -> Checked {
     match fault {
         ClusterFault::CrashLoop { place, .. } => check_host("place", &place.to_string(), shape),
-        ClusterFault::KillExecutor { agent } => check_agent("agent", *agent, shape),
+        ClusterFault::KillExecutor { agent } | ClusterFault::Strand { agent, .. } => {
+            check_agent("agent", *agent, shape)
+        }
         ClusterFault::Change { agent: place, flag } => match flag {
             Flag::Resources(text) => {
                 check_agent("place", *place, shape)?;

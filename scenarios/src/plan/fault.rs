@@ -75,6 +75,14 @@ pub enum ClusterFault {
         /// The agent.
         agent: Place,
     },
+    /// An agent is killed, and its executors are stopped (SIGSTOP) for a time of their own, whatever
+    /// is mended meanwhile: they come back late, or never (P8, P9).
+    Strand {
+        /// The agent.
+        agent: Place,
+        /// For how long its executors are stopped.
+        time: Duration,
+    },
     /// A daemon is killed each time that it has lived for so long (P4).
     CrashLoop {
         /// Which.
@@ -94,6 +102,7 @@ pub enum ClusterFault {
 variants! {
     ClusterFault,
     "kill-executor" => KillExecutor { agent: agent },
+    "strand" => Strand { agent: agent, time: time },
     "crash-loop" => CrashLoop { place: place, life: life },
     "change" => Change { agent: agent, flag: flag },
 }

@@ -123,6 +123,8 @@ pub struct Profile {
     pub roles: usize,
     /// By how many bytes its task ids and labels are longer than they need to be.
     pub padding: usize,
+    /// What holds its tasks.
+    pub executor: Executor,
 }
 
 impl Default for Profile {
@@ -135,6 +137,7 @@ impl Default for Profile {
             checkpoint: false,
             roles: 1,
             padding: 0,
+            executor: Executor::Command,
         }
     }
 }
@@ -146,6 +149,7 @@ settings! {
     "checkpoint" => checkpoint,
     "roles" => roles,
     "padding" => padding,
+    "executor" => executor,
 }
 
 impl Text for Profile {
@@ -174,6 +178,21 @@ impl From<Temper> for Profile {
     fn from(temper: Temper) -> Self {
         Self { temper, ..Self::default() }
     }
+}
+
+/// What holds the tasks of a framework.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Executor {
+    /// The executor that an agent makes for each task that brings a command.
+    Command,
+    /// One of the framework's own on each agent, for all of its tasks there.
+    Custom,
+}
+
+variants! {
+    Executor,
+    "command" => Command {},
+    "custom" => Custom {},
 }
 
 /// How a framework behaves.
