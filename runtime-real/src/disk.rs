@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use orrery_runtime::{
-    BoxFuture, DirectoryEntry, Disk, File, FileKind, Metadata, OpenOptions, WallTime,
+    BoxFuture, DirectoryEntry, Disk, DiskLock, File, FileKind, Metadata, OpenOptions, WallTime,
 };
 
 use crate::{blocking, users};
@@ -86,6 +86,16 @@ impl Disk for SystemDisk {
             let unknown = || io::Error::new(io::ErrorKind::NotFound, format!("no user '{user}'"));
             let found = users::find(&user)?.ok_or_else(unknown)?;
             std::os::unix::fs::chown(&path, Some(found.uid), Some(found.gid))
+        }))
+    }
+
+    fn lock(&self, path: &Path) -> BoxFuture<'static, io::Result<DiskLock>> {
+        let path = path.to_owned();
+        Box::pin(blocking(move || {
+            let mut options = fs::OpenOptions::new();
+            let file = options.write(true).create(true).truncate(false).open(path)?;
+            file.try_lock()?;
+            Ok(DiskLock::new(file))
         }))
     }
 
@@ -193,6 +203,14 @@ impl File for SystemFile {
     fn sync(&self) -> BoxFuture<'_, io::Result<()>> {
         // fdatasync(2): content and length are promised, times are not.
         self.run(fs::File::sync_data)
+    }
+
+    fn write_and_sync(&self, offset: u64, data: Bytes) -> BoxFuture<'_, io::Result<()>> {
+        // One visit to a blocking thread, not two.
+        self.run(move |file| {
+            file.write_all_at(&data, offset)?;
+            file.sync_data()
+        })
     }
 }
 

@@ -6,11 +6,11 @@
 //!                                                                             or resigned)
 //! ```
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 
 use orrery_runtime::{Address, Instant};
 
-use crate::quorum::is_quorum;
+use crate::leadership::{Leadership, WriteAnswer};
 use crate::record::Record;
 use crate::replica::Replica;
 use crate::survey::Survey;
@@ -19,18 +19,6 @@ use crate::{Ballot, PlantedBug, Position, Request, Timing, Value, Verdict, Voter
 /// Whoever waits for the outcome of what they asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Client(pub u64);
-
-/// Values that are sent together, at most; in bytes.
-const BATCH_BYTES: usize = 1 << 20;
-
-/// Values that are sent together, at most.
-const BATCH_VALUES: usize = 2048;
-
-/// Batches that may wait for a quorum at a time. While so many do, appends gather into the next.
-const BATCHES_OPEN: usize = 4;
-
-/// Batches that may be under way to one replica.
-const WINDOW: usize = 8;
 
 /// What the coordinator wants done.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -47,33 +35,6 @@ pub(crate) enum Effect {
     Deposed(Ballot),
 }
 
-/// A run of values at consecutive positions and who has accepted them.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Batch {
-    values: Vec<Value>,
-    /// Who waits for which of them.
-    clients: Vec<(Position, Client)>,
-    accepted: BTreeMap<Address, Voter>,
-    chosen: bool,
-}
-
-impl Batch {
-    fn last(&self, first: Position) -> Position {
-        Position(first.0 + self.values.len() as u64 - 1)
-    }
-}
-
-/// How far one replica is.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-struct Progress {
-    /// Everything before this position was sent.
-    next: Position,
-    /// First positions of the batches that were sent and not answered.
-    open: Vec<Position>,
-    /// When it was last sent something new, or answered.
-    moved: Instant,
-}
-
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Election {
     ballot: Ballot,
@@ -81,24 +42,6 @@ struct Election {
     asked: Instant,
     /// The own replica has promised durably, so the others may be asked.
     local: bool,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Leadership {
-    ballot: Ballot,
-    /// The last position that earlier coordinators may have used.
-    inherited: Position,
-    /// Whether the client was told that it may write.
-    announced: bool,
-    /// All positions up to here are agreed upon, at this ballot or before the election. The own
-    /// replica may know more from a later coordinator, with other values than were written here.
-    agreed: Position,
-    next: Position,
-    /// Batches that are not known to be agreed upon, or wait for an earlier one that is not.
-    batches: BTreeMap<Position, Batch>,
-    waiting: VecDeque<(Client, Value)>,
-    progress: BTreeMap<Address, Progress>,
-    beat: Instant,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -134,7 +77,7 @@ impl Coordinator {
         match &self.phase {
             Phase::Idle | Phase::Waiting(_) => None,
             Phase::Electing(election) => Some(election.ballot),
-            Phase::Leading(leadership) => Some(leadership.ballot),
+            Phase::Leading(leadership) => Some(leadership.ballot()),
         }
     }
 
@@ -144,7 +87,7 @@ impl Coordinator {
             Phase::Idle => None,
             Phase::Waiting(until) => Some(*until),
             Phase::Electing(election) => Some(election.asked + self.timing.retry),
-            Phase::Leading(leadership) => Some(leadership.beat + self.timing.heartbeat),
+            Phase::Leading(leadership) => Some(leadership.deadline(self.timing)),
         }
     }
 
@@ -190,16 +133,9 @@ impl Coordinator {
 
     /// Ends what is under way. What was sent may yet be agreed upon.
     fn step_down(&mut self, effects: &mut Vec<Effect>) {
-        let Phase::Leading(leadership) = std::mem::take(&mut self.phase) else { return };
-        for (position, client) in leadership.batches.into_values().flat_map(|batch| batch.clients) {
-            tracing::debug!(%position, "entry left open");
-            let error = WriteError::Unknown("its writer was deposed");
-            effects.push(Effect::Written(client, Err(error)));
+        if let Phase::Leading(leadership) = std::mem::take(&mut self.phase) {
+            leadership.end(effects);
         }
-        for (client, _) in leadership.waiting {
-            effects.push(Effect::Written(client, Err(WriteError::Lost)));
-        }
-        effects.push(Effect::Deposed(leadership.ballot));
     }
 
     /// A replica has promised a higher ballot than ours.
@@ -258,6 +194,24 @@ impl Coordinator {
         }
     }
 
+    /// The survey of an election.
+    #[cfg(test)]
+    pub(crate) fn surveying(&self) -> Option<&Survey> {
+        match &self.phase {
+            Phase::Electing(election) => Some(&election.survey),
+            _ => None,
+        }
+    }
+
+    /// The term that it leads.
+    #[cfg(test)]
+    pub(crate) fn leadership(&self) -> Option<&Leadership> {
+        match &self.phase {
+            Phase::Leading(leadership) => Some(leadership),
+            _ => None,
+        }
+    }
+
     /// Leads once a quorum has promised and told what it knows.
     pub(crate) fn proceed(
         &mut self,
@@ -273,19 +227,8 @@ impl Coordinator {
         let ballot = election.ballot;
         let survey = std::mem::take(&mut election.survey);
         let inherited = survey.end().max(replica.end());
-        let mut leadership = Leadership {
-            ballot,
-            inherited,
-            announced: false,
-            agreed: replica.learned(),
-            next: inherited.next(),
-            batches: BTreeMap::new(),
-            waiting: VecDeque::new(),
-            progress: self.members.iter().map(|to| (to.clone(), Progress::default())).collect(),
-            beat: now,
-        };
-        leadership.fill(replica, survey.into_found());
-        tracing::info!(%ballot, end = %inherited, open = leadership.batches.len(), "elected");
+        let found = survey.into_found();
+        let leadership = Leadership::begin(now, ballot, inherited, found, &self.members, replica);
         self.phase = Phase::Leading(leadership);
         self.pump(now, replica, records, effects);
     }
@@ -299,8 +242,8 @@ impl Coordinator {
         effects: &mut Vec<Effect>,
     ) {
         match &mut self.phase {
-            Phase::Leading(leadership) if leadership.ballot == ballot => {
-                leadership.waiting.push_back((client, value));
+            Phase::Leading(leadership) if leadership.ballot() == ballot => {
+                leadership.push(client, value);
             }
             _ => effects.push(Effect::Written(client, Err(WriteError::Lost))),
         }
@@ -316,7 +259,7 @@ impl Coordinator {
         effects: &mut Vec<Effect>,
     ) {
         let Phase::Leading(leadership) = &mut self.phase else { return };
-        if leadership.ballot != answer.ballot {
+        if leadership.ballot() != answer.ballot {
             return;
         }
         match answer.verdict {
@@ -334,18 +277,9 @@ impl Coordinator {
         records: &mut Vec<Record>,
         effects: &mut Vec<Effect>,
     ) {
-        let client = self.client;
-        let Phase::Leading(leadership) = &mut self.phase else { return };
-        leadership.report(replica, records, effects);
-        if !leadership.announced && leadership.batches.is_empty() {
-            leadership.announced = true;
-            if let Some(client) = client {
-                let position = leadership.inherited;
-                effects.push(Effect::Elected(client, leadership.ballot, position));
-            }
+        if let Phase::Leading(leadership) = &mut self.phase {
+            leadership.pump(now, self.client, replica, records, effects);
         }
-        leadership.form_batches();
-        leadership.send(now, replica, effects);
     }
 
     /// What is due by now.
@@ -372,16 +306,7 @@ impl Coordinator {
                     });
                 }
             }
-            Phase::Leading(leadership) => {
-                if leadership.beat + self.timing.heartbeat <= now {
-                    leadership.beat = now;
-                    leadership.forget_unanswered(now, retry);
-                    let (ballot, learned) = (leadership.ballot, leadership.agreed(replica));
-                    let (first, values) = (leadership.next, Vec::new());
-                    let request = Request::Write { ballot, first, values, learned };
-                    effects.push(Effect::Broadcast(request));
-                }
-            }
+            Phase::Leading(leadership) => leadership.tick(now, self.timing, replica, effects),
         }
     }
 
@@ -397,142 +322,9 @@ impl Coordinator {
     /// From now on these replicas are written to.
     pub(crate) fn members(&mut self, members: BTreeSet<Address>) {
         if let Phase::Leading(leadership) = &mut self.phase {
-            leadership.progress.retain(|address, _| members.contains(address));
-            for address in &members {
-                leadership.progress.entry(address.clone()).or_default();
-            }
+            leadership.members(&members);
         }
         self.members = members;
-    }
-}
-
-impl Leadership {
-    /// Writes again, under the own ballot, whatever may have been agreed upon, and nothing where
-    /// nothing can have been.
-    fn fill(&mut self, replica: &Replica, mut found: BTreeMap<Position, (Ballot, Value)>) {
-        let mut position = replica.learned().next();
-        let mut open: Option<(Position, Vec<Value>)> = None;
-        while position <= self.inherited {
-            if replica.is_learned(position) {
-                self.add_batch(open.take());
-            } else {
-                let value = match found.remove(&position) {
-                    Some((_, value)) if !PlantedBug::FillsHoleWithNop.is_planted() => value,
-                    _ => Value::Nop,
-                };
-                let (_, values) = open.get_or_insert((position, Vec::new()));
-                values.push(value);
-                if values.len() >= BATCH_VALUES {
-                    self.add_batch(open.take());
-                }
-            }
-            position = position.next();
-        }
-        self.add_batch(open);
-    }
-
-    fn agreed(&self, replica: &Replica) -> Position {
-        match PlantedBug::TellsForeignLearned.is_planted() {
-            true => replica.learned(),
-            false => self.agreed,
-        }
-    }
-
-    fn add_batch(&mut self, run: Option<(Position, Vec<Value>)>) {
-        if let Some((first, values)) = run {
-            let (clients, accepted) = (Vec::new(), BTreeMap::new());
-            self.batches.insert(first, Batch { values, clients, accepted, chosen: false });
-        }
-    }
-
-    fn form_batches(&mut self) {
-        // What was inherited goes first; nothing is appended before that is agreed upon.
-        while self.announced && self.batches.len() < BATCHES_OPEN && !self.waiting.is_empty() {
-            let (mut values, mut clients, mut bytes) = (Vec::new(), Vec::new(), 0);
-            let first = self.next;
-            while bytes < BATCH_BYTES
-                && values.len() < BATCH_VALUES
-                && let Some((client, value)) = self.waiting.pop_front()
-            {
-                bytes += value.length();
-                values.push(value);
-                clients.push((self.next, client));
-                self.next = self.next.next();
-            }
-            let accepted = BTreeMap::new();
-            self.batches.insert(first, Batch { values, clients, accepted, chosen: false });
-        }
-    }
-
-    fn send(&mut self, now: Instant, replica: &Replica, effects: &mut Vec<Effect>) {
-        let (ballot, learned) = (self.ballot, self.agreed(replica));
-        for (address, progress) in &mut self.progress {
-            for (first, batch) in self.batches.range(progress.next..) {
-                if progress.open.len() >= WINDOW {
-                    break;
-                }
-                progress.next = first.next();
-                if batch.accepted.contains_key(address) {
-                    continue;
-                }
-                progress.open.push(*first);
-                progress.moved = now;
-                let (first, values) = (*first, batch.values.clone());
-                let request = Request::Write { ballot, first, values, learned };
-                effects.push(Effect::Send(address.clone(), request));
-            }
-        }
-    }
-
-    fn accepted(&mut self, now: Instant, from: &Address, answer: WriteAnswer, quorum: usize) {
-        if answer.count == 0 {
-            return;
-        }
-        if let Some(progress) = self.progress.get_mut(from) {
-            progress.open.retain(|first| *first != answer.first);
-            progress.moved = now;
-        }
-        let Some(batch) = self.batches.get_mut(&answer.first) else { return };
-        if batch.values.len() as u64 != answer.count {
-            return;
-        }
-        batch.accepted.insert(from.clone(), answer.voter);
-        batch.chosen |= is_quorum(batch.accepted.values(), quorum)
-            || PlantedBug::LearnsWithoutQuorum.is_planted();
-    }
-
-    /// Learns what is agreed upon, in order, and tells the clients.
-    fn report(
-        &mut self,
-        replica: &mut Replica,
-        records: &mut Vec<Record>,
-        effects: &mut Vec<Effect>,
-    ) {
-        while let Some((first, batch)) = self.batches.pop_first() {
-            let last = batch.last(first);
-            if batch.chosen {
-                replica.learn_up_to(last, self.ballot, records);
-            }
-            // A client may read what it was told of, so the own replica must know it too.
-            if !batch.chosen || replica.learned() < last {
-                self.batches.insert(first, batch);
-                return;
-            }
-            self.agreed = self.agreed.max(last);
-            for (position, client) in batch.clients {
-                effects.push(Effect::Written(client, Ok(position)));
-            }
-        }
-    }
-
-    /// What a replica did not answer for `retry` is sent to it again.
-    fn forget_unanswered(&mut self, now: Instant, retry: std::time::Duration) {
-        for progress in self.progress.values_mut() {
-            if !progress.open.is_empty() && progress.moved + retry <= now {
-                progress.next = progress.open.iter().min().copied().unwrap_or_default();
-                progress.open.clear();
-            }
-        }
     }
 }
 
@@ -543,14 +335,4 @@ pub(crate) struct PromiseAnswer {
     pub(crate) ballot: Ballot,
     pub(crate) verdict: Verdict,
     pub(crate) end: Position,
-}
-
-/// The content of [`crate::Response::Written`].
-#[derive(Debug)]
-pub(crate) struct WriteAnswer {
-    pub(crate) voter: Voter,
-    pub(crate) ballot: Ballot,
-    pub(crate) verdict: Verdict,
-    pub(crate) first: Position,
-    pub(crate) count: u64,
 }

@@ -14,7 +14,7 @@ use crate::machine::{Input, LogMachine};
 use crate::record::Record;
 use crate::signal::Signal;
 use crate::storage::{LoadError, Storage};
-use crate::{Damage, KnownEntry, LogError, PlantedBug, Position, Response};
+use crate::{Damage, KnownEntry, LogError, PlantedBug, Position, Response, Value};
 
 /// Records that are written together, at most.
 const BATCH_RECORDS: usize = 16_384;
@@ -36,6 +36,8 @@ pub(crate) enum Job {
         stored: Vec<Position>,
         respond: oneshot::Sender<Result<Vec<KnownEntry>, Damage>>,
     },
+    /// Let go of the folder, and say so.
+    Stop(oneshot::Sender<()>),
 }
 
 /// What goes out once everything is durable.
@@ -58,29 +60,42 @@ pub(crate) struct DiskTask {
 impl DiskTask {
     /// Works until nobody has jobs any more or the disk fails.
     pub(crate) async fn run(mut self) {
-        if let Err(error) = self.work().await {
-            tracing::error!(%error, "the replicated log's disk failed");
-            self.ended.set(LogError::Disk(error.to_string()));
+        match self.work().await {
+            Ok(Some(stopped)) => {
+                self.ended.set(LogError::Stopped);
+                drop(self);
+                // Who does not wait any more needs nothing.
+                let _ = stopped.send(());
+            }
+            Ok(None) => {}
+            Err(error) => {
+                tracing::error!(%error, "the replicated log's disk failed");
+                self.ended.set(LogError::Disk(error.to_string()));
+            }
         }
     }
 
-    async fn work(&mut self) -> io::Result<()> {
+    async fn work(&mut self) -> io::Result<Option<oneshot::Sender<()>>> {
         loop {
-            let Some(first) = self.next_job().await? else { return Ok(()) };
+            let first = match self.next_job().await? {
+                None => return Ok(None),
+                Some(Job::Stop(stopped)) => return Ok(Some(stopped)),
+                Some(first) => first,
+            };
             let mut batch = Batch::default();
             let mut next = Some(first);
             while let Some(job) = next {
+                if let Job::Stop(stopped) = job {
+                    self.finish(&mut batch).await?;
+                    return Ok(Some(stopped));
+                }
                 self.take(job, &mut batch).await?;
                 next = match batch.records.len() < BATCH_RECORDS {
                     true => self.jobs.try_recv().ok(),
                     false => None,
                 };
             }
-            self.flush(&mut batch).await?;
-            if batch.unsynced {
-                self.storage.sync().await?;
-                self.synced = self.runtime.clock.now();
-            }
+            self.finish(&mut batch).await?;
             for deferred in batch.deferred {
                 self.release(deferred).await;
             }
@@ -125,7 +140,21 @@ impl DiskTask {
                 // Who does not wait any more needs nothing.
                 let _ = respond.send(loaded.map(|()| entries));
             }
+            Job::Stop(_) => {}
         }
+        Ok(())
+    }
+
+    /// Writes what waits, and makes it durable where something depends on that.
+    async fn finish(&mut self, batch: &mut Batch) -> io::Result<()> {
+        if !batch.unsynced {
+            return self.flush(batch).await;
+        }
+        match std::mem::take(&mut batch.records) {
+            records if records.is_empty() => self.storage.sync().await?,
+            records => self.storage.write_durably(records).await?,
+        }
+        self.synced = self.runtime.clock.now();
         Ok(())
     }
 
@@ -155,20 +184,19 @@ impl DiskTask {
         entries: &mut [KnownEntry],
         stored: &[Position],
     ) -> io::Result<Result<(), Damage>> {
-        for position in stored {
-            let Ok(index) = entries.binary_search_by_key(position, |entry| entry.position) else {
-                continue;
-            };
-            match self.storage.load(*position).await {
-                Ok(value) => entries[index].value = value,
+        let mut rest = stored;
+        while !rest.is_empty() {
+            let values = match self.storage.load(rest).await {
+                Ok(values) => values,
                 Err(LoadError::Disk(error)) => return Err(error),
-                Err(LoadError::Damaged(damage)) => {
+                Err(LoadError::Damaged(position, damage)) => {
                     // The driver ends before this task does.
-                    let _ = self.feeder.feed(Input::Damaged(*position, damage.clone())).await;
+                    let _ = self.feeder.feed(Input::Damaged(position, damage.clone())).await;
                     return Ok(Err(damage));
                 }
                 Err(error @ LoadError::Absent(_)) => return Err(io::Error::other(error)),
-            }
+            };
+            rest = fill_in(entries, rest, values);
         }
         Ok(Ok(()))
     }
@@ -183,6 +211,21 @@ impl DiskTask {
             }
         }
     }
+}
+
+/// Puts the values at the first of these positions into the entries. Returns the other positions.
+pub(crate) fn fill_in<'a>(
+    entries: &mut [KnownEntry],
+    positions: &'a [Position],
+    values: Vec<Value>,
+) -> &'a [Position] {
+    let (loaded, rest) = positions.split_at(values.len().min(positions.len()));
+    for (position, value) in loaded.iter().zip(values) {
+        if let Ok(index) = entries.binary_search_by_key(position, |entry| entry.position) {
+            entries[index].value = value;
+        }
+    }
+    rest
 }
 
 /// What is written together, and what waits for it.

@@ -12,6 +12,7 @@ use crate::disk_task::{DiskTask, Job};
 use crate::handle::{Handle, PAYLOAD, Right, Shared, Waiting};
 use crate::log::{Responses, Transport};
 use crate::machine::{Input, LogMachine, Output, Setup};
+use crate::replica::Replica;
 use crate::signal::Signal;
 use crate::storage::{self, Opened};
 use crate::{LogError, Membership, Options, StartError};
@@ -27,12 +28,13 @@ pub(crate) async fn start(
 ) -> Result<Handle, StartError> {
     let Options { folder, address, quorum, membership, auto_initialize, timing } = options;
     let (members, total, changes) = members(&address, quorum, membership)?;
-    let Opened { storage, records, damage } =
-        storage::open(Arc::clone(&runtime.disk), &folder).await?;
+    let mut replica = Replica::new(address.clone());
+    let mut restore = |record| replica.restore(record);
+    let Opened { storage, damage } = storage::open(runtime, &folder, &mut restore).await?;
     for damage in &damage {
         tracing::error!(%damage, "a record of the replicated log is damaged");
     }
-    let setup = Setup { address: address.clone(), members, quorum, total, auto_initialize, timing };
+    let setup = Setup { members, quorum, total, auto_initialize, timing };
     let (jobs, job_receiver) = mpsc::unbounded_channel();
     let ended = Arc::new(Signal::new());
     let shared = Arc::new(Shared {
@@ -44,7 +46,7 @@ pub(crate) async fn start(
     });
     let random = runtime.random.generator();
     let mut outputs = Vec::new();
-    let machine = LogMachine::new(setup, records, !damage.is_empty(), random, &mut outputs);
+    let machine = LogMachine::new(setup, replica, !damage.is_empty(), random, &mut outputs);
     let (driver, feeder) = Driver::new(machine, QUEUE);
     transport.start(Responses { feeder: feeder.clone() });
     let carrier = Carrier { shared: Arc::clone(&shared), transport, feeder: feeder.clone() };

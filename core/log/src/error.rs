@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use orrery_runtime::Address;
+
 use crate::Position;
 
 /// A record on the disk whose checksum does not fit.
@@ -46,6 +48,15 @@ pub enum StartError {
         /// What the disk says.
         source: std::io::Error,
     },
+    /// Another process uses the folder.
+    #[error(
+        "the replicated log in {} is in use by another process: give each master a folder of its \
+         own, or stop the other one", .folder.display()
+    )]
+    InUse {
+        /// The folder.
+        folder: PathBuf,
+    },
     /// A file is of a version that this program does not know.
     #[error("{}: format version {version}, expected {expected}", .file.display())]
     Version {
@@ -64,6 +75,13 @@ pub enum LogError {
     /// Too many replicas cannot trust what they remember.
     #[error("{0}")]
     Damaged(String),
+    /// Another replica is reached where this one says that it is.
+    #[error(
+        "another replica answers at {0}, where this one is to be reached: two masters have one \
+         address. Give each of them its own (--advertise_ip and --advertise_port, or --ip and \
+         --port)"
+    )]
+    Conflict(Address),
     /// The disk failed; what is on it is not known any more.
     #[error("the replicated log has ended: {0}")]
     Disk(String),

@@ -147,6 +147,18 @@ impl Handle {
         self.shared.ended.wait().await.unwrap_or(LogError::Stopped)
     }
 
+    /// Ends the replica; with an error if it is ended for one.
+    pub(crate) async fn stop(&self, reason: Option<LogError>) {
+        if let Some(reason) = reason {
+            self.shared.ended.set(reason);
+        }
+        let (sender, stopped) = oneshot::channel();
+        if self.shared.jobs.send(Job::Stop(sender)).is_ok() {
+            // Its task has ended as well when it does not answer.
+            let _ = stopped.await;
+        }
+    }
+
     pub(crate) async fn feed(&self, input: Input) -> Result<(), LogError> {
         self.feeder.feed(input).await.map_err(|_| self.end())
     }

@@ -9,7 +9,8 @@
 //! | `log` | [`Log`], [`Writer`], [`Reader`]: what the rest of the program uses |
 //! | `machine` | [`LogMachine`], which owns the parts below |
 //! | `replica` | promises, accepted and agreed entries, truncation |
-//! | `coordinator` | elections, filling of holes, writing in batches |
+//! | `coordinator` | elections |
+//! | `leadership` | an elected coordinator's term: filling of holes, writing in batches |
 //! | `recovery` | how a new, emptied or damaged replica comes to vote |
 //! | `catch_up` | how a voting replica that was away learns what it missed |
 //! | `survey` | asking a quorum for all that it knows, for elections and recovery |
@@ -30,6 +31,7 @@ mod disk_task;
 mod driver;
 mod error;
 mod handle;
+mod leadership;
 mod log;
 mod machine;
 mod messages;
@@ -52,7 +54,7 @@ pub use coordinator::Client;
 pub use error::{Damage, LogError, ReadError, StartError, WriteError};
 pub use handle::APPEND_MAX;
 pub use log::{Log, Reader, Responses, Status, Transport, Writer};
-pub use machine::{Caller, Input, LogMachine, Output, Setup};
+pub use machine::{Caller, Input, LogMachine, Output};
 pub use messages::{KnownEntry, Request, Response, Verdict, Voter};
 pub use options::{Membership, Options, Timing};
 pub use planted::PlantedBug;

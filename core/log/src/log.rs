@@ -52,6 +52,8 @@ pub struct Log {
 /// What a replica knows of itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Status {
+    /// The replica's id, drawn when its folder was made.
+    pub id: u64,
     /// What it may do.
     pub state: ReplicaState,
     /// The highest ballot that it has promised.
@@ -94,6 +96,17 @@ impl Log {
     /// Waits until the replica has ended by itself, and says why. A daemon should then end too.
     pub async fn ended(&self) -> LogError {
         self.handle.ended().await
+    }
+
+    /// Ends the replica, for all that use it, and returns once it does not touch its folder any
+    /// more.
+    pub async fn stop(&self) {
+        self.handle.stop(None).await;
+    }
+
+    /// Ends the replica because another one is reached at the address of this one.
+    pub async fn conflict(&self, address: Address) {
+        self.handle.stop(Some(LogError::Conflict(address))).await;
     }
 
     /// Elects this replica's coordinator and returns once it may write: it then has promises of a

@@ -6,7 +6,8 @@ use orrery_runtime::machine::Machine;
 use orrery_runtime::{Address, Generator, Instant, Now};
 
 use crate::catch_up::CatchUp;
-use crate::coordinator::{Client, Coordinator, Effect, PromiseAnswer, WriteAnswer};
+use crate::coordinator::{Client, Coordinator, Effect, PromiseAnswer};
+use crate::leadership::WriteAnswer;
 use crate::log::Status;
 use crate::record::Record;
 use crate::recovery::{FenceAnswer, Recovery, StateAnswer};
@@ -14,7 +15,7 @@ use crate::replica::{Page, Replica};
 use crate::survey::PageAnswer;
 use crate::{
     Ballot, Damage, LogError, Position, ReadError, ReplicaState, Request, Response, Timing, Value,
-    Verdict, WriteError,
+    Verdict, Voter, WriteError,
 };
 
 /// Whoever waits for the response to a request.
@@ -98,21 +99,19 @@ pub enum Output {
     Deposed(Ballot),
 }
 
-/// What a [`LogMachine`] starts from.
+/// What a [`LogMachine`] is told once.
 #[derive(Clone, Debug)]
-pub struct Setup {
-    /// Where the other replicas reach this one.
-    pub address: Address,
+pub(crate) struct Setup {
     /// All replicas, as far as they are known.
-    pub members: BTreeSet<Address>,
+    pub(crate) members: BTreeSet<Address>,
     /// How many of them must agree.
-    pub quorum: usize,
+    pub(crate) quorum: usize,
     /// How many there are, though not all may be known.
-    pub total: usize,
+    pub(crate) total: usize,
     /// Whether replicas that are all new may begin a log.
-    pub auto_initialize: bool,
+    pub(crate) auto_initialize: bool,
     /// How patient it is.
-    pub timing: Timing,
+    pub(crate) timing: Timing,
 }
 
 /// One replica with its coordinator.
@@ -130,18 +129,19 @@ pub struct LogMachine {
 }
 
 impl LogMachine {
-    /// A replica that starts from what is on its disk. `random` must not repeat itself over the
-    /// lives of a replica. What is to be done at once is appended to `outputs`.
-    pub fn new(
+    /// A replica that starts from what is on its disk, parts of which may be `damaged`. `random`
+    /// must not repeat itself over the lives of a replica. What is to be done at once is appended
+    /// to `outputs`.
+    pub(crate) fn new(
         setup: Setup,
-        records: impl IntoIterator<Item = Record>,
+        mut replica: Replica,
         damaged: bool,
         mut random: Generator,
         outputs: &mut Vec<Output>,
     ) -> Self {
-        let Setup { address, mut members, quorum, total, auto_initialize, timing } = setup;
+        let Setup { mut members, quorum, total, auto_initialize, timing } = setup;
+        let address = replica.address().clone();
         members.insert(address.clone());
-        let mut replica = Replica::restore(address.clone(), records);
         let mut changes = Vec::new();
         let id = random.next_u64().max(1);
         replica.update(&mut changes, |metadata| {
@@ -189,6 +189,33 @@ impl LogMachine {
     #[cfg(test)]
     pub(crate) fn parts(&self) -> (&Replica, &Coordinator, &Recovery, &CatchUp, u64) {
         (&self.replica, &self.coordinator, &self.recovery, &self.catch_up, self.nonce)
+    }
+
+    /// Whether its coordinator leads or stands with this ballot.
+    #[cfg(test)]
+    pub(crate) fn stands_for(&self, ballot: Ballot) -> bool {
+        self.coordinator.ballot() == Some(ballot)
+    }
+
+    /// Whether a promise can help its coordinator.
+    #[cfg(test)]
+    pub(crate) fn awaits_promise(&self, ballot: Ballot) -> bool {
+        self.stands_for(ballot) && self.coordinator.leadership().is_none()
+    }
+
+    /// Whether the acceptance of what begins at `first` can help its coordinator.
+    #[cfg(test)]
+    pub(crate) fn awaits_acceptance(&self, ballot: Ballot, first: Position) -> bool {
+        let leadership = self.coordinator.leadership();
+        self.stands_for(ballot) && leadership.is_some_and(|leadership| leadership.awaits(first))
+    }
+
+    /// Whether it has asked for this page and could use it.
+    #[cfg(test)]
+    pub(crate) fn awaits_page(&self, nonce: u64) -> bool {
+        let surveys = [self.coordinator.surveying(), self.recovery.surveying()];
+        let asked = surveys.into_iter().flatten().any(|survey| survey.awaits(nonce));
+        asked || self.catch_up.expects(nonce)
     }
 
     fn request(
@@ -278,6 +305,22 @@ impl LogMachine {
         }
     }
 
+    /// Stops voting when others count this replica's answers only from a later life on, which it
+    /// has not lived: another one has started over under its name, or its folder is an old copy.
+    fn heed(&mut self, voter: &Voter, records: &mut Vec<Record>) {
+        let generation = self.replica.metadata().generation;
+        let Some(known) = voter.known.get(&self.address).copied() else { return };
+        if known <= generation || self.replica.state() != ReplicaState::Voting {
+            return;
+        }
+        tracing::error!(
+            address = %self.address, generation, known,
+            "another replica has started over under this one's address, or this one's folder is \
+             an old copy; recovering from the others"
+        );
+        self.replica.update(records, |metadata| metadata.state = ReplicaState::Recovering);
+    }
+
     fn page(
         &mut self,
         now: Instant,
@@ -318,7 +361,7 @@ impl LogMachine {
         let mut send = |to: &Address, request| effects.push(Effect::Send(to.clone(), request));
         if let Some(survey) = self.coordinator.survey() {
             survey.ask(now, stale, &mut self.nonce, &mut send);
-        } else if let Some(survey) = self.recovery.surveying() {
+        } else if let Some(survey) = self.recovery.surveying_mut() {
             survey.ask(now, stale, &mut self.nonce, &mut send);
         }
     }
@@ -391,6 +434,7 @@ impl Machine for LogMachine {
                 outputs.push(Output::Reply { caller, response, stored });
             }
             Input::Response { from, response } => {
+                self.heed(response.voter(), &mut records);
                 self.response(now, &from, response, &mut records, &mut effects);
             }
             Input::Members(mut members) => {

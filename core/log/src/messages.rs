@@ -154,3 +154,16 @@ pub enum Response {
         entries: Vec<KnownEntry>,
     },
 }
+
+impl Response {
+    /// Who answers.
+    pub fn voter(&self) -> &Voter {
+        match self {
+            Self::Promised { voter, .. }
+            | Self::Written { voter, .. }
+            | Self::State { voter, .. }
+            | Self::Fenced { voter, .. }
+            | Self::Page { voter, .. } => voter,
+        }
+    }
+}

@@ -263,7 +263,16 @@ impl Recovery {
     }
 
     /// The survey that is under way.
-    pub(crate) fn surveying(&mut self) -> Option<&mut Survey> {
+    #[cfg(test)]
+    pub(crate) fn surveying(&self) -> Option<&Survey> {
+        match &self.phase {
+            Phase::Surveying { survey, .. } => Some(survey),
+            Phase::Inquiring(_) => None,
+        }
+    }
+
+    /// The survey that is under way, to ask for pages.
+    pub(crate) fn surveying_mut(&mut self) -> Option<&mut Survey> {
         match &mut self.phase {
             Phase::Surveying { survey, .. } => Some(survey),
             Phase::Inquiring(_) => None,

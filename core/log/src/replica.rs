@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
 use orrery_runtime::Address;
 
 use crate::log::Status;
@@ -61,31 +62,46 @@ pub(crate) struct Replica {
 }
 
 impl Replica {
-    /// The replica that the records in a folder describe.
-    pub(crate) fn restore(address: Address, records: impl IntoIterator<Item = Record>) -> Self {
-        let mut replica = Self {
+    /// A replica that has no log. What is on its disk is told by [`Replica::restore`].
+    pub(crate) fn new(address: Address) -> Self {
+        Self {
             address,
             metadata: Metadata { begin: Position(1), ..Metadata::default() },
             slots: BTreeMap::new(),
             learned: Position::ZERO,
             held: 0,
             stored: Position::ZERO,
-        };
-        for record in records {
-            match record {
-                Record::Metadata(metadata) => replica.metadata = metadata,
-                Record::Entry(entry) => replica.insert(entry),
-                Record::Learned { from, to, .. } if from > to => {}
-                Record::Learned { from, to, ballot } => {
-                    for (_, slot) in replica.slots.range_mut(from..=to) {
-                        slot.learned |= slot.ballot == ballot;
-                    }
+        }
+    }
+
+    /// Takes the next record of those that stand on the disk.
+    pub(crate) fn restore(&mut self, record: Record) {
+        match record {
+            Record::Metadata(metadata) => {
+                self.metadata = metadata;
+                self.cut();
+            }
+            Record::Entry(mut entry) => {
+                // What was learned is not accepted again, unless it could not be read meanwhile.
+                entry.learned |= entry.position <= self.learned;
+                if let Value::Append(data) = &mut entry.value {
+                    // It is a part of all that was read at once.
+                    *data = Bytes::copy_from_slice(data);
+                }
+                let learned = entry.learned;
+                self.insert(entry);
+                if learned {
+                    self.advance();
                 }
             }
+            Record::Learned { from, to, .. } if from > to => {}
+            Record::Learned { from, to, ballot } => {
+                for (_, slot) in self.slots.range_mut(from..=to) {
+                    slot.learned |= slot.ballot == ballot;
+                }
+                self.advance();
+            }
         }
-        replica.cut();
-        replica.evict();
-        replica
     }
 
     fn insert(&mut self, entry: KnownEntry) {
@@ -100,6 +116,11 @@ impl Replica {
         {
             self.held = self.held.saturating_sub(value.length());
         }
+    }
+
+    /// Where the others reach it.
+    pub(crate) fn address(&self) -> &Address {
+        &self.address
     }
 
     pub(crate) fn metadata(&self) -> &Metadata {
@@ -153,6 +174,7 @@ impl Replica {
         let known = self.slots.range(self.learned.next()..).filter(|(_, slot)| slot.learned);
         let after = self.end().0.saturating_sub(self.learned.0);
         Status {
+            id: self.metadata.id,
             state: self.metadata.state,
             promised: self.metadata.promised,
             beginning: self.metadata.begin,
@@ -317,7 +339,7 @@ impl Replica {
 
     /// Lets go of old values that are agreed upon while too much is in memory.
     fn evict(&mut self) {
-        if self.held <= HELD_MAX {
+        if self.held <= HELD_MAX || self.stored >= self.learned {
             return;
         }
         for (position, slot) in self.slots.range_mut(self.stored.next()..=self.learned) {

@@ -129,6 +129,13 @@ impl Survey {
         true
     }
 
+    /// Whether it waits for this page.
+    #[cfg(test)]
+    pub(crate) fn awaits(&self, nonce: u64) -> bool {
+        let mut asked = self.sources.values().filter_map(|source| source.asked);
+        asked.any(|(asked, _)| asked == nonce)
+    }
+
     /// Whether a quorum has told everything.
     pub(crate) fn is_finished(&self, quorum: usize) -> bool {
         let finished = self.sources.values().filter(|source| source.is_finished());

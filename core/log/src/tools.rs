@@ -1,13 +1,14 @@
 //! What can be done to a replica that does not run.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use orrery_runtime::Runtime;
+use orrery_runtime::{Address, Disk, Runtime};
 
+use crate::disk_task::fill_in;
 use crate::log::Status;
-use crate::replica::Replica;
-use crate::storage::{self, Opened};
+use crate::replica::{Page, Replica};
+use crate::storage::{self, Index, Looked, Opened};
 use crate::{Damage, KnownEntry, Metadata, Position, Record, ReplicaState, StartError};
 
 /// Why a replica is not initialised.
@@ -34,9 +35,13 @@ pub async fn initialize(
     folder: &Path,
     accept_loss: bool,
 ) -> Result<(), InitializeError> {
-    let Opened { mut storage, records, damage } =
-        storage::open(Arc::clone(&runtime.disk), folder).await?;
-    let before = metadata(&records);
+    let mut before = Metadata { begin: Position(1), ..Metadata::default() };
+    let mut find = |record| {
+        if let Record::Metadata(found) = record {
+            before = found;
+        }
+    };
+    let Opened { mut storage, damage } = storage::open(runtime, folder, &mut find).await?;
     let state = match damage.is_empty() {
         true => before.state,
         false => ReplicaState::Recovering,
@@ -51,51 +56,67 @@ pub async fn initialize(
         damaged: false,
         ..before
     };
-    storage.write(vec![Record::Metadata(metadata)]).await?;
-    storage.sync().await?;
+    storage.write_durably(vec![Record::Metadata(metadata)]).await?;
     storage.mark().await?;
     Ok(())
 }
 
-/// What a replica that does not run holds.
-#[derive(Debug)]
+/// What a replica holds, as it was found on its disk.
 pub struct Inspection {
-    /// What it would know of itself.
-    pub status: Status,
-    /// What it has accepted or learned, by position.
-    pub entries: Vec<KnownEntry>,
-    /// Records that cannot be read.
-    pub damage: Vec<Damage>,
+    replica: Replica,
+    index: Index,
+    disk: Arc<dyn Disk>,
+    folder: PathBuf,
+    damage: Vec<Damage>,
+}
+
+impl std::fmt::Debug for Inspection {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "Inspection of {}", self.folder.display())
+    }
 }
 
 /// Looks at the replica in `folder` without changing anything. It may even run meanwhile.
 ///
 /// # Errors
 /// [`StartError`].
-pub async fn inspect(
-    runtime: &Runtime,
-    folder: &Path,
-    from: Position,
-    to: Position,
-) -> Result<Inspection, StartError> {
-    let (records, damage) = storage::look(&*runtime.disk, folder).await?;
+pub async fn inspect(runtime: &Runtime, folder: &Path) -> Result<Inspection, StartError> {
     // It answers nobody, so its address does not matter.
-    let address = orrery_runtime::Address::new("localhost", 0);
-    let replica = Replica::restore(address, records);
-    let (mut from, mut entries) = (from.max(replica.begin()), Vec::new());
-    let to = to.min(replica.end());
-    while from <= to {
-        let page = replica.page(from, to, false);
-        entries.extend(page.entries);
-        from = page.next;
-    }
-    Ok(Inspection { status: replica.status(), entries, damage })
+    let mut replica = Replica::new(Address::new("localhost", 0));
+    let mut restore = |record| replica.restore(record);
+    let Looked { index, damage } = storage::look(&*runtime.disk, folder, &mut restore).await?;
+    let (disk, folder) = (Arc::clone(&runtime.disk), folder.to_owned());
+    Ok(Inspection { replica, index, disk, folder, damage })
 }
 
-fn metadata(records: &[Record]) -> Metadata {
-    let last = records.iter().rev().find_map(|record| match record {
-        Record::Metadata(metadata) => Some(metadata.clone()),
-        Record::Entry(_) | Record::Learned { .. } => None,
-    });
-    last.unwrap_or(Metadata { begin: Position(1), ..Metadata::default() })
+impl Inspection {
+    /// What the replica would know of itself.
+    pub fn status(&self) -> Status {
+        self.replica.status()
+    }
+
+    /// Records that cannot be read.
+    pub fn damage(&self) -> &[Damage] {
+        &self.damage
+    }
+
+    /// What it has accepted or learned from `from` to `to`, or the first part of it, and the
+    /// position at which the next part begins, if there is any.
+    ///
+    /// # Errors
+    /// What is on the disk cannot be read any more.
+    pub async fn entries(
+        &mut self,
+        from: Position,
+        to: Position,
+    ) -> std::io::Result<(Vec<KnownEntry>, Option<Position>)> {
+        let (from, to) = (from.max(self.replica.begin()), to.min(self.replica.end()));
+        let Page { next, mut entries, stored } = self.replica.page(from, to, false);
+        let mut rest = &stored[..];
+        while !rest.is_empty() {
+            let values = self.index.load(&*self.disk, &self.folder, rest).await;
+            rest = fill_in(&mut entries, rest, values.map_err(std::io::Error::other)?);
+        }
+        Ok((entries, (next <= to).then_some(next)))
+    }
 }

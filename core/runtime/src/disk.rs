@@ -140,11 +140,38 @@ pub trait Disk: Send + Sync {
         Box::pin(async { Ok(()) })
     }
 
+    /// Takes a lock on the file at `path`, which is made if missing. It is held until what is
+    /// returned is dropped or the process ends. A world in which no two processes can meet in one
+    /// folder does nothing.
+    ///
+    /// # Errors
+    /// `WouldBlock` when another process, or this one, holds it; otherwise as open(2) and flock(2).
+    fn lock(&self, _path: &Path) -> BoxFuture<'static, io::Result<DiskLock>> {
+        Box::pin(async { Ok(DiskLock::new(())) })
+    }
+
     /// The path without links, `.` and `..`.
     ///
     /// # Errors
     /// As realpath(3).
     fn canonicalize(&self, path: &Path) -> BoxFuture<'static, io::Result<PathBuf>>;
+}
+
+/// A lock on a file. Dropping it gives it up.
+pub struct DiskLock(Box<dyn Send + Sync>);
+
+impl DiskLock {
+    /// A lock that is held for as long as `held` lives.
+    pub fn new(held: impl Send + Sync + 'static) -> Self {
+        Self(Box::new(held))
+    }
+}
+
+impl std::fmt::Debug for DiskLock {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self(_held) = self;
+        formatter.write_str("DiskLock")
+    }
 }
 
 /// An open file.
@@ -178,6 +205,18 @@ pub trait File: Send + Sync {
     /// # Errors
     /// As fsync(2). After a failure nothing is known about what was written.
     fn sync(&self) -> BoxFuture<'_, io::Result<()>>;
+
+    /// Writes as [`File::write_at`] and then syncs as [`File::sync`]. An implementation may do both
+    /// in one go.
+    ///
+    /// # Errors
+    /// Of either.
+    fn write_and_sync(&self, offset: u64, data: Bytes) -> BoxFuture<'_, io::Result<()>> {
+        Box::pin(async move {
+            self.write_at(offset, data).await?;
+            self.sync().await
+        })
+    }
 }
 
 /// The whole content of a file.

@@ -38,7 +38,7 @@ pub mod tasks;
 
 pub use clock::{Clock, Instant, Now, WallTime};
 pub use coordination::Coordination;
-pub use disk::{DirectoryEntry, Disk, File, FileKind, Metadata, OpenOptions};
+pub use disk::{DirectoryEntry, Disk, DiskLock, File, FileKind, Metadata, OpenOptions};
 pub use network::{Address, ByteStream, Connection, Listener, Network};
 pub use planted::PlantedBug;
 pub use processes::{Adoption, Command, ExitStatus, Marked, ProcessId, Processes, Signal, Target};
@@ -73,6 +73,13 @@ impl Runtime {
         future: impl Future<Output = ()> + Send + 'static,
     ) -> TaskHandle {
         self.tasks.spawn(name, Box::pin(future))
+    }
+
+    /// The same runtime, but its tasks do not wait behind those of this one. See
+    /// [`Tasks::prompt`].
+    pub fn prompt(&self) -> Self {
+        let tasks = self.tasks.prompt().unwrap_or_else(|| Arc::clone(&self.tasks));
+        Self { tasks, ..self.clone() }
     }
 
     /// Both times at once, as state machines want them.

@@ -1,20 +1,15 @@
 //! The agent's side: opens the link.
 
+use core::net::SocketAddr;
 use std::error::Error as _;
-use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use http::StatusCode;
-use hyper::body::Incoming;
-use hyper::client::conn::http2::{self, SendRequest};
 use orrery_api::link;
 use orrery_coverage::{reachable, sometimes};
-use orrery_http::adapter::{Executor, Io, Timer};
-use orrery_http::body::BoxError;
-use orrery_http::client::redirect_target;
-use orrery_http::{closer, limits};
-use orrery_runtime::{Address, BoxFuture, Runtime};
+use orrery_grpc::{Channel, Refusal};
+use orrery_http::adapter::Io;
+use orrery_http::{Closer, closer, limits};
+use orrery_runtime::{Address, Runtime};
 use tokio::sync::oneshot;
 use tonic::Status;
 
@@ -72,15 +67,44 @@ pub enum LinkError {
     },
 }
 
+/// Both ends of an agent's link.
+pub type AgentEnds = (LinkSender<link::FromAgent>, LinkReceiver<link::FromMaster>);
+
 /// Opens a link to the master at `to`. Dropping both ends closes the connection.
 ///
 /// # Errors
 /// See [`LinkError`]; decided within 5 s.
-pub async fn connect(
+pub async fn connect(runtime: &Runtime, to: &Address) -> Result<AgentEnds, LinkError> {
+    within_time(runtime, to, open(runtime, to)).await
+}
+
+/// Opens as many links on one connection, for tools that stand for more agents than they may have
+/// sockets. The end of one of them ends all.
+///
+/// # Errors
+/// As for [`connect`].
+pub async fn connect_together(
     runtime: &Runtime,
     to: &Address,
-) -> Result<(LinkSender<link::FromAgent>, LinkReceiver<link::FromMaster>), LinkError> {
-    match runtime.timeout(CONNECT_TIME, open(runtime, to)).await {
+    count: usize,
+) -> Result<Vec<AgentEnds>, LinkError> {
+    let opening = async {
+        let connection = Connection::open(runtime, to).await?;
+        let mut links = Vec::with_capacity(count);
+        for _ in 0..count {
+            links.push(connection.link(runtime).await?);
+        }
+        Ok(links)
+    };
+    within_time(runtime, to, opening).await
+}
+
+async fn within_time<T>(
+    runtime: &Runtime,
+    to: &Address,
+    opening: impl Future<Output = Result<T, LinkError>>,
+) -> Result<T, LinkError> {
+    match runtime.timeout(CONNECT_TIME, opening).await {
         Some(result) => result,
         None => {
             reachable!("a link does not open in time");
@@ -89,42 +113,58 @@ pub async fn connect(
     }
 }
 
-async fn open(
-    runtime: &Runtime,
-    to: &Address,
-) -> Result<(LinkSender<link::FromAgent>, LinkReceiver<link::FromMaster>), LinkError> {
-    let address = to.clone();
-    let origin = match format!("http://{to}").parse() {
-        Ok(origin) => origin,
-        Err(source) => return Err(LinkError::Address { address, source }),
-    };
-    let connection = match runtime.network.connect(to).await {
-        Ok(connection) => connection,
-        Err(source) => {
-            reachable!("an agent cannot connect to its master");
-            return Err(LinkError::Connect { address, source });
+async fn open(runtime: &Runtime, to: &Address) -> Result<AgentEnds, LinkError> {
+    Connection::open(runtime, to).await?.link(runtime).await
+}
+
+/// A connection to a master on which links can be opened.
+struct Connection {
+    to: Address,
+    local: SocketAddr,
+    client: AgentLinkClient<Channel>,
+    /// The connection ends with the ends of its links, which hold this.
+    closer: Closer,
+}
+
+impl Connection {
+    async fn open(runtime: &Runtime, to: &Address) -> Result<Self, LinkError> {
+        let address = to.clone();
+        let origin = match format!("http://{to}").parse() {
+            Ok(origin) => origin,
+            Err(source) => return Err(LinkError::Address { address, source }),
+        };
+        let connection = match runtime.network.connect(to).await {
+            Ok(connection) => connection,
+            Err(source) => {
+                reachable!("an agent cannot connect to its master");
+                return Err(LinkError::Connect { address, source });
+            }
+        };
+        let (closer, closed) = closer(runtime.clone());
+        let io = Io::until(connection.stream, closed);
+        let channel = match Channel::begin(runtime, "agent link", limits::HTTP2_WINDOW, io).await {
+            Ok(channel) => channel,
+            Err(source) => {
+                reachable!("a link breaks before HTTP/2 is agreed on");
+                return Err(LinkError::Handshake { address, source });
+            }
+        };
+        let client = AgentLinkClient::with_origin(channel, origin)
+            .max_decoding_message_size(MESSAGE_MAX)
+            .max_encoding_message_size(MESSAGE_MAX);
+        Ok(Self { to: address, local: connection.local, client, closer })
+    }
+
+    async fn link(&self, runtime: &Runtime) -> Result<AgentEnds, LinkError> {
+        let (half, outgoing) = half_link(self.closer.clone(), self.local);
+        match self.client.clone().connect(outgoing).await {
+            Ok(response) => {
+                let (rest, ended) = oneshot::channel();
+                runtime.spawn("agent link end", drain(ended));
+                Ok(half.join(response.into_inner(), Some(rest)))
+            }
+            Err(status) => Err(refused(self.to.clone(), &status)),
         }
-    };
-    // The connection ends with the ends of the link: `half` holds the closer.
-    let (closer, closed) = closer(runtime.clone());
-    let (half, outgoing) = half_link(closer, connection.local);
-    let sender = match handshake(runtime, Io::until(connection.stream, closed)).await {
-        Ok(sender) => sender,
-        Err(source) => {
-            reachable!("a link breaks before HTTP/2 is agreed on");
-            return Err(LinkError::Handshake { address, source });
-        }
-    };
-    let mut client = AgentLinkClient::with_origin(Channel(sender), origin)
-        .max_decoding_message_size(MESSAGE_MAX)
-        .max_encoding_message_size(MESSAGE_MAX);
-    match client.connect(outgoing).await {
-        Ok(response) => {
-            let (rest, ended) = oneshot::channel();
-            runtime.spawn("agent link end", drain(ended));
-            Ok(half.join(response.into_inner(), Some(rest)))
-        }
-        Err(status) => Err(refused(address, &status)),
     }
 }
 
@@ -140,55 +180,4 @@ fn refused(address: Address, status: &Status) -> LinkError {
         }
         None => LinkError::Refused { address, reason: status.message().to_owned(), leader: None },
     }
-}
-
-/// Begins HTTP/2 and leaves the connection to tasks of its own.
-async fn handshake(runtime: &Runtime, io: Io) -> hyper::Result<SendRequest<tonic::body::Body>> {
-    let (sender, driver) = http2::Builder::new(Executor::new(runtime.clone()))
-        .timer(Timer::new(Arc::clone(&runtime.clock)))
-        .initial_stream_window_size(limits::HTTP2_WINDOW)
-        .initial_connection_window_size(limits::HTTP2_WINDOW)
-        .max_send_buf_size(limits::WRITE_BUFFER)
-        .handshake(io)
-        .await?;
-    runtime.spawn("agent link", async move {
-        if let Err(error) = driver.await {
-            tracing::debug!(%error, "link connection ended");
-        }
-    });
-    Ok(sender)
-}
-
-/// One HTTP/2 connection as the generated client wants it.
-struct Channel(SendRequest<tonic::body::Body>);
-
-impl tower_service::Service<http::Request<tonic::body::Body>> for Channel {
-    type Response = http::Response<Incoming>;
-    type Error = BoxError;
-    type Future = BoxFuture<'static, Result<Self::Response, BoxError>>;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        self.0.poll_ready(context).map_err(BoxError::from)
-    }
-
-    fn call(&mut self, request: http::Request<tonic::body::Body>) -> Self::Future {
-        let response = self.0.send_request(request);
-        Box::pin(async move {
-            let response = response.await?;
-            if response.status() == StatusCode::OK {
-                return Ok(response);
-            }
-            let (parts, _) = response.into_parts();
-            let leader = redirect_target(&parts);
-            Err(Refusal { status: parts.status, leader }.into())
-        })
-    }
-}
-
-/// An answer that is none of gRPC's, such as a redirect to the leader.
-#[derive(Debug, thiserror::Error)]
-#[error("it answers {status}")]
-struct Refusal {
-    status: StatusCode,
-    leader: Option<Address>,
 }

@@ -26,7 +26,7 @@ mod generated {
     include!(concat!(env!("OUT_DIR"), "/orrery.link.v1.rs"));
 }
 
-pub use agent::{LinkError, connect};
+pub use agent::{AgentEnds, LinkError, connect, connect_together};
 pub use ends::{LinkMessage, LinkReceiver, LinkSender, SendError};
 pub use master::{Acceptor, LinkService};
 

@@ -5,13 +5,11 @@ use std::sync::Arc;
 
 use futures_util::StreamExt;
 use futures_util::stream::Map;
-use http::{StatusCode, Version};
 use orrery_api::link;
 use orrery_coverage::reachable;
-use orrery_http::{Body, Closer, Peer, respond};
+use orrery_http::{Closer, Peer};
 use orrery_runtime::BoxFuture;
 use tonic::{Request, Response, Status, Streaming};
-use tower_service::Service;
 
 use crate::ends::{Outgoing, half_link};
 use crate::generated::agent_link_server::{AgentLink, AgentLinkServer};
@@ -59,18 +57,9 @@ impl LinkService {
 
     /// Answers a request.
     pub fn call(&self, request: orrery_http::Request) -> BoxFuture<'static, orrery_http::Response> {
-        if request.version() != Version::HTTP_2 {
+        orrery_grpc::answer(self.server.clone(), request).unwrap_or_else(|| {
             reachable!("a link is asked for over HTTP/1.1");
-            let text = "the agent link needs HTTP/2 (prior knowledge)";
-            let response = respond::text(StatusCode::HTTP_VERSION_NOT_SUPPORTED, text);
-            return Box::pin(std::future::ready(response));
-        }
-        let mut server = self.server.clone();
-        Box::pin(async move {
-            match server.call(request).await {
-                Ok(response) => response.map(Body::new),
-                Err(never) => match never {},
-            }
+            orrery_grpc::needs_http2("the agent link")
         })
     }
 }

@@ -13,6 +13,7 @@
 #![warn(missing_docs)]
 
 mod connection;
+mod identity;
 mod peers;
 mod service;
 
@@ -24,7 +25,7 @@ mod generated {
 
 use std::sync::Arc;
 
-use orrery_log::{Log, Options, StartError};
+use orrery_log::{Log, Membership, Options, StartError};
 use orrery_runtime::Runtime;
 
 pub use peers::Peers;
@@ -39,8 +40,17 @@ pub const MESSAGE_MAX: usize = 64 << 20;
 /// # Errors
 /// As [`Log::start`].
 pub async fn start(runtime: &Runtime, options: Options) -> Result<(Log, LogService), StartError> {
-    let peers = Arc::new(Peers::new(runtime.clone(), options.address.clone()));
+    let address = options.address.clone();
+    let alone = match &options.membership {
+        Membership::Fixed(members) => members.iter().all(|member| *member == address),
+        Membership::Changing(_) => false,
+    };
+    let peers = Arc::new(Peers::new(runtime.clone(), address.clone()));
     let log = Log::start(runtime, options, peers).await?;
-    let service = LogService::new(runtime.clone(), log.clone());
+    let watch = (!alone).then(|| {
+        let watch = identity::watch(runtime.clone(), log.clone(), address);
+        runtime.spawn("replicated log identity", watch).abort_on_drop()
+    });
+    let service = LogService::new(runtime.clone(), log.clone(), watch);
     Ok((log, service))
 }

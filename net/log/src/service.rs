@@ -1,18 +1,17 @@
 //! The answering side.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use futures_util::Stream;
-use http::{StatusCode, Version};
 use orrery_api::log as proto;
-use orrery_http::{Body, respond};
 use orrery_log::Log;
 use orrery_log::wire::{decode_request, encode_response};
+use orrery_runtime::tasks::AbortOnDrop;
 use orrery_runtime::{BoxFuture, Runtime};
 use tokio::sync::mpsc;
 use tonic::{Request, Response, Status, Streaming};
-use tower_service::Service;
 
 use crate::MESSAGE_MAX;
 use crate::generated::replicated_log_server::{ReplicatedLog, ReplicatedLogServer};
@@ -27,6 +26,8 @@ const ANSWERS: usize = 256;
 #[derive(Clone)]
 pub struct LogService {
     server: ReplicatedLogServer<Exchanges>,
+    /// What makes sure that the replica is reached at its address, for as long as this answers.
+    _watch: Option<Arc<AbortOnDrop>>,
 }
 
 impl std::fmt::Debug for LogService {
@@ -37,11 +38,11 @@ impl std::fmt::Debug for LogService {
 
 impl LogService {
     /// A service that asks `log`.
-    pub fn new(runtime: Runtime, log: Log) -> Self {
+    pub(crate) fn new(runtime: Runtime, log: Log, watch: Option<AbortOnDrop>) -> Self {
         let server = ReplicatedLogServer::new(Exchanges { runtime, log })
             .max_decoding_message_size(MESSAGE_MAX)
             .max_encoding_message_size(MESSAGE_MAX);
-        Self { server }
+        Self { server, _watch: watch.map(Arc::new) }
     }
 
     /// Whether a request to `path` is of another replica.
@@ -51,18 +52,8 @@ impl LogService {
 
     /// Answers a request.
     pub fn call(&self, request: orrery_http::Request) -> BoxFuture<'static, orrery_http::Response> {
-        if request.version() != Version::HTTP_2 {
-            let text = "the replicated log needs HTTP/2 (prior knowledge)";
-            let response = respond::text(StatusCode::HTTP_VERSION_NOT_SUPPORTED, text);
-            return Box::pin(std::future::ready(response));
-        }
-        let mut server = self.server.clone();
-        Box::pin(async move {
-            match server.call(request).await {
-                Ok(response) => response.map(Body::new),
-                Err(never) => match never {},
-            }
-        })
+        orrery_grpc::answer(self.server.clone(), request)
+            .unwrap_or_else(|| orrery_grpc::needs_http2("the replicated log"))
     }
 }
 

@@ -12,15 +12,18 @@ mod script_test;
 use std::collections::hash_map::DefaultHasher;
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{Hash, Hasher};
+use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use orrery_runtime::machine::Machine;
 use orrery_runtime::{Address, Generator, Instant, Now, WallTime};
 
+use crate::machine::Setup;
+use crate::replica::Replica;
 use crate::{
     Ballot, Caller, Client, Input, LogMachine, Metadata, Output, Position, Record, ReplicaState,
-    Request, Response, Setup, Timing, Value, WriteError,
+    Request, Response, Timing, Value, WriteError,
 };
 
 /// Something under way.
@@ -52,7 +55,7 @@ struct Node {
 /// Everything.
 #[derive(Clone)]
 struct World {
-    nodes: Vec<Node>,
+    nodes: Vec<Rc<Node>>,
     network: Vec<Message>,
     now: Instant,
     timing: Timing,
@@ -91,7 +94,7 @@ impl World {
                 ..Metadata::default()
             };
             let durable = vec![Record::Metadata(metadata)];
-            Node { machine: None, durable, jobs: Vec::new(), life: 0, writer: None }
+            Rc::new(Node { machine: None, durable, jobs: Vec::new(), life: 0, writer: None })
         };
         let mut world = Self {
             nodes: (0..nodes).map(node).collect(),
@@ -111,35 +114,40 @@ impl World {
         world
     }
 
+    /// A node to be changed. Worlds share the nodes in which they do not differ.
+    fn node(&mut self, number: usize) -> &mut Node {
+        Rc::make_mut(&mut self.nodes[number])
+    }
+
     fn quorum(&self) -> usize {
         self.nodes.len() / 2 + 1
     }
 
     fn start(&mut self, number: usize, damaged: bool) {
         let setup = Setup {
-            address: address(number),
             members: (0..self.nodes.len()).map(address).collect(),
             quorum: self.quorum(),
             total: self.nodes.len(),
             auto_initialize: true,
             timing: self.timing,
         };
-        let node = &mut self.nodes[number];
+        let node = self.node(number);
         if node.machine.is_some() {
             return;
         }
         node.life += 1;
         let random = Generator::from_number(number as u64 * 1_000_003 + node.life);
         let mut outputs = Vec::new();
-        let records = node.durable.clone();
-        node.machine = Some(LogMachine::new(setup, records, damaged, random, &mut outputs));
+        let mut replica = Replica::new(address(number));
+        node.durable.iter().cloned().for_each(|record| replica.restore(record));
+        node.machine = Some(LogMachine::new(setup, replica, damaged, random, &mut outputs));
         self.carry(number, outputs);
         self.settle(number);
     }
 
     /// Power is cut: of what was not synced, the first few records stay.
     fn crash(&mut self, number: usize, kept: usize) {
-        let node = &mut self.nodes[number];
+        let node = self.node(number);
         node.machine = None;
         node.writer = None;
         let records = node.jobs.drain(..).filter_map(|job| match job {
@@ -151,15 +159,18 @@ impl World {
 
     fn wipe(&mut self, number: usize) {
         self.crash(number, 0);
-        self.nodes[number].durable.clear();
+        self.node(number).durable.clear();
     }
 
     /// Everything that waits becomes durable, and what depends on it goes out.
     fn sync(&mut self, number: usize) {
         let mut locals = Vec::new();
-        for job in std::mem::take(&mut self.nodes[number].jobs) {
+        if self.nodes[number].jobs.is_empty() {
+            return;
+        }
+        for job in std::mem::take(&mut self.node(number).jobs) {
             match job {
-                Job::Persist(record) => self.nodes[number].durable.push(record),
+                Job::Persist(record) => self.node(number).durable.push(record),
                 Job::Reply { to, life, response } => {
                     self.network.push(Message::Response { from: number, to, life, response });
                 }
@@ -179,7 +190,7 @@ impl World {
 
     fn step(&mut self, number: usize, input: Input) {
         let now = Now { instant: self.now, wall: WallTime::default() };
-        let Some(machine) = &mut self.nodes[number].machine else { return };
+        let Some(machine) = &mut self.node(number).machine else { return };
         let mut outputs = Vec::new();
         machine.step(now, input, &mut outputs);
         self.carry(number, outputs);
@@ -190,7 +201,7 @@ impl World {
     fn carry(&mut self, number: usize, outputs: Vec<Output>) {
         let life = self.nodes[number].life;
         for output in outputs {
-            let node = &mut self.nodes[number];
+            let node = self.node(number);
             match output {
                 Output::Persist(record) => node.jobs.push(Job::Persist(record)),
                 Output::Local(response) => node.jobs.push(Job::Local(response)),
@@ -317,7 +328,7 @@ impl World {
 
     /// Whoever wants to be woken first is.
     fn tick_first(&mut self) {
-        let deadline = |node: &Node| node.machine.as_ref().and_then(Machine::deadline);
+        let deadline = |node: &Rc<Node>| node.machine.as_ref().and_then(Machine::deadline);
         let deadlines = self.nodes.iter().enumerate();
         let deadlines = deadlines.filter_map(|(number, node)| Some((deadline(node)?, number)));
         if let Some((_, number)) = deadlines.min() {
@@ -381,7 +392,7 @@ impl World {
         let mut network = self.network.clone();
         network.sort();
         network.hash(&mut hasher);
-        (&self.writes, &self.lost, &self.agreed, self.now, self.next).hash(&mut hasher);
+        (&self.writes, &self.lost, &self.agreed, self.now).hash(&mut hasher);
         hasher.finish()
     }
 }

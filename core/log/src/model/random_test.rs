@@ -92,7 +92,7 @@ impl World {
     /// A record goes bad, and the replica meets it when it starts the next time.
     fn rot(&mut self, number: usize, record: usize) {
         self.crash(number, 0);
-        let durable = &mut self.nodes[number].durable;
+        let durable = &mut self.node(number).durable;
         if !durable.is_empty() {
             durable.remove(record % durable.len());
         }

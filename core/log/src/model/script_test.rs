@@ -1,7 +1,7 @@
 //! Orders of events that random faults meet too rarely, each of which one planted bug makes wrong.
 
-use super::{Message, World, timing};
-use crate::PlantedBug;
+use super::{Message, Node, World, address, timing};
+use crate::{Caller, Input, PlantedBug, Request};
 
 impl Message {
     fn ends(&self) -> (usize, usize) {
@@ -146,4 +146,25 @@ fn an_election_goes_on_when_nobody_heard_of_it() {
             world.violation = Some("the election never ends".to_owned());
         }
     });
+}
+
+/// Another replica has started over under the same address, and a quorum has recorded that: the
+/// one that voted before must not believe that its answers count, and comes to vote anew.
+#[test]
+fn a_replica_that_was_outlived_starts_over() {
+    let mut world = World::new(3, true, timing());
+    world.elect(1);
+    world.flow();
+    world.append(1);
+    world.flow();
+    for node in [1, 2] {
+        let request = Request::Fence { generation: 7 };
+        world.step(node, Input::Request { from: address(0), caller: Caller(0), request });
+    }
+    world.network.clear();
+    world.converge();
+    assert_eq!(world.violation, None);
+    let generation =
+        |node: &Node| node.machine.as_ref().map(|it| it.parts().0.metadata().generation);
+    assert_eq!(generation(&world.nodes[0]), Some(8));
 }

@@ -4,6 +4,7 @@
 //! damage. Segments are removed, oldest first, once everything in them is truncated.
 
 mod format;
+mod index;
 mod open;
 mod scan;
 #[cfg(test)]
@@ -14,31 +15,35 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use bytes::BytesMut;
-use orrery_runtime::{Disk, File, OpenOptions};
+use bytes::{BufMut, Bytes, BytesMut};
+use orrery_runtime::{Disk, DiskLock, File, OpenOptions};
 
-use format::{Found, get_record, put_record, segment_header};
-pub(crate) use open::{Opened, look, open};
+use format::{put_record, segment_header};
+use index::Location;
+pub(crate) use index::{Index, LoadError};
+pub(crate) use open::{Looked, Opened, look, open};
 
 use crate::record::{Metadata, Record};
-use crate::{Damage, Position, Value};
+use crate::{Position, Value};
 
 /// A segment that is as long as this, in bytes, is followed by a new one.
 const SEGMENT_BYTES: u64 = 64 << 20;
 
-/// Where an entry stands.
-#[derive(Clone, Copy, Debug)]
-struct Location {
-    sequence: u64,
-    offset: u64,
-    length: usize,
-}
+/// So many zeros are written ahead of the records, in bytes. As long as records replace zeros, the
+/// file's length and blocks stay as they are, and a sync has only to write the records themselves.
+const AHEAD: usize = 1 << 20;
+
+/// Writes that are longer than this, in bytes, gain nothing by writing twice.
+const SMALL: usize = AHEAD / 16;
 
 /// The segment that is written to.
 struct Current {
     sequence: u64,
     file: Box<dyn File>,
+    /// Where the next record goes.
     length: u64,
+    /// How long the file is: what stands after `length` is zeros.
+    allocated: u64,
     synced: u64,
     /// What is durable in it is said by no record yet.
     unmarked: bool,
@@ -49,31 +54,19 @@ pub(crate) struct Storage {
     disk: Arc<dyn Disk>,
     folder: PathBuf,
     current: Current,
-    index: BTreeMap<Position, Location>,
+    index: Index,
     /// The highest position in each older segment.
     older: BTreeMap<u64, Position>,
     metadata: Metadata,
     segment_bytes: u64,
+    /// Keeps other processes out of the folder.
+    _lock: DiskLock,
 }
 
 impl std::fmt::Debug for Storage {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(formatter, "Storage({})", self.folder.display())
     }
-}
-
-/// Why an entry cannot be read.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum LoadError {
-    /// There is none.
-    #[error("position {0} is not on the disk")]
-    Absent(Position),
-    /// Its checksum does not fit.
-    #[error("{0} is damaged")]
-    Damaged(Damage),
-    /// The disk refuses.
-    #[error(transparent)]
-    Disk(#[from] io::Error),
 }
 
 fn segment_path(folder: &Path, sequence: u64) -> PathBuf {
@@ -91,10 +84,11 @@ async fn create_segment(
     let mut buffer = BytesMut::from(&segment_header(sequence)[..]);
     put_record(&mut buffer, sequence, 0, 0, Some(Record::Metadata(metadata.clone())));
     let length = buffer.len() as u64;
-    file.write_at(0, buffer.freeze()).await?;
-    file.sync().await?;
+    buffer.put_bytes(0, AHEAD);
+    let allocated = buffer.len() as u64;
+    file.write_and_sync(0, buffer.freeze()).await?;
     disk.sync_directory(folder).await?;
-    Ok(Current { sequence, file, length, synced: length, unmarked: true })
+    Ok(Current { sequence, file, length, allocated, synced: length, unmarked: true })
 }
 
 impl Storage {
@@ -103,38 +97,20 @@ impl Storage {
     /// # Errors
     /// Of the disk; what is on it is then not known.
     pub(crate) async fn write(&mut self, records: Vec<Record>) -> io::Result<()> {
-        if self.current.length >= self.segment_bytes {
-            self.begin_segment().await?;
-        }
-        let Current { sequence, length, synced, .. } = self.current;
-        let mut buffer = BytesMut::new();
-        for record in records {
-            let position = self.note(&record);
-            let (offset, length) = put_record(&mut buffer, sequence, length, synced, Some(record));
-            if let Some(position) = position {
-                self.index.insert(position, Location { sequence, offset, length });
-            }
-        }
-        self.append(buffer).await
+        self.make_room().await?;
+        let (offset, data) = self.frame(records.into_iter().map(Some));
+        self.current.file.write_at(offset, data).await
     }
 
-    fn note(&mut self, record: &Record) -> Option<Position> {
-        match record {
-            Record::Metadata(metadata) => {
-                self.metadata = metadata.clone();
-                self.index = self.index.split_off(&metadata.begin);
-                None
-            }
-            Record::Entry(entry) => Some(entry.position),
-            Record::Learned { .. } => None,
-        }
-    }
-
-    async fn append(&mut self, buffer: BytesMut) -> io::Result<()> {
-        let length = buffer.len() as u64;
-        self.current.file.write_at(self.current.length, buffer.freeze()).await?;
-        self.current.length += length;
-        Ok(())
+    /// Writes records and makes all that was written durable.
+    ///
+    /// # Errors
+    /// Of the disk; what is on it is then not known.
+    pub(crate) async fn write_durably(&mut self, records: Vec<Record>) -> io::Result<()> {
+        self.make_room().await?;
+        let (offset, data) = self.frame(records.into_iter().map(Some));
+        self.current.file.write_and_sync(offset, data).await?;
+        self.synced().await
     }
 
     /// Makes all that was written durable.
@@ -142,11 +118,8 @@ impl Storage {
     /// # Errors
     /// Of the disk; what is on it is then not known.
     pub(crate) async fn sync(&mut self) -> io::Result<()> {
-        let length = self.current.length;
         self.current.file.sync().await?;
-        self.current.synced = length;
-        self.current.unmarked = true;
-        self.remove_truncated().await
+        self.synced().await
     }
 
     /// Whether [`Storage::mark`] has something to do.
@@ -160,29 +133,76 @@ impl Storage {
     /// # Errors
     /// Of the disk; what is on it is then not known.
     pub(crate) async fn mark(&mut self) -> io::Result<()> {
-        let Current { sequence, length, synced, .. } = self.current;
-        let mut buffer = BytesMut::new();
-        put_record(&mut buffer, sequence, length, synced, None);
-        self.append(buffer).await?;
-        self.sync().await?;
+        let (offset, data) = self.frame([None]);
+        self.current.file.write_and_sync(offset, data).await?;
+        self.synced().await?;
         self.current.unmarked = false;
         Ok(())
     }
 
-    async fn begin_segment(&mut self) -> io::Result<()> {
+    /// Reads the values at these positions, which ascend. They may be fewer than asked for: at
+    /// least the first.
+    ///
+    /// # Errors
+    /// [`LoadError`].
+    pub(crate) async fn load(&mut self, positions: &[Position]) -> Result<Vec<Value>, LoadError> {
+        self.index.load(&*self.disk, &self.folder, positions).await
+    }
+
+    /// The records, without one a marker, as they go to the end of the segment, and where that is.
+    fn frame(&mut self, records: impl IntoIterator<Item = Option<Record>>) -> (u64, Bytes) {
+        let Current { sequence, length: start, synced, allocated, .. } = self.current;
+        let mut buffer = BytesMut::new();
+        for record in records {
+            let position = record.as_ref().and_then(|record| self.note(record));
+            let (offset, length) = put_record(&mut buffer, sequence, start, synced, record);
+            if let Some(position) = position {
+                self.index.insert(position, Location { sequence, offset, length });
+            }
+        }
+        let end = start + buffer.len() as u64;
+        if end > allocated {
+            let zeros = if buffer.len() <= SMALL { AHEAD } else { 0 };
+            buffer.put_bytes(0, zeros);
+            self.current.allocated = end + zeros as u64;
+        }
+        self.current.length = end;
+        (start, buffer.freeze())
+    }
+
+    fn note(&mut self, record: &Record) -> Option<Position> {
+        match record {
+            Record::Metadata(metadata) => {
+                self.metadata = metadata.clone();
+                self.index.cut(metadata.begin);
+                None
+            }
+            Record::Entry(entry) => Some(entry.position),
+            Record::Learned { .. } => None,
+        }
+    }
+
+    /// All that was written is durable now.
+    async fn synced(&mut self) -> io::Result<()> {
+        self.current.synced = self.current.length;
+        self.current.unmarked = true;
+        self.remove_truncated().await
+    }
+
+    /// Begins a new segment where the last one is full.
+    async fn make_room(&mut self) -> io::Result<()> {
+        if self.current.length < self.segment_bytes {
+            return Ok(());
+        }
+        // What an older segment holds is durable, so nothing may stand after it.
+        self.current.file.truncate(self.current.length).await?;
         self.current.file.sync().await?;
-        let highest = self.highest(self.current.sequence);
+        let highest = self.index.highest(self.current.sequence);
         let next = self.current.sequence + 1;
         let next = create_segment(&*self.disk, &self.folder, next, &self.metadata).await?;
         self.older.insert(self.current.sequence, highest);
         self.current = next;
         Ok(())
-    }
-
-    fn highest(&self, sequence: u64) -> Position {
-        let in_segment = |(_, location): &(&Position, &Location)| location.sequence == sequence;
-        let last = self.index.iter().rev().find(in_segment);
-        last.map_or(Position::ZERO, |(position, _)| *position)
     }
 
     async fn remove_truncated(&mut self) -> io::Result<()> {
@@ -191,6 +211,7 @@ impl Storage {
             && *highest < self.metadata.begin
         {
             self.disk.remove_file(&segment_path(&self.folder, *sequence)).await?;
+            self.index.close(*sequence);
             self.older.pop_first();
             removed = true;
         }
@@ -198,32 +219,5 @@ impl Storage {
             self.disk.sync_directory(&self.folder).await?;
         }
         Ok(())
-    }
-
-    /// Reads the value at `position`.
-    ///
-    /// # Errors
-    /// [`LoadError`].
-    pub(crate) async fn load(&self, position: Position) -> Result<Value, LoadError> {
-        let location = self.index.get(&position).ok_or(LoadError::Absent(position))?;
-        let Location { sequence, offset, length } = *location;
-        let path = segment_path(&self.folder, sequence);
-        let bytes = if sequence == self.current.sequence {
-            self.current.file.read_at(offset, length).await?
-        } else {
-            let file = self.disk.open(&path, OpenOptions::READ).await?;
-            file.read_at(offset, length).await?
-        };
-        match get_record(&bytes, sequence, offset, 0) {
-            Found::Record { record: Some(Record::Entry(entry)), .. }
-                if entry.position == position =>
-            {
-                Ok(entry.value)
-            }
-            _ => {
-                let position = Some(position);
-                Err(LoadError::Damaged(Damage { file: path, offset, position }))
-            }
-        }
     }
 }

@@ -1,105 +1,220 @@
-//! Opening the folder of a replica.
+//! Opening the folder of a replica: one segment after the other is read and checked, and what it
+//! says is told on, so that no more than one segment is in memory at a time.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
+use bytes::Bytes;
 use orrery_runtime::disk::{create_durable_directories, read_file};
-use orrery_runtime::{Disk, OpenOptions};
+use orrery_runtime::{Disk, DiskLock, OpenOptions, Runtime};
 
 use super::format::{SegmentHeader, VERSION, check_segment_header};
-use super::scan::{Contents, scan};
-use super::{Current, Location, SEGMENT_BYTES, Storage, create_segment, segment_path};
+use super::scan::{Contents, Placed, scan};
+use super::{Current, Index, Location, SEGMENT_BYTES, Storage, create_segment, segment_path};
 use crate::record::{Metadata, Record};
 use crate::{Damage, PlantedBug, Position, StartError};
+
+/// The file in a replica's folder that its process holds locked.
+const LOCK: &str = "LOCK";
+
+/// How often a folder that is in use is tried again.
+const LOCK_TRIES: u32 = 20;
+
+/// Pause before a folder that is in use is tried again.
+const LOCK_PAUSE: Duration = Duration::from_millis(100);
 
 /// What opening a folder brings.
 #[derive(Debug)]
 pub(crate) struct Opened {
     /// The open folder.
     pub(crate) storage: Storage,
-    /// What it holds, in order.
-    pub(crate) records: Vec<Record>,
     /// What was durable and cannot be read any more.
     pub(crate) damage: Vec<Damage>,
 }
 
-/// A segment as it was found.
-struct Segment {
-    sequence: u64,
-    contents: Contents,
+/// What looking at a folder brings.
+#[derive(Debug)]
+pub(crate) struct Looked {
+    /// Where its entries stand.
+    pub(crate) index: Index,
+    /// What was durable and cannot be read any more.
+    pub(crate) damage: Vec<Damage>,
 }
 
-/// What stands in a folder.
-struct Examined {
-    segments: Vec<Segment>,
-    /// A segment that was being made when its process ended.
-    torn: Option<u64>,
-    damage: Vec<Damage>,
-}
-
-/// Opens the folder of a replica, or makes it.
+/// Opens the folder of a replica, or makes it. Each record that it holds is given to `restore`, in
+/// order.
 ///
 /// # Errors
 /// [`StartError::Disk`] and [`StartError::Version`]. Damage is no error.
-pub(crate) async fn open(disk: Arc<dyn Disk>, folder: &Path) -> Result<Opened, StartError> {
+pub(crate) async fn open(
+    runtime: &Runtime,
+    folder: &Path,
+    restore: &mut (dyn FnMut(Record) + Send),
+) -> Result<Opened, StartError> {
     let failed = |source| StartError::Disk { folder: folder.to_owned(), source };
+    let disk = Arc::clone(&runtime.disk);
     create_durable_directories(&*disk, folder).await.map_err(failed)?;
-    let examined = examine(&*disk, folder).await?;
-    finish(disk, folder, examined).await.map_err(failed)
+    let lock = lock(runtime, folder).await?;
+    let mut catalogue = Catalogue::default();
+    let examined = examine(&*disk, folder, &mut catalogue, restore).await?;
+    finish(disk, folder, lock, examined, catalogue).await.map_err(failed)
 }
 
-/// What the folder of a replica holds, which is not changed.
+/// Two processes that write to one folder would destroy what stands in it. One that has just been
+/// told to end is waited for.
+async fn lock(runtime: &Runtime, folder: &Path) -> Result<DiskLock, StartError> {
+    let path = folder.join(LOCK);
+    let mut tries = LOCK_TRIES;
+    loop {
+        match runtime.disk.lock(&path).await {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock && tries > 0 => {
+                tries -= 1;
+                runtime.sleep(LOCK_PAUSE).await;
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                return Err(StartError::InUse { folder: folder.to_owned() });
+            }
+            Err(source) => return Err(StartError::Disk { folder: folder.to_owned(), source }),
+            Ok(lock) => return Ok(lock),
+        }
+    }
+}
+
+/// Reads the folder of a replica, which is not changed; as [`open`].
 ///
 /// # Errors
 /// As [`open`], also when there is no folder.
 pub(crate) async fn look(
     disk: &dyn Disk,
     folder: &Path,
-) -> Result<(Vec<Record>, Vec<Damage>), StartError> {
-    let examined = examine(disk, folder).await?;
-    let records = examined.segments.into_iter().flat_map(|segment| segment.contents.records);
-    Ok((records.map(|placed| placed.record).collect(), examined.damage))
+    restore: &mut (dyn FnMut(Record) + Send),
+) -> Result<Looked, StartError> {
+    let mut catalogue = Catalogue::default();
+    let examined = examine(disk, folder, &mut catalogue, restore).await?;
+    Ok(Looked { index: catalogue.index, damage: examined.damage })
 }
 
-async fn examine(disk: &dyn Disk, folder: &Path) -> Result<Examined, StartError> {
-    let failed = |source| StartError::Disk { folder: folder.to_owned(), source };
-    let sequences = sequences(disk, folder).await.map_err(failed)?;
-    let (mut segments, mut damage) = (Vec::new(), Vec::new());
-    let mut torn = None;
-    for (index, sequence) in sequences.iter().copied().enumerate() {
-        let last = index + 1 == sequences.len();
-        let path = segment_path(folder, sequence);
-        let bytes = read_file(disk, &path).await.map_err(failed)?;
-        let contents = scan(&bytes, sequence, last);
-        match check_segment_header(&bytes, sequence) {
+/// What the records of a folder say of where things stand.
+struct Catalogue {
+    metadata: Metadata,
+    index: Index,
+    /// The highest position in each segment.
+    highest: BTreeMap<u64, Position>,
+}
+
+impl Default for Catalogue {
+    fn default() -> Self {
+        let metadata = Metadata { begin: Position(1), ..Metadata::default() };
+        Self { metadata, index: Index::default(), highest: BTreeMap::new() }
+    }
+}
+
+impl Catalogue {
+    fn take(&mut self, sequence: u64, placed: &Placed) {
+        match &placed.record {
+            Record::Metadata(found) => {
+                self.metadata = found.clone();
+                self.index.cut(found.begin);
+            }
+            Record::Entry(entry) => {
+                let highest = self.highest.entry(sequence).or_default();
+                *highest = entry.position.max(*highest);
+                let Placed { offset, length, .. } = *placed;
+                self.index.insert(entry.position, Location { sequence, offset, length });
+            }
+            Record::Learned { .. } => {}
+        }
+    }
+}
+
+/// The last segment as it was found.
+struct Last {
+    sequence: u64,
+    durable: u64,
+    end: u64,
+    /// Something other than zeros stands after the end.
+    ragged: bool,
+}
+
+/// What stands in a folder.
+#[derive(Default)]
+struct Examined {
+    sequences: Vec<u64>,
+    last: Option<Last>,
+    /// A segment that was being made when its process ended.
+    torn: Option<u64>,
+    damage: Vec<Damage>,
+}
+
+impl Examined {
+    /// Takes what a segment holds. False for one that was being made when its process ended.
+    fn take(
+        &mut self,
+        folder: &Path,
+        sequence: u64,
+        bytes: &Bytes,
+        contents: &Contents,
+        last: bool,
+    ) -> Result<bool, StartError> {
+        let file = segment_path(folder, sequence);
+        match check_segment_header(bytes, sequence) {
             SegmentHeader::Valid => {}
             SegmentHeader::Version(version) => {
-                return Err(StartError::Version { file: path, version, expected: VERSION });
+                return Err(StartError::Version { file, version, expected: VERSION });
             }
-            // The process ended while it made the segment.
             SegmentHeader::Invalid if last && contents.records.is_empty() => {
-                torn = Some(sequence);
-                continue;
+                self.torn = Some(sequence);
+                return Ok(false);
             }
             SegmentHeader::Invalid => {
-                damage.push(Damage { file: path.clone(), offset: 0, position: None });
+                self.damage.push(Damage { file: file.clone(), offset: 0, position: None });
             }
         }
-        let expected = segments.last().map(|before: &Segment| before.sequence + 1);
+        let expected = self.sequences.last().map(|before| before + 1);
         if expected.is_some_and(|expected| expected != sequence) {
             let file = segment_path(folder, sequence - 1);
-            damage.push(Damage { file, offset: 0, position: None });
+            self.damage.push(Damage { file, offset: 0, position: None });
         }
         for (offset, position) in &contents.damage {
-            damage.push(Damage { file: path.clone(), offset: *offset, position: *position });
+            let (file, offset, position) = (file.clone(), *offset, *position);
+            self.damage.push(Damage { file, offset, position });
         }
-        segments.push(Segment { sequence, contents });
+        self.sequences.push(sequence);
+        let rest = usize::try_from(contents.end).ok().and_then(|end| bytes.get(end..));
+        let ragged = rest.is_some_and(|rest| rest.iter().any(|byte| *byte != 0));
+        let Contents { durable, end, .. } = *contents;
+        self.last = Some(Last { sequence, durable, end, ragged });
+        Ok(true)
     }
-    Ok(Examined { segments, torn, damage })
 }
 
-async fn sequences(disk: &dyn Disk, folder: &Path) -> std::io::Result<Vec<u64>> {
+async fn examine(
+    disk: &dyn Disk,
+    folder: &Path,
+    catalogue: &mut Catalogue,
+    restore: &mut (dyn FnMut(Record) + Send),
+) -> Result<Examined, StartError> {
+    let failed = |source| StartError::Disk { folder: folder.to_owned(), source };
+    let sequences = sequences(disk, folder).await.map_err(failed)?;
+    let mut examined = Examined::default();
+    for sequence in sequences.iter().copied() {
+        let last = sequences.last() == Some(&sequence);
+        let bytes = read_file(disk, &segment_path(folder, sequence)).await.map_err(failed)?;
+        let contents = scan(&bytes, sequence, last);
+        if examined.take(folder, sequence, &bytes, &contents, last)? {
+            for placed in contents.records {
+                catalogue.take(sequence, &placed);
+                restore(placed.record);
+            }
+        }
+    }
+    Ok(examined)
+}
+
+async fn sequences(disk: &dyn Disk, folder: &Path) -> io::Result<Vec<u64>> {
     let names = disk.list(folder).await?;
     let mut sequences: Vec<u64> = names
         .iter()
@@ -110,94 +225,81 @@ async fn sequences(disk: &dyn Disk, folder: &Path) -> std::io::Result<Vec<u64>> 
     Ok(sequences)
 }
 
-async fn finish(disk: Arc<dyn Disk>, folder: &Path, examined: Examined) -> std::io::Result<Opened> {
-    let Examined { segments, torn, mut damage } = examined;
-    let mut metadata = Metadata { begin: Position(1), ..Metadata::default() };
-    let mut index = BTreeMap::new();
-    let mut older = BTreeMap::new();
-    let mut records = Vec::new();
-    let last = segments
-        .last()
-        .map(|segment| (segment.sequence, segment.contents.durable, segment.contents.end));
-    let numbers: Vec<u64> = segments.iter().map(|segment| segment.sequence).collect();
-    for Segment { sequence, contents } in segments {
-        let mut highest = Position::ZERO;
-        for placed in contents.records {
-            match &placed.record {
-                Record::Metadata(found) => metadata = found.clone(),
-                Record::Entry(entry) => {
-                    highest = highest.max(entry.position);
-                    let (offset, length) = (placed.offset, placed.length);
-                    index.insert(entry.position, Location { sequence, offset, length });
-                }
-                Record::Learned { .. } => {}
-            }
-            records.push(placed.record);
-        }
-        older.insert(sequence, highest);
-    }
-    let index = index.split_off(&metadata.begin);
+async fn finish(
+    disk: Arc<dyn Disk>,
+    folder: &Path,
+    lock: DiskLock,
+    examined: Examined,
+    catalogue: Catalogue,
+) -> io::Result<Opened> {
+    let Examined { sequences, last, torn, mut damage } = examined;
+    let Catalogue { metadata, index, highest: mut older } = catalogue;
     if PlantedBug::VotesDespiteDamage.is_planted() {
         damage.clear();
     }
-    let after = torn.or(last.map(|(sequence, ..)| sequence + 1)).unwrap_or(1);
+    for sequence in &sequences {
+        older.entry(*sequence).or_default();
+    }
+    let after = torn.or(last.as_ref().map(|last| last.sequence + 1)).unwrap_or(1);
     let current = match last {
-        Some((sequence, durable, end)) if damage.is_empty() && torn.is_none() => {
-            older.remove(&sequence);
-            reopen(&*disk, folder, sequence, durable, end).await?
+        Some(last) if damage.is_empty() && torn.is_none() => {
+            older.remove(&last.sequence);
+            reopen(&*disk, folder, last).await?
         }
         _ => create_segment(&*disk, folder, after, &metadata).await?,
     };
     let folder = folder.to_owned();
     let segment_bytes = SEGMENT_BYTES;
-    let mut storage = Storage { disk, folder, current, index, older, metadata, segment_bytes };
+    let _lock = lock;
+    let mut storage =
+        Storage { disk, folder, current, index, older, metadata, segment_bytes, _lock };
     if !damage.is_empty() {
-        storage.rewrite(records.clone(), &numbers).await?;
+        storage.rewrite(&sequences).await?;
     }
-    Ok(Opened { storage, records, damage })
+    Ok(Opened { storage, damage })
 }
 
 /// Opens the last segment for writing, cuts off what is torn, and makes durable what an earlier
 /// process may have left unsynced.
-async fn reopen(
-    disk: &dyn Disk,
-    folder: &Path,
-    sequence: u64,
-    durable: u64,
-    end: u64,
-) -> std::io::Result<Current> {
+async fn reopen(disk: &dyn Disk, folder: &Path, last: Last) -> io::Result<Current> {
+    let Last { sequence, durable, end, ragged } = last;
     let file = disk.open(&segment_path(folder, sequence), OpenOptions::UPDATE).await?;
-    if file.length().await? != end {
+    if ragged {
         tracing::info!(sequence, end, "cut off a torn end of the replicated log");
         file.truncate(end).await?;
     }
+    let allocated = file.length().await?.max(end);
     // Where a sync has failed, the system may hold what the disk does not have, and sync it never.
-    let length = usize::try_from(end.saturating_sub(durable)).map_err(std::io::Error::other)?;
+    let length = usize::try_from(end.saturating_sub(durable)).map_err(io::Error::other)?;
     let unsure = file.read_at(durable, length).await?;
-    file.write_at(durable, unsure).await?;
-    file.sync().await?;
+    file.write_and_sync(durable, unsure).await?;
     disk.sync_directory(folder).await?;
-    Ok(Current { sequence, file, length: end, synced: end, unmarked: true })
+    Ok(Current { sequence, file, length: end, allocated, synced: end, unmarked: true })
 }
 
 impl Storage {
     /// Writes what is left of damaged segments anew and removes them, so that the damage is met
     /// only once. What it means for this replica to have forgotten something is written first.
-    async fn rewrite(&mut self, records: Vec<Record>, old: &[u64]) -> std::io::Result<()> {
+    async fn rewrite(&mut self, old: &[u64]) -> io::Result<()> {
         let mut metadata = self.metadata.clone();
         metadata.damaged = true;
         metadata.state = crate::ReplicaState::Recovering;
         let final_metadata = Record::Metadata(metadata);
-        self.write(vec![final_metadata.clone()]).await?;
-        self.sync().await?;
-        for chunk in records.chunks(1024) {
-            let entries = |record: &&Record| !matches!(record, Record::Metadata(_));
-            self.write(chunk.iter().filter(entries).cloned().collect()).await?;
+        self.write_durably(vec![final_metadata.clone()]).await?;
+        for sequence in old {
+            let bytes = read_file(&*self.disk, &segment_path(&self.folder, *sequence)).await?;
+            let contents = scan(&bytes, *sequence, old.last() == Some(sequence));
+            let records = contents.records.into_iter().map(|placed| placed.record);
+            let entries = |record: &Record| !matches!(record, Record::Metadata(_));
+            let records: Vec<Record> = records.filter(entries).collect();
+            for chunk in records.chunks(1024) {
+                self.write(chunk.to_vec()).await?;
+            }
         }
-        self.write(vec![final_metadata]).await?;
-        self.sync().await?;
+        self.write_durably(vec![final_metadata]).await?;
         for sequence in old {
             self.disk.remove_file(&segment_path(&self.folder, *sequence)).await?;
+            self.index.close(*sequence);
             self.older.remove(sequence);
         }
         self.disk.sync_directory(&self.folder).await

@@ -1,0 +1,322 @@
+//! An elected coordinator's term: batches are formed, sent, accepted by a quorum and reported.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use orrery_runtime::{Address, Instant};
+
+use crate::coordinator::{Client, Effect};
+use crate::quorum::is_quorum;
+use crate::record::Record;
+use crate::replica::Replica;
+use crate::{Ballot, PlantedBug, Position, Request, Timing, Value, Verdict, Voter, WriteError};
+
+/// Values that are sent together, at most; in bytes.
+const BATCH_BYTES: usize = 1 << 20;
+
+/// Values that are sent together, at most.
+const BATCH_VALUES: usize = 2048;
+
+/// Batches that may wait for a quorum at a time. While so many do, appends gather into the next.
+const BATCHES_OPEN: usize = 4;
+
+/// Batches that may be under way to one replica.
+const WINDOW: usize = 8;
+
+/// A run of values at consecutive positions and who has accepted them.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Batch {
+    values: Vec<Value>,
+    /// Who waits for which of them.
+    clients: Vec<(Position, Client)>,
+    accepted: BTreeMap<Address, Voter>,
+    chosen: bool,
+}
+
+impl Batch {
+    fn last(&self, first: Position) -> Position {
+        Position(first.0 + self.values.len() as u64 - 1)
+    }
+}
+
+/// How far one replica is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+struct Progress {
+    /// Everything before this position was sent.
+    next: Position,
+    /// First positions of the batches that were sent and not answered.
+    open: Vec<Position>,
+    /// When it was last sent something new, or answered.
+    moved: Instant,
+}
+
+/// The term of an elected coordinator.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Leadership {
+    ballot: Ballot,
+    /// The last position that earlier coordinators may have used.
+    inherited: Position,
+    /// Whether the client was told that it may write.
+    announced: bool,
+    /// All positions up to here are agreed upon, at this ballot or before the election. The own
+    /// replica may know more from a later coordinator, with other values than were written here.
+    agreed: Position,
+    next: Position,
+    /// Batches that are not known to be agreed upon, or wait for an earlier one that is not.
+    batches: BTreeMap<Position, Batch>,
+    waiting: VecDeque<(Client, Value)>,
+    progress: BTreeMap<Address, Progress>,
+    beat: Instant,
+}
+
+impl Leadership {
+    /// Begins the term of `ballot`. `found` is what a quorum has told of positions up to
+    /// `inherited` that are not known to be agreed upon.
+    pub(crate) fn begin(
+        now: Instant,
+        ballot: Ballot,
+        inherited: Position,
+        found: BTreeMap<Position, (Ballot, Value)>,
+        members: &BTreeSet<Address>,
+        replica: &Replica,
+    ) -> Self {
+        let mut leadership = Self {
+            ballot,
+            inherited,
+            announced: false,
+            agreed: replica.learned(),
+            next: inherited.next(),
+            batches: BTreeMap::new(),
+            waiting: VecDeque::new(),
+            progress: members.iter().map(|to| (to.clone(), Progress::default())).collect(),
+            beat: now,
+        };
+        leadership.fill(replica, found);
+        tracing::info!(%ballot, end = %inherited, open = leadership.batches.len(), "elected");
+        leadership
+    }
+
+    /// Of this term.
+    pub(crate) fn ballot(&self) -> Ballot {
+        self.ballot
+    }
+
+    /// When it wants [`Leadership::tick`].
+    pub(crate) fn deadline(&self, timing: Timing) -> Instant {
+        self.beat + timing.heartbeat
+    }
+
+    /// Whether a quorum is still waited for by the batch that begins at `first`.
+    #[cfg(test)]
+    pub(crate) fn awaits(&self, first: Position) -> bool {
+        self.batches.get(&first).is_some_and(|batch| !batch.chosen)
+    }
+
+    /// Takes a value to be written.
+    pub(crate) fn push(&mut self, client: Client, value: Value) {
+        self.waiting.push_back((client, value));
+    }
+
+    /// Forms batches of what waits, sends what may be sent, reports what is agreed upon. `client`
+    /// is told once it may write.
+    pub(crate) fn pump(
+        &mut self,
+        now: Instant,
+        client: Option<Client>,
+        replica: &mut Replica,
+        records: &mut Vec<Record>,
+        effects: &mut Vec<Effect>,
+    ) {
+        self.report(replica, records, effects);
+        if !self.announced && self.batches.is_empty() {
+            self.announced = true;
+            let elected = |client| Effect::Elected(client, self.ballot, self.inherited);
+            effects.extend(client.map(elected));
+        }
+        self.form_batches();
+        self.send(now, replica, effects);
+    }
+
+    /// Shows itself, and sends again what was not answered, where that is due.
+    pub(crate) fn tick(
+        &mut self,
+        now: Instant,
+        timing: Timing,
+        replica: &Replica,
+        effects: &mut Vec<Effect>,
+    ) {
+        if self.deadline(timing) > now {
+            return;
+        }
+        self.beat = now;
+        self.forget_unanswered(now, timing.retry);
+        let (ballot, learned) = (self.ballot, self.agreed(replica));
+        let (first, values) = (self.next, Vec::new());
+        effects.push(Effect::Broadcast(Request::Write { ballot, first, values, learned }));
+    }
+
+    /// From now on these replicas are written to.
+    pub(crate) fn members(&mut self, members: &BTreeSet<Address>) {
+        self.progress.retain(|address, _| members.contains(address));
+        for address in members {
+            self.progress.entry(address.clone()).or_default();
+        }
+    }
+
+    /// Ends the term. What was sent may yet be agreed upon.
+    pub(crate) fn end(self, effects: &mut Vec<Effect>) {
+        for (position, client) in self.batches.into_values().flat_map(|batch| batch.clients) {
+            tracing::debug!(%position, "entry left open");
+            let error = WriteError::Unknown("its writer was deposed");
+            effects.push(Effect::Written(client, Err(error)));
+        }
+        for (client, _) in self.waiting {
+            effects.push(Effect::Written(client, Err(WriteError::Lost)));
+        }
+        effects.push(Effect::Deposed(self.ballot));
+    }
+
+    /// Writes again, under the own ballot, whatever may have been agreed upon, and nothing where
+    /// nothing can have been.
+    fn fill(&mut self, replica: &Replica, mut found: BTreeMap<Position, (Ballot, Value)>) {
+        let mut position = replica.learned().next();
+        let mut open: Option<(Position, Vec<Value>)> = None;
+        while position <= self.inherited {
+            if replica.is_learned(position) {
+                self.add_batch(open.take());
+            } else {
+                let value = match found.remove(&position) {
+                    Some((_, value)) if !PlantedBug::FillsHoleWithNop.is_planted() => value,
+                    _ => Value::Nop,
+                };
+                let (_, values) = open.get_or_insert((position, Vec::new()));
+                values.push(value);
+                if values.len() >= BATCH_VALUES {
+                    self.add_batch(open.take());
+                }
+            }
+            position = position.next();
+        }
+        self.add_batch(open);
+    }
+
+    fn agreed(&self, replica: &Replica) -> Position {
+        match PlantedBug::TellsForeignLearned.is_planted() {
+            true => replica.learned(),
+            false => self.agreed,
+        }
+    }
+
+    fn add_batch(&mut self, run: Option<(Position, Vec<Value>)>) {
+        if let Some((first, values)) = run {
+            let (clients, accepted) = (Vec::new(), BTreeMap::new());
+            self.batches.insert(first, Batch { values, clients, accepted, chosen: false });
+        }
+    }
+
+    fn form_batches(&mut self) {
+        // What was inherited goes first; nothing is appended before that is agreed upon.
+        while self.announced && self.batches.len() < BATCHES_OPEN && !self.waiting.is_empty() {
+            let (mut values, mut clients, mut bytes) = (Vec::new(), Vec::new(), 0);
+            let first = self.next;
+            while bytes < BATCH_BYTES
+                && values.len() < BATCH_VALUES
+                && let Some((client, value)) = self.waiting.pop_front()
+            {
+                bytes += value.length();
+                values.push(value);
+                clients.push((self.next, client));
+                self.next = self.next.next();
+            }
+            let accepted = BTreeMap::new();
+            self.batches.insert(first, Batch { values, clients, accepted, chosen: false });
+        }
+    }
+
+    fn send(&mut self, now: Instant, replica: &Replica, effects: &mut Vec<Effect>) {
+        let (ballot, learned) = (self.ballot, self.agreed(replica));
+        for (address, progress) in &mut self.progress {
+            for (first, batch) in self.batches.range(progress.next..) {
+                if progress.open.len() >= WINDOW {
+                    break;
+                }
+                progress.next = first.next();
+                if batch.accepted.contains_key(address) {
+                    continue;
+                }
+                progress.open.push(*first);
+                progress.moved = now;
+                let (first, values) = (*first, batch.values.clone());
+                let request = Request::Write { ballot, first, values, learned };
+                effects.push(Effect::Send(address.clone(), request));
+            }
+        }
+    }
+
+    /// A replica has accepted a batch, or shown that it hears.
+    pub(crate) fn accepted(
+        &mut self,
+        now: Instant,
+        from: &Address,
+        answer: WriteAnswer,
+        quorum: usize,
+    ) {
+        if answer.count == 0 {
+            return;
+        }
+        if let Some(progress) = self.progress.get_mut(from) {
+            progress.open.retain(|first| *first != answer.first);
+            progress.moved = now;
+        }
+        let Some(batch) = self.batches.get_mut(&answer.first) else { return };
+        if batch.values.len() as u64 != answer.count {
+            return;
+        }
+        batch.accepted.insert(from.clone(), answer.voter);
+        batch.chosen |= is_quorum(batch.accepted.values(), quorum)
+            || PlantedBug::LearnsWithoutQuorum.is_planted();
+    }
+
+    /// Learns what is agreed upon, in order, and tells the clients.
+    fn report(
+        &mut self,
+        replica: &mut Replica,
+        records: &mut Vec<Record>,
+        effects: &mut Vec<Effect>,
+    ) {
+        while let Some((first, batch)) = self.batches.pop_first() {
+            let last = batch.last(first);
+            if batch.chosen {
+                replica.learn_up_to(last, self.ballot, records);
+            }
+            // A client may read what it was told of, so the own replica must know it too.
+            if !batch.chosen || replica.learned() < last {
+                self.batches.insert(first, batch);
+                return;
+            }
+            self.agreed = self.agreed.max(last);
+            for (position, client) in batch.clients {
+                effects.push(Effect::Written(client, Ok(position)));
+            }
+        }
+    }
+
+    /// What a replica did not answer for `retry` is sent to it again.
+    fn forget_unanswered(&mut self, now: Instant, retry: std::time::Duration) {
+        for progress in self.progress.values_mut() {
+            if !progress.open.is_empty() && progress.moved + retry <= now {
+                progress.next = progress.open.iter().min().copied().unwrap_or_default();
+                progress.open.clear();
+            }
+        }
+    }
+}
+
+/// The content of [`crate::Response::Written`].
+#[derive(Debug)]
+pub(crate) struct WriteAnswer {
+    pub(crate) voter: Voter,
+    pub(crate) ballot: Ballot,
+    pub(crate) verdict: Verdict,
+    pub(crate) first: Position,
+    pub(crate) count: u64,
+}
