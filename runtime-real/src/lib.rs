@@ -3,7 +3,7 @@
 //! | port | made of |
 //! |---|---|
 //! | clock | tokio's timers; `CLOCK_MONOTONIC` and `CLOCK_REALTIME` |
-//! | tasks | [`tokio::spawn`], each task in a tracing span of its name |
+//! | tasks | tokio's tasks, each in a tracing span of its name; prompt ones on an own thread |
 //! | random | getrandom(2) |
 //! | network | TCP without Nagle's delay |
 //! | disk | pread(2), pwrite(2) and friends on tokio's blocking threads |
@@ -27,18 +27,22 @@ mod processes;
 mod random;
 mod sessions;
 mod spawn;
+mod stream;
 mod tasks;
 mod users;
 
 /// A runtime on the machine it is called on. Its ports must be used inside the same tokio runtime,
-/// with I/O and time enabled.
+/// with I/O and time enabled, or in tasks that were spawned on it.
 ///
 /// Children must be reported to this process, so a `SIGCHLD` that our own parent left ignored is
 /// set back to its default here.
+///
+/// # Panics
+/// Outside a tokio runtime.
 pub fn runtime() -> Runtime {
     Runtime {
         clock: Arc::new(clock::TokioClock::new()),
-        tasks: Arc::new(tasks::TokioTasks),
+        tasks: Arc::new(tasks::TokioTasks::new()),
         random: Arc::new(random::SystemRandom),
         network: Arc::new(network::TcpNetwork),
         disk: Arc::new(disk::SystemDisk),

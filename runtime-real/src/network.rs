@@ -8,6 +8,9 @@ use std::time::Duration;
 use orrery_runtime::{Address, BoxFuture, Connection, Listener, Network};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
+use crate::stream::Stream;
+use crate::tasks::on_prompt_thread;
+
 /// Streams that were set up by the kernel but not yet accepted by us.
 const BACKLOG: u32 = 1024;
 
@@ -50,7 +53,7 @@ fn connection(stream: TcpStream) -> io::Result<Connection> {
     rustix::net::sockopt::set_socket_keepalive(&stream, true)?;
     rustix::net::sockopt::set_tcp_keepidle(&stream, KEEPALIVE_IDLE)?;
     let (local, peer) = (stream.local_addr()?, stream.peer_addr()?);
-    Ok(Connection { stream: Box::new(stream), local, peer })
+    Ok(Connection { stream: Box::new(Stream::new(stream)), local, peer })
 }
 
 fn listen(address: SocketAddr) -> io::Result<SystemListener> {
@@ -60,12 +63,27 @@ fn listen(address: SocketAddr) -> io::Result<SystemListener> {
     socket.bind(address)?;
     let listener = socket.listen(BACKLOG)?;
     let address = listener.local_addr()?;
-    Ok(SystemListener { listener, address })
+    Ok(SystemListener { listener: Some(listener), on_prompt: on_prompt_thread(), address })
 }
 
 struct SystemListener {
-    listener: TcpListener,
+    /// `None` only when it could not be taken to another thread's reactor.
+    listener: Option<TcpListener>,
+    /// Whose reactor it is registered with.
+    on_prompt: bool,
     address: SocketAddr,
+}
+
+impl SystemListener {
+    /// The listener, registered with the reactor of this thread.
+    fn here(&mut self) -> io::Result<&mut TcpListener> {
+        if self.on_prompt != on_prompt_thread() {
+            self.on_prompt = on_prompt_thread();
+            let listener = self.listener.take().map(TcpListener::into_std).transpose()?;
+            self.listener = listener.map(TcpListener::from_std).transpose()?;
+        }
+        self.listener.as_mut().ok_or_else(|| io::ErrorKind::NotConnected.into())
+    }
 }
 
 impl Listener for SystemListener {
@@ -75,7 +93,7 @@ impl Listener for SystemListener {
 
     fn accept(&mut self) -> BoxFuture<'_, io::Result<Connection>> {
         Box::pin(async {
-            let (stream, _) = self.listener.accept().await?;
+            let (stream, _) = self.here()?.accept().await?;
             connection(stream)
         })
     }

@@ -1,5 +1,7 @@
 //! Concurrent tasks.
 
+use std::sync::Arc;
+
 use crate::BoxFuture;
 
 /// The port to concurrency.
@@ -7,6 +9,13 @@ pub trait Tasks: Send + Sync {
     /// Starts `future`. It runs until it ends, until the handle aborts it or until the process
     /// ends; dropping the handle does not stop it. `name` says what it does, for logs and traces.
     fn spawn(&self, name: &'static str, future: BoxFuture<'static, ()>) -> TaskHandle;
+
+    /// Where tasks run that do not wait behind those which [`Tasks::spawn`] starts, however many
+    /// these are. It is meant for short work that somebody outside waits for with a time limit.
+    /// `None` when there is no such place.
+    fn prompt(&self) -> Option<Arc<dyn Tasks>> {
+        None
+    }
 }
 
 /// A running task.

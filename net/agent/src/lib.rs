@@ -186,7 +186,7 @@ pub async fn start(runtime: Runtime, options: Options) -> Result<Running, StartE
     });
     let service = Arc::new(routes::Routes::new(Arc::clone(&shared)));
     let serve = orrery_http::serve(runtime.clone(), listener, service);
-    let serve = runtime.spawn("http server", serve);
+    let serve = runtime.prompt().spawn("http server", serve);
     let tasks = vec![drive.abort_on_drop(), serve.abort_on_drop()];
     Ok(Running { address, shared, ended, _tasks: tasks })
 }

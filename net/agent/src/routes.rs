@@ -42,6 +42,10 @@ impl Service for Routes {
     fn call(&self, request: Request) -> BoxFuture<'static, Response> {
         Box::pin(answer(Arc::clone(&self.shared), request))
     }
+
+    fn is_prompt(&self, path: &str) -> bool {
+        ROUTER.route(path).is_ok_and(|route| route.endpoint == "health")
+    }
 }
 
 async fn answer(shared: Arc<Shared>, request: Request) -> Response {

@@ -17,23 +17,50 @@ use crate::{Closer, Peer, RequestBody, Response, Service, closer, date, limits};
 /// What an HTTP/2 client sends first (RFC 9113, 3.4). No HTTP/1 request begins like it.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
+#[derive(Clone, Copy)]
 enum Version {
     Http1,
     Http2,
 }
 
-/// Answers requests on `connection` until either side ends it.
-pub(crate) async fn run(runtime: Runtime, connection: Connection, service: Arc<dyn Service>) {
+/// A connection of which is known what it begins with.
+pub(crate) struct Recognised {
+    io: Io,
+    version: Version,
+    peer: Peer,
+}
+
+impl Recognised {
+    /// What the first request asks for, if it is HTTP/1 and its first line came at once.
+    pub(crate) fn path(&self) -> Option<&str> {
+        let line = match self.version {
+            Version::Http1 => self.io.ahead().split(|byte| *byte == b'\r').next()?,
+            Version::Http2 => return None,
+        };
+        let mut words = line.split(|byte| *byte == b' ');
+        let (_method, target, _version) = (words.next()?, words.next()?, words.next()?);
+        let path = target.split(|byte| *byte == b'?').next()?;
+        str::from_utf8(path).ok()
+    }
+}
+
+/// Waits for the first bytes of `connection`; `None` when it ends without saying anything.
+pub(crate) async fn recognise(runtime: Runtime, connection: Connection) -> Option<Recognised> {
     let peer = Peer { address: connection.peer, local: connection.local };
     let mut io = Io::new(connection.stream);
-    let version = match recognise(&runtime, &mut io).await {
-        Ok(version) => version,
+    match read_version(&runtime, &mut io).await {
+        Ok(version) => Some(Recognised { io, version, peer }),
         Err(error) => {
             reachable!("a connection ends before its first request");
             tracing::debug!(peer = %peer.address, %error, "connection ended before a request");
-            return;
+            None
         }
-    };
+    }
+}
+
+/// Answers requests on a connection until either side ends it.
+pub(crate) async fn run(runtime: Runtime, connection: Recognised, service: Arc<dyn Service>) {
+    let Recognised { io, version, peer } = connection;
     let (closer, closed) = closer(runtime.clone());
     let handler = Handler { clock: Arc::clone(&runtime.clock), service, peer, closer };
     let result = tokio::select! {
@@ -50,7 +77,7 @@ pub(crate) async fn run(runtime: Runtime, connection: Connection, service: Arc<d
 
 /// Reads ahead until it is clear which version the peer speaks. The first byte may take for ever;
 /// after it the limit for headers applies.
-async fn recognise(runtime: &Runtime, io: &mut Io) -> io::Result<Version> {
+async fn read_version(runtime: &Runtime, io: &mut Io) -> io::Result<Version> {
     read_ahead(io).await?;
     let rest = async {
         loop {

@@ -71,6 +71,13 @@ pub struct Peer {
 pub trait Service: Send + Sync + 'static {
     /// Answers one request. The future is dropped when the peer goes away before it is done.
     fn call(&self, request: Request) -> BoxFuture<'static, Response>;
+
+    /// Whether an answer to `path` is short work that must not wait, however much other connections
+    /// have to say. An HTTP/1 connection that begins with such a request is served by prompt tasks
+    /// ([`orrery_runtime::Tasks::prompt`]) until its end.
+    fn is_prompt(&self, _path: &str) -> bool {
+        false
+    }
 }
 
 struct ServiceFunction<F>(F);

@@ -1,4 +1,8 @@
 //! The server: accepts connections and keeps them as tasks of its own.
+//!
+//! Accepting, and finding out what a connection begins with, is done by prompt tasks. Then a task
+//! of the other kind takes the connection over, unless it begins with a question whose answer must
+//! not wait for all that thousands of other connections may have to say at the moment.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,13 +13,15 @@ use orrery_runtime::tasks::AbortOnDrop;
 use orrery_runtime::{Connection, Listener, Runtime};
 use tokio::sync::mpsc;
 
-use crate::{Service, connection, limits};
+use crate::connection::{self, Recognised};
+use crate::{Service, limits};
 
 /// Pause after a failed accept, which mostly means that file descriptors have run out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(250);
 
 /// Answers HTTP/1.1 and HTTP/2 on `listener` for ever. Dropping the future closes the listener and
-/// every connection.
+/// every connection. It is best run as a prompt task ([`Runtime::prompt`]); `runtime` itself is
+/// where the connections run.
 pub async fn serve(runtime: Runtime, listener: Box<dyn Listener>, service: Arc<dyn Service>) {
     serve_up_to(limits::CONNECTIONS, runtime, listener, service).await;
 }
@@ -34,7 +40,7 @@ pub async fn serve_up_to(
         sometimes!(open >= connections_max, "a server has as many connections as it takes");
         tokio::select! {
             biased;
-            ended = connections.ended.recv() => connections.remove(ended),
+            Some(event) = connections.events.recv() => connections.take(event),
             accepted = listener.accept(), if open < connections_max => match accepted {
                 Ok(connection) => connections.add(connection),
                 Err(error) => {
@@ -47,51 +53,87 @@ pub async fn serve_up_to(
     }
 }
 
+/// What happens to a connection.
+enum Event {
+    /// It is known what it begins with.
+    Recognised(Box<Recognised>),
+    /// Its task has ended.
+    Ended,
+}
+
 /// The open connections of one server.
 struct Connections {
     runtime: Runtime,
+    prompt: Runtime,
     service: Arc<dyn Service>,
     next: u64,
     tasks: BTreeMap<u64, AbortOnDrop>,
-    /// Numbers of connections that have ended; holds no more than there are connections.
-    ended: mpsc::UnboundedReceiver<u64>,
-    end: mpsc::UnboundedSender<u64>,
+    /// By the number of the connection. Holds at most two for each.
+    events: mpsc::UnboundedReceiver<(u64, Event)>,
+    sender: mpsc::UnboundedSender<(u64, Event)>,
 }
 
 impl Connections {
     fn new(runtime: Runtime, service: Arc<dyn Service>) -> Self {
-        let (end, ended) = mpsc::unbounded_channel();
-        Self { runtime, service, next: 0, tasks: BTreeMap::new(), ended, end }
+        let (sender, events) = mpsc::unbounded_channel();
+        let prompt = runtime.prompt();
+        Self { runtime, prompt, service, next: 0, tasks: BTreeMap::new(), events, sender }
     }
 
     fn add(&mut self, connection: Connection) {
         let number = self.next;
         self.next += 1;
-        let end = End { number, sender: self.end.clone() };
-        let run = connection::run(self.runtime.clone(), connection, Arc::clone(&self.service));
-        let task = self.runtime.spawn("http connection", async move {
-            let _end = end;
+        let mut report = self.report(number);
+        let recognising = connection::recognise(self.prompt.clone(), connection);
+        let task = self.prompt.spawn("new http connection", async move {
+            if let Some(recognised) = recognising.await {
+                report.set(Event::Recognised(Box::new(recognised)));
+            }
+        });
+        self.tasks.insert(number, task.abort_on_drop());
+    }
+
+    fn take(&mut self, (number, event): (u64, Event)) {
+        match event {
+            Event::Recognised(connection) => self.run(number, *connection),
+            Event::Ended => drop(self.tasks.remove(&number)),
+        }
+    }
+
+    fn run(&mut self, number: u64, connection: Recognised) {
+        let report = self.report(number);
+        let prompt = connection.path().is_some_and(|path| self.service.is_prompt(path));
+        let runtime = if prompt { &self.prompt } else { &self.runtime };
+        let run = connection::run(runtime.clone(), connection, Arc::clone(&self.service));
+        let task = runtime.spawn("http connection", async move {
+            let _report = report;
             run.await;
         });
         self.tasks.insert(number, task.abort_on_drop());
     }
 
-    fn remove(&mut self, number: Option<u64>) {
-        if let Some(number) = number {
-            self.tasks.remove(&number);
-        }
+    fn report(&self, number: u64) -> Report {
+        Report { number, event: Event::Ended, sender: self.sender.clone() }
     }
 }
 
-/// Reports the end of a connection's task, however it ends.
-struct End {
+/// Reports what a connection's task has come to, however it ends.
+struct Report {
     number: u64,
-    sender: mpsc::UnboundedSender<u64>,
+    event: Event,
+    sender: mpsc::UnboundedSender<(u64, Event)>,
 }
 
-impl Drop for End {
+impl Report {
+    fn set(&mut self, event: Event) {
+        self.event = event;
+    }
+}
+
+impl Drop for Report {
     fn drop(&mut self) {
+        let event = std::mem::replace(&mut self.event, Event::Ended);
         // Nobody listens once the server itself was dropped.
-        let _ = self.sender.send(self.number);
+        let _ = self.sender.send((self.number, event));
     }
 }

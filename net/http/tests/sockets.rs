@@ -1,14 +1,16 @@
-//! What only real sockets do: resets, and answers to peers that are still sending.
+//! What only real sockets and threads do: resets, answers to peers that are still sending, and
+//! answers while all threads are busy.
 
 #[path = "support/wire.rs"]
 mod wire;
 
+use std::sync::{Arc, Barrier};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, StatusCode};
-use orrery_http::{Client, MediaType, body, respond};
-use orrery_runtime::Runtime;
+use orrery_http::{Client, MediaType, Response, Service, body, respond, serve};
+use orrery_runtime::{BoxFuture, Runtime};
 use tokio::sync::mpsc;
 use wire::{Wire, echo, start};
 
@@ -85,5 +87,57 @@ fn a_reset_closes_the_stream() {
             drop(wire);
             stream.closed().await;
         }
+    });
+}
+
+/// Answers `/prompt` promptly, and everything else as well.
+struct Prompt;
+
+impl Service for Prompt {
+    fn call(&self, request: orrery_http::Request) -> BoxFuture<'static, Response> {
+        Box::pin(echo(request))
+    }
+
+    fn is_prompt(&self, path: &str) -> bool {
+        path == "/prompt"
+    }
+}
+
+#[test]
+#[allow(clippy::disallowed_types, reason = "no task can run while all threads are held")]
+fn what_is_prompt_is_answered_while_all_threads_are_busy() {
+    use std::io::{Read, Write};
+    run(|runtime| async move {
+        let listener = runtime.network.listen(([127, 0, 0, 1], 0).into()).await.expect("a port");
+        let address = listener.local_address();
+        let serving = serve(runtime.clone(), listener, Arc::new(Prompt));
+        runtime.prompt().spawn("server", serving);
+        let (held, free) = (Arc::new(Barrier::new(3)), Arc::new(Barrier::new(3)));
+        for _ in 0..2 {
+            let (held, free) = (Arc::clone(&held), Arc::clone(&free));
+            runtime.spawn("busy", async move {
+                held.wait();
+                free.wait();
+            });
+        }
+        held.wait();
+        let mut stream = std::net::TcpStream::connect(address).expect("a connection");
+        stream.set_read_timeout(Some(LIMIT)).expect("a limit");
+        for path in ["/prompt", "/prompt?a=b"] {
+            let request = format!("GET {path} HTTP/1.1\r\nConnection: keep-alive\r\n\r\n");
+            stream.write_all(request.as_bytes()).expect("written");
+            let mut answer = String::new();
+            while !answer.ends_with("/prompt ") {
+                let mut byte = [0];
+                stream.read_exact(&mut byte).expect("an answer");
+                answer.push(char::from(byte[0]));
+            }
+            assert!(answer.starts_with("HTTP/1.1 200 "), "{answer:?}");
+        }
+        free.wait();
+        // A connection that begins otherwise is taken over by the other threads.
+        let mut wire = Wire::open(&runtime, address).await;
+        wire.write("GET /other HTTP/1.1\r\n\r\n").await;
+        assert!(wire.read_until("/other ").await.starts_with("HTTP/1.1 200 "));
     });
 }

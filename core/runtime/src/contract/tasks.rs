@@ -16,6 +16,7 @@ pub async fn check(runtime: &Runtime) {
     run_concurrently(runtime).await;
     stop_when_aborted(runtime).await;
     stop_with_their_guard(runtime).await;
+    run_promptly_and_start_others(runtime).await;
 }
 
 async fn run_without_their_handle(runtime: &Runtime) {
@@ -75,4 +76,32 @@ async fn stop_with_their_guard(runtime: &Runtime) {
     assert_eq!(ended.try_recv(), Err(oneshot::error::TryRecvError::Empty));
     drop(guard);
     assert!(finish(runtime, "a task without its guard", ended).await.is_err());
+}
+
+/// A prompt task may start one that is not, and one of its own kind; both are its equals in all
+/// else.
+async fn run_promptly_and_start_others(runtime: &Runtime) {
+    let (sender, mut receiver) = mpsc::channel(3);
+    let (all, own) = (runtime.clone(), sender.clone());
+    runtime.prompt().spawn("prompt", async move {
+        let (again, other) = (own.clone(), own.clone());
+        all.prompt().spawn("prompt too", async move {
+            let _ = again.send(1).await;
+        });
+        all.spawn("not prompt", async move {
+            let _ = other.send(2).await;
+        });
+        all.sleep(Duration::from_millis(1)).await;
+        let _ = own.send(3).await;
+    });
+    drop(sender);
+    let mut came = Vec::new();
+    while let Some(number) = finish(runtime, "prompt tasks", receiver.recv()).await {
+        came.push(number);
+    }
+    came.sort_unstable();
+    assert_eq!(came, [1, 2, 3]);
+    let (future, ended) = endless();
+    runtime.prompt().spawn("endless", future).abort();
+    assert!(finish(runtime, "an aborted prompt task", ended).await.is_err());
 }
