@@ -219,9 +219,9 @@ impl Task {
             state: v1::TaskState::TaskStaging as i32,
             resources: info.resources.clone(),
             labels: info.labels.clone(),
-            discovery: info.discovery.clone(),
-            container: info.container.clone(),
-            health_check: info.health_check.clone(),
+            discovery: info.discovery.clone().map(Box::new),
+            container: info.container.clone().map(Box::new),
+            health_check: info.health_check.clone().map(Box::new),
             kill_policy: info.kill_policy,
             user: command_user(&info.command)
                 .or_else(|| executor.and_then(|executor| command_user(&executor.command))),

@@ -24,6 +24,8 @@ const BACKOFF_MAX: Duration = Duration::from_secs(60);
 /// How long the opening of a connection, then the master's answer, may take. The master writes its
 /// registry before it answers.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
+/// How many tasks that have ended an agent tells a master of.
+const HISTORY_MAX: usize = 10_000;
 /// Used when the master does not name a usable time.
 const PING_TIMEOUT_DEFAULT: Duration = Duration::from_secs(75);
 
@@ -201,7 +203,19 @@ impl Agent {
             }
         }
         register.tasks.extend(self.tasks_by_name_only());
+        register.completed_tasks = self.history();
         register
+    }
+
+    /// The tasks that ended last.
+    fn history(&self) -> Vec<v1::Task> {
+        let all = self.frameworks.values().chain(&self.completed_frameworks);
+        let executors = all.flat_map(|one| one.completed.iter().chain(one.executors.values()));
+        let mut tasks: Vec<&v1::Task> = executors.flat_map(|one| &one.completed).collect();
+        let ended = |task: &v1::Task| task.statuses.last().map_or(0.0, v1::TaskStatus::timestamp);
+        tasks.sort_by(|a, b| ended(a).total_cmp(&ended(b)));
+        let surplus = tasks.len().saturating_sub(HISTORY_MAX);
+        tasks.into_iter().skip(surplus).cloned().collect()
     }
 
     /// Tasks that never were here, and whose end this agent has told because an earlier master

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use orrery_api::link::{self, from_agent, from_master};
-use orrery_api::v1::TaskState::{TaskDropped, TaskRunning, TaskStarting};
+use orrery_api::v1::TaskState::{TaskDropped, TaskFinished, TaskRunning, TaskStarting};
 use orrery_api::v1::task_status::Reason;
+use orrery_runtime::ExitStatus;
 
-use crate::testing::{Bench, reason, state};
+use crate::testing::{Bench, reason, state, uuid};
 use crate::{Input, Output};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -67,6 +68,24 @@ fn tasks_outlive_the_link_and_are_reported_again() {
     // The master knows nothing of generated executors.
     assert_eq!(register.executors, []);
     assert_eq!(state(&bench.only_update()), TaskStarting, "the head is sent again");
+}
+
+#[test]
+fn tasks_that_have_ended_are_told_as_history() {
+    let mut bench = Bench::registered();
+    let container = bench.run_and_subscribe("t", 1);
+    bench.update("t", "t", TaskFinished, 1);
+    bench.feed(Input::LinkDown { link: 1 });
+    bench.register();
+    let register = register_message(&bench);
+    assert_eq!((register.tasks.len(), register.completed_tasks.len()), (1, 0), "not told yet");
+    bench.acknowledge("t", &uuid(1));
+    bench.exited(&container, ExitStatus::Exited(0));
+    bench.feed(Input::LinkDown { link: 2 });
+    bench.register();
+    let register = register_message(&bench);
+    assert_eq!((register.tasks.len(), register.completed_tasks.len()), (0, 1));
+    assert_eq!(register.completed_tasks[0].state, TaskFinished as i32);
 }
 
 #[test]

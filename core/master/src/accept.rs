@@ -117,7 +117,7 @@ impl Master {
             reachable!("an ACCEPT names no offer");
             return Err(invalid("No offers specified".to_owned()));
         };
-        let active = self.agents.get(&agent).is_some_and(crate::Agent::is_active);
+        let active = self.agents.get(&agent).is_some_and(|agent| agent.is_active());
         if !active && !PlantedBug::DisconnectKeepsOffers.is_planted() {
             unreachable!("an offer is open although its agent is not connected");
             return Err(InvalidOffers {

@@ -1,14 +1,16 @@
 //! Scheduler calls other than SUBSCRIBE: who may make them, and the small ones.
 
+use std::sync::Arc;
+
 use orrery_allocator::FrameworkKey;
 use orrery_api::link::{self, from_master};
+use orrery_api::v1::TaskState;
 use orrery_api::v1::scheduler::{Call, call};
-use orrery_api::v1::{self, TaskState};
 use orrery_coverage::{reachable, sometimes};
 use orrery_model::task_state::is_terminal;
 
 use crate::subscribe::subscribed_roles;
-use crate::{Answer, Master, PlantedBug, Refusal};
+use crate::{Answer, Master, PlantedBug, Refusal, Task};
 
 impl Master {
     pub(crate) fn scheduler_call(
@@ -111,12 +113,15 @@ impl Master {
         self.metrics.count("messages_kill_task");
         let task_id = kill.task_id.value.clone();
         let Some(framework) = self.frameworks.get(&key) else { return };
-        let Some(task) = framework.tasks.get(&task_id) else {
-            let completed = |task: &v1::Task| task.task_id.value == task_id;
+        let Some(task) = framework.tasks.get(task_id.as_str()) else {
+            let completed = |task: &Task| **task.id() == *task_id;
             sometimes!(
                 framework.completed_tasks.iter().any(completed),
                 "a kill arrives after the end of its task was acknowledged"
             );
+            if PlantedBug::KillOfUnknownIsDropped.is_planted() {
+                return;
+            }
             // Answered as if its state had been asked for.
             self.reconcile_task(key, &task_id, kill.agent_id.as_ref());
             return;
@@ -134,7 +139,7 @@ impl Master {
         }
         // Said again when the agent registers again: the link may be broken without a sign of it.
         if !PlantedBug::KillIsNotRepeated.is_planted() {
-            agent.pending_kills.insert((key, task_id), kill.kill_policy);
+            agent.pending_kills.insert((key, Arc::from(task_id)), kill.kill_policy);
         }
         sometimes!(agent.link.is_none(), "a kill waits for its agent to come back");
         self.tell_agent(

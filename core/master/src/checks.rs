@@ -39,7 +39,9 @@ impl Master {
     }
 
     fn check_agent(&self, key: AgentKey, agent: &Agent) -> Result<(), String> {
-        let taken = self.used(key) + self.offered(key);
+        let booked = self.booked(agent);
+        let mut taken = Resources::default();
+        booked.iter().for_each(|(_, resources)| taken += resources);
         if !agent.total.contains(&taken.unallocated()) {
             return Err(format!(
                 "agent {} has {} but {taken} of it is taken",
@@ -47,10 +49,12 @@ impl Master {
                 agent.total
             ));
         }
+        let nothing = Resources::default();
         for (number, framework) in &self.frameworks {
-            let booked = self.booked(key, *number);
+            let booked = booked.iter().find(|(owner, _)| owner == number);
+            let booked = booked.map_or(&nothing, |(_, resources)| resources);
             let allocated = self.allocator.allocated(*number, key);
-            if booked != *allocated {
+            if booked != allocated {
                 return Err(format!(
                     "agent {}: framework {} holds {booked} but {allocated} is allocated to it",
                     agent.id(),
@@ -61,27 +65,28 @@ impl Master {
         Ok(())
     }
 
-    fn booked(&self, agent_key: AgentKey, framework_key: FrameworkKey) -> Resources {
-        let mut booked = Resources::default();
-        let agent = &self.agents[&agent_key];
-        let framework = &self.frameworks[&framework_key];
+    /// What each framework's tasks, executors and offers hold on an agent.
+    fn booked(&self, agent: &Agent) -> Vec<(FrameworkKey, Resources)> {
+        let mut booked: Vec<(FrameworkKey, Resources)> = Vec::new();
+        let mut add = |owner: FrameworkKey, resources: &Resources| match booked
+            .iter_mut()
+            .find(|(framework, _)| *framework == owner)
+        {
+            Some((_, sum)) => *sum += resources,
+            None => booked.push((owner, resources.clone())),
+        };
         for (owner, task_id) in &agent.tasks {
-            let task = framework.tasks.get(task_id).filter(|_| *owner == framework_key);
+            let framework = self.frameworks.get(owner);
+            let task = framework.and_then(|framework| framework.tasks.get(task_id));
             if let Some(task) = task.filter(|task| holds_resources(task.state())) {
-                booked += &task.resources;
+                add(*owner, task.resources());
             }
         }
         for ((owner, _), executor) in &agent.executors {
-            if *owner == framework_key {
-                booked += &executor.resources;
-            }
+            add(*owner, &executor.resources);
         }
-        for number in &agent.offers {
-            if let Some(offer) =
-                self.offers.get(number).filter(|one| one.framework == framework_key)
-            {
-                booked += &offer.resources;
-            }
+        for offer in agent.offers.iter().filter_map(|number| self.offers.get(number)) {
+            add(offer.framework, &offer.resources);
         }
         booked
     }

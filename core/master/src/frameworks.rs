@@ -1,6 +1,7 @@
 //! How a framework leaves: for a while, or for good.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 
 use orrery_allocator::{AgentKey, FrameworkKey};
 use orrery_api::link::{self, from_master};
@@ -84,11 +85,11 @@ impl Master {
 
     fn remove_framework_from_agent(&mut self, key: FrameworkKey, agent_key: AgentKey) {
         let Some(agent) = self.agents.get(&agent_key) else { return };
-        let tasks: Vec<String> = agent
+        let tasks: Vec<Arc<str>> = agent
             .tasks
             .iter()
             .filter(|(framework, _)| *framework == key)
-            .map(|(_, task)| task.clone())
+            .map(|(_, task)| Arc::clone(task))
             .collect();
         let executors: Vec<String> = agent
             .executors
@@ -118,7 +119,7 @@ impl Master {
         let task = framework.and_then(|framework| framework.tasks.get(task_id));
         let status = v1::TaskStatus {
             message: Some("Framework removed".to_owned()),
-            agent_id: task.map(|task| task.message.agent_id.clone()),
+            agent_id: task.map(|task| v1::AgentId { value: task.agent_id().to_owned() }),
             ..self.master_status(
                 task_id,
                 v1::TaskState::TaskKilled,

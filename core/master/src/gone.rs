@@ -11,7 +11,7 @@ use orrery_model::task_state;
 use orrery_runtime::WallTime;
 
 use crate::state::{Pending, remember};
-use crate::{Answer, Master, Output, Refusal, RegistryOperation, RequestId};
+use crate::{Answer, Master, Output, Refusal, RegistryOperation, RequestId, Task};
 
 /// What its agent and its frameworks are told.
 const MESSAGE: &str = "Agent has been marked gone";
@@ -24,6 +24,13 @@ pub(crate) struct Departure {
     key: Option<AgentKey>,
     since: WallTime,
     request: RequestId,
+}
+
+impl Departure {
+    /// Whose departure it is.
+    pub(crate) fn agent_id(&self) -> &str {
+        &self.agent_id
+    }
 }
 
 impl Master {
@@ -46,10 +53,8 @@ impl Master {
         }
         let key = self.agent_by_id(&agent_id);
         let leaving = key.and_then(|key| self.agents.get(&key)).is_some_and(|one| one.leaving);
-        let marking = self.pending.values().any(
-            |pending| matches!(pending, Pending::Gone(departure) if departure.agent_id == agent_id),
-        );
-        if leaving || marking || self.is_registering(&agent_id) {
+        let away = self.is_leaving_while_away(&agent_id);
+        if leaving || away || self.is_registering(&agent_id) {
             let text = format!("Agent '{agent_id}' is changing its state at the moment: try again");
             return Err(Refusal { status: 503, text });
         }
@@ -93,12 +98,12 @@ impl Master {
         self.emit(Output::Reply { request, answer: Answer::Done });
     }
 
-    fn gone_status(&self, task: &v1::Task, state: TaskState) -> v1::TaskStatus {
+    fn gone_status(&self, task: &Task, state: TaskState) -> v1::TaskStatus {
         v1::TaskStatus {
             message: Some(MESSAGE.to_owned()),
-            agent_id: Some(task.agent_id.clone()),
-            executor_id: task.executor_id.clone(),
-            ..self.master_status(&task.task_id.value, state, Reason::AgentRemovedByOperator)
+            agent_id: Some(v1::AgentId { value: task.agent_id().to_owned() }),
+            executor_id: task.executor_id(),
+            ..self.master_status(task.id(), state, Reason::AgentRemovedByOperator)
         }
     }
 
@@ -110,7 +115,7 @@ impl Master {
         };
         let known = task.state();
         let state = if task_state::is_terminal(known) { known } else { gone };
-        let status = self.gone_status(&task.message, state);
+        let status = self.gone_status(task, state);
         self.update_task(key, task_id, &status, state);
         self.complete_task(key, task_id);
         self.tell_status(key, status);
@@ -124,13 +129,13 @@ impl Master {
         let Some(framework) = self.frameworks.get_mut(&key) else { return };
         let all = std::mem::take(&mut framework.unreachable_tasks);
         let (ended, kept): (VecDeque<_>, VecDeque<_>) =
-            all.into_iter().partition(|task| task.agent_id.value == agent_id);
+            all.into_iter().partition(|task| task.agent_id() == agent_id);
         framework.unreachable_tasks = kept;
         for mut task in ended {
             let state = if aware { TaskState::TaskGoneByOperator } else { TaskState::TaskLost };
             let status = self.gone_status(&task, state);
-            task.state = state as i32;
-            task.statuses.push(status.clone());
+            task.set_state(state);
+            task.add_status(&status);
             if let Some(framework) = self.frameworks.get_mut(&key) {
                 remember(&mut framework.completed_tasks, limit, task);
             }

@@ -1,14 +1,16 @@
 //! LAUNCH and LAUNCH_GROUP: checks a task against its offer, books it, and sends it to its agent.
 
+use std::sync::Arc;
+
 use orrery_api::link::{self, from_master};
 use orrery_api::v1::task_status::Reason;
 use orrery_api::v1::{self, TaskState};
-use orrery_coverage::{always, reachable, sometimes};
+use orrery_coverage::{always, reachable, sometimes, unreachable};
 use orrery_model::{Resources, validate};
 
 use crate::Master;
 use crate::accept::Accepted;
-use crate::state::{Executor, Task};
+use crate::state::Executor;
 
 /// What one task takes from its offer.
 struct Charge {
@@ -121,9 +123,8 @@ impl Master {
         let Some(framework) = self.frameworks.get(&accepted.framework) else {
             return Err("Framework is not known".to_owned());
         };
-        let unreachable =
-            framework.unreachable_tasks.iter().any(|known| known.task_id.value == *task_id);
-        if framework.tasks.contains_key(task_id) || unreachable {
+        let unreachable = framework.unreachable_tasks.iter().any(|known| **known.id() == **task_id);
+        if framework.tasks.contains_key(task_id.as_str()) || unreachable {
             sometimes!(unreachable, "a task is refused because an unreachable one has its id");
             sometimes!(!unreachable, "a task is refused because another one has its id");
             return Err(format!("Task has duplicate ID: {task_id}"));
@@ -226,15 +227,15 @@ impl Master {
         let framework_id = framework.info.id.clone().unwrap_or_default();
         let executor = group_executor.or(info.executor.as_ref());
         let message = task_record(info, framework_id, executor);
-        let task_id = info.task_id.value.clone();
+        let task_id = info.task_id.value.as_str();
         let (framework_id, agent_id) = (framework.id(), agent.id());
         tracing::debug!(%task_id, framework_id, agent_id, "launching");
-        always!(!framework.tasks.contains_key(&task_id), "a task is booked once", task_id);
-        framework.tasks.insert(
-            task_id.clone(),
-            Task { message, agent: accepted.agent, resources: charge.task },
-        );
-        agent.tasks.insert((accepted.framework, task_id));
+        always!(!framework.tasks.contains_key(task_id), "a task is booked once", task_id);
+        let Ok(task) = self.records.record(message, accepted.agent) else {
+            return unreachable!("a task is booked whose resources are none", task_id);
+        };
+        agent.tasks.insert((accepted.framework, Arc::clone(task.id())));
+        framework.tasks.insert(Arc::clone(task.id()), Box::new(task));
         if let Some((info, resources)) = charge.executor {
             let key = (accepted.framework, info.executor_id.value.clone());
             agent.executors.insert(key, Executor { info, resources });
@@ -311,9 +312,9 @@ fn task_record(
         resources: info.resources.clone(),
         limits: info.limits.clone(),
         labels: info.labels.clone(),
-        discovery: info.discovery.clone(),
-        container: info.container.clone(),
-        health_check: info.health_check.clone(),
+        discovery: info.discovery.clone().map(Box::new),
+        container: info.container.clone().map(Box::new),
+        health_check: info.health_check.clone().map(Box::new),
         kill_policy: info.kill_policy,
         user: user.or_else(executor_user),
         ..Default::default()

@@ -23,6 +23,7 @@
 #![forbid(unsafe_code)]
 
 mod accept;
+mod adoption;
 mod agents;
 mod calls;
 mod checks;
@@ -39,6 +40,7 @@ mod pings;
 mod planted;
 mod prune;
 mod reconcile;
+mod record;
 mod registration;
 mod registry;
 mod registry_messages;
@@ -59,5 +61,6 @@ pub use metrics::Metrics;
 pub use options::Options;
 pub use planted::PlantedBug;
 pub use registry::{Registry, RegistryOperation};
-pub use state::{Agent, Executor, Framework, Master, Offer, Task, TaskKey, UnreachableAgent};
+pub use record::Task;
+pub use state::{Agent, Executor, Framework, Master, Offer, TaskKey, UnreachableAgent};
 pub use validation::{InvalidCall, validate_call};

@@ -87,6 +87,7 @@ impl Master {
             Some(Pending::Admit(registration)) => self.admitted(ticket, *registration),
             Some(Pending::Readmit(registration)) => self.readmitted(ticket, *registration),
             Some(Pending::Unreachable(agent, since)) => self.became_unreachable(agent, since),
+            Some(Pending::Missing(agent_id, since)) => self.missing_given_up(agent_id, since),
             Some(Pending::Remove(agent, removal)) => self.removed(agent, removal),
             Some(Pending::Gone(departure)) => self.became_gone(*departure),
             Some(Pending::Prune(unreachable, gone)) => self.pruned(&unreachable, &gone),

@@ -53,6 +53,10 @@ orrery_planted::bugs! {
     SubscribesUnsuppressed,
     /// MESOS-9180: a kill is forgotten when the agent is not there to hear it.
     KillIsNotRepeated,
+    /// A kill of a task that is not on record is taken and not answered.
+    KillOfUnknownIsDropped,
+    /// An agent that did not return counts as unreachable before the registry has stored it.
+    AbsenceIsToldBeforeStored,
     /// MESOS-6285: an offer that is not there any more is declined, and the master dies of it.
     DeclineOfNothingPanics,
 }

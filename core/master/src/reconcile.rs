@@ -39,9 +39,7 @@ impl Master {
                 None => return,
             },
         };
-        let state = TaskState::try_from(status.state).unwrap_or(TaskState::TaskUnknown);
-        let state = self.state_for(key, state) as i32;
-        self.tell_status(key, v1::TaskStatus { state, ..status });
+        self.tell_status(key, status);
     }
 
     fn known_task_status(&self, task_id: &str, task: &crate::Task) -> v1::TaskStatus {
@@ -50,20 +48,19 @@ impl Master {
         sometimes!(task.told_state() != task.state(), "RECONCILE is answered with an older state");
         let overtakes = PlantedBug::ReconciliationOvertakes.is_planted();
         let state = if overtakes { task.state() } else { task.told_state() } as i32;
-        let task = &task.message;
-        let last = task.statuses.last();
+        let last = task.statuses().pop();
         v1::TaskStatus {
             task_id: v1::TaskId { value: task_id.to_owned() },
             state,
             source: Some(v1::task_status::Source::Master as i32),
             reason: Some(Reason::Reconciliation as i32),
             message: Some("Reconciliation: Latest task state".to_owned()),
-            agent_id: Some(task.agent_id.clone()),
-            executor_id: task.executor_id.clone(),
+            agent_id: Some(v1::AgentId { value: task.agent_id().to_owned() }),
+            executor_id: task.executor_id(),
             timestamp: Some(self.now.wall.as_seconds()),
-            healthy: last.and_then(|status| status.healthy),
-            check_status: last.and_then(|status| status.check_status),
-            container_status: last.and_then(|status| status.container_status.clone()),
+            healthy: last.as_ref().and_then(|status| status.healthy),
+            check_status: last.as_ref().and_then(|status| status.check_status),
+            container_status: last.and_then(|status| status.container_status),
             ..Default::default()
         }
     }
@@ -129,7 +126,7 @@ impl Master {
         task_id: &str,
     ) -> Option<orrery_runtime::WallTime> {
         let framework = self.frameworks.get(&key)?;
-        let task = framework.unreachable_tasks.iter().find(|task| task.task_id.value == task_id)?;
-        self.unreachable.get(&task.agent_id.value).map(|agent| agent.since)
+        let task = framework.unreachable_tasks.iter().find(|task| **task.id() == *task_id)?;
+        self.unreachable.get(task.agent_id()).map(|agent| agent.since)
     }
 }

@@ -1,18 +1,15 @@
 //! How an agent comes, and comes back.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use orrery_allocator::{AgentKey, FrameworkKey};
+use orrery_allocator::AgentKey;
 use orrery_api::link::{self, from_master};
-use orrery_api::v1::task_status::Reason;
-use orrery_api::v1::{self, TaskState};
+use orrery_api::v1;
 use orrery_coverage::{always, reachable, sometimes};
 use orrery_model::Resources;
-use orrery_model::task_state::is_terminal;
 
-use crate::state::{Agent, Executor, Framework, Pending, Task, holds_resources};
-use crate::subscribe::allocator_options;
+use crate::state::{Agent, Pending};
 use crate::timers::Timer;
 use crate::{LinkId, Master, Output, PlantedBug, RegistryOperation, Ticket};
 
@@ -85,20 +82,17 @@ impl Master {
     /// An agent without an id. One that is known under the same address is thereby gone for good.
     fn register_new(&mut self, mut registration: Registration) {
         let pid = registration.register.pid.clone();
-        let waiting = self.find_pending(
-            |pending| matches!(pending, Pending::Admit(other) if other.register.pid == pid),
-        );
-        if let Some(ticket) = waiting {
+        if let Some(ticket) = self.waiting_at.get(&pid).copied() {
             reachable!("a new agent asks again while its admission is being stored");
             self.keep_waiting(ticket, &registration);
             return;
         }
         let replaced: Vec<AgentKey> = self
-            .agents
-            .iter()
-            .filter(|(_, agent)| agent.pid == pid && !agent.leaving)
+            .addresses
+            .range((pid.clone(), AgentKey(0))..=(pid.clone(), AgentKey(u32::MAX)))
+            .map(|(_, key)| *key)
+            .filter(|key| self.agents.get(key).is_some_and(|agent| !agent.leaving))
             .filter(|_| !PlantedBug::ReplacedAgentStays.is_planted())
-            .map(|(key, _)| *key)
             .collect();
         for key in replaced {
             reachable!("a new agent registers at the address of another one");
@@ -107,21 +101,24 @@ impl Master {
         }
         let value = format!("{}-S{}", self.options.master_info.id, self.next_agent);
         self.next_agent += u64::from(!PlantedBug::AgentIdIsUsedTwice.is_planted());
-        registration.info.id = Some(v1::AgentId { value });
+        registration.info.id = Some(v1::AgentId { value: value.clone() });
         let operation = RegistryOperation::Admit(Box::new(registration.info.clone()));
         let link = registration.link;
         let ticket = self.store(operation, Pending::Admit(Box::new(registration)));
+        self.waiting.insert(value, ticket);
+        self.waiting_at.insert(pid, ticket);
         self.wait_on(link, ticket);
     }
 
     /// An agent that says who it is.
     fn register_again(&mut self, registration: Registration) {
         let id = registration.id().to_owned();
-        let waiting = self.find_pending(|pending| {
-            let (Pending::Admit(other) | Pending::Readmit(other)) = pending else { return false };
-            other.id() == id
-        });
-        if let Some(ticket) = waiting {
+        if self.is_leaving_while_away(&id) {
+            reachable!("an agent comes back while the registry is told that it is away");
+            self.close_link_of(&registration);
+            return;
+        }
+        if let Some(ticket) = self.waiting.get(&id).copied() {
             reachable!("an agent asks again while its return is being stored");
             self.keep_waiting(ticket, &registration);
             return;
@@ -162,13 +159,10 @@ impl Master {
     }
 
     fn readmit(&mut self, operation: RegistryOperation, registration: Registration) {
-        let link = registration.link;
+        let (link, id) = (registration.link, registration.id().to_owned());
         let ticket = self.store(operation, Pending::Readmit(Box::new(registration)));
+        self.waiting.insert(id, ticket);
         self.wait_on(link, ticket);
-    }
-
-    fn find_pending(&self, matches: impl Fn(&Pending) -> bool) -> Option<Ticket> {
-        self.pending.iter().find(|(_, pending)| matches(pending)).map(|(ticket, _)| *ticket)
     }
 
     fn wait_on(&mut self, link: Option<LinkId>, ticket: Ticket) {
@@ -216,14 +210,13 @@ impl Master {
 
     /// Whether an agent of this id waits for the registry.
     pub(crate) fn is_registering(&self, agent_id: &str) -> bool {
-        self.find_pending(|pending| {
-            matches!(pending, Pending::Readmit(registration) if registration.id() == agent_id)
-        })
-        .is_some()
+        let pending = self.waiting.get(agent_id).and_then(|ticket| self.pending.get(ticket));
+        matches!(pending, Some(Pending::Readmit(_)))
     }
 
     pub(crate) fn admitted(&mut self, _ticket: Ticket, registration: Registration) {
         self.metrics.count("slave_registrations");
+        self.waiting_at.remove(&registration.register.pid);
         self.add_agent(registration, false);
     }
 
@@ -232,7 +225,7 @@ impl Master {
     }
 
     fn add_agent(&mut self, registration: Registration, returned: bool) {
-        let Registration { link, register, info, total } = registration;
+        let Registration { link, mut register, info, total } = registration;
         if let Some(link) = link {
             self.registering.remove(&link);
         }
@@ -240,15 +233,17 @@ impl Master {
         let id = info.id.as_ref().map_or_else(String::new, |id| id.value.clone());
         tracing::info!(agent_id = %id, pid = %register.pid, returned, "agent registered");
         self.recovered.remove(&id);
+        self.waiting.remove(&id);
         let was_unreachable = self.unreachable.contains_key(&id);
         if !PlantedBug::ReturnedAgentStaysUnreachable.is_planted() {
             self.unreachable.remove(&id);
         }
         always!(!self.agent_keys.contains_key(&id), "an agent is added once", id);
         self.agent_keys.insert(id.clone(), key);
+        self.addresses.insert((register.pid.clone(), key));
         self.agents.insert(
             key,
-            Agent {
+            Box::new(Agent {
                 info,
                 pid: register.pid.clone(),
                 version: register.version.clone(),
@@ -266,7 +261,7 @@ impl Master {
                 missed_pings: 0,
                 departures: 0,
                 leaving: false,
-            },
+            }),
         );
         if let Some(link) = link {
             self.links.insert(link, key);
@@ -284,7 +279,10 @@ impl Master {
             "an agent that was unreachable comes back with tasks"
         );
         let ended = self.adopt_frameworks(&register);
-        let used = self.adopt_work(key, &register, was_unreachable);
+        if !was_unreachable {
+            self.adopt_history(key, std::mem::take(&mut register.completed_tasks));
+        }
+        let used = self.adopt_work(key, register, was_unreachable);
         self.allocator.add_agent(key, &id, total, &used);
         let missing = self.missing_unreachable_tasks(key);
         self.send_registered(key, missing);
@@ -308,6 +306,10 @@ impl Master {
         agent.reregistered = Some(self.now.wall);
         agent.ping_outstanding = false;
         agent.missed_pings = 0;
+        if agent.pid != register.pid {
+            self.addresses.remove(&(std::mem::take(&mut agent.pid), key));
+            self.addresses.insert((register.pid.clone(), key));
+        }
         agent.pid.clone_from(&register.pid);
         agent.version.clone_from(&register.version);
         agent.capabilities.clone_from(&register.capabilities);
@@ -328,234 +330,17 @@ impl Master {
             self.allocator.update_agent(key, total);
         }
         let ended = self.adopt_frameworks(&register);
-        for (framework, resources) in self.adopt_work(key, &register, false) {
-            self.allocator.add_allocation(framework, key, &resources);
-        }
         let mut missing = self.missing_work(key, &register);
         if PlantedBug::LostLaunchIsForgotten.is_planted() {
             missing.clear();
+        }
+        for (framework, resources) in self.adopt_work(key, register, false) {
+            self.allocator.add_allocation(framework, key, &resources);
         }
         self.send_registered(key, missing);
         self.shutdown_frameworks(key, ended);
         self.send_pending_kills(key);
         self.allocator.activate_agent(key);
-    }
-
-    /// Frameworks that the agent runs something of and that nobody here knows yet. Those that are
-    /// over are returned: the agent is to end them.
-    fn adopt_frameworks(&mut self, register: &link::Register) -> Vec<v1::FrameworkId> {
-        let mut ended = Vec::new();
-        for info in &register.frameworks {
-            let Some(id) = &info.id else { continue };
-            if self.is_completed(&id.value) {
-                reachable!("an agent comes back with work of a framework that is over");
-                ended.push(id.clone());
-            } else if !self.framework_keys.contains_key(&id.value) {
-                reachable!("a framework becomes known through an agent");
-                let key = FrameworkKey(self.next_key());
-                let framework =
-                    Framework { recovered: true, ..Framework::new(info.clone(), self.now.wall) };
-                let options = allocator_options(info, &[]);
-                self.allocator.add_framework(key, &id.value, options, false);
-                self.framework_keys.insert(id.value.clone(), key);
-                self.frameworks.insert(key, framework);
-                self.claim_tasks(key, &id.value);
-            }
-        }
-        ended
-    }
-
-    /// Takes over tasks and executors that the agent runs and that are not on record; returns what
-    /// they hold, by framework.
-    fn adopt_work(
-        &mut self,
-        key: AgentKey,
-        register: &link::Register,
-        was_unreachable: bool,
-    ) -> Vec<(FrameworkKey, Resources)> {
-        self.put_aside(key, register);
-        let mut used = Vec::new();
-        for message in &register.tasks {
-            let Some(framework) = self.framework_by_id(&message.framework_id.value) else {
-                continue;
-            };
-            if let Some(resources) = self.adopt_task(key, framework, message, was_unreachable) {
-                used.push((framework, resources));
-            }
-        }
-        for info in &register.executors {
-            let id = info.framework_id.as_ref().map_or("", |id| id.value.as_str());
-            let Some(framework) = self.framework_by_id(id) else { continue };
-            let executor_key = (framework, info.executor_id.value.clone());
-            let Some(agent) = self.agents.get_mut(&key) else { continue };
-            if agent.executors.contains_key(&executor_key) {
-                continue;
-            }
-            let Ok(resources) = Resources::from_messages(&info.resources) else { continue };
-            let executor = Executor { info: info.clone(), resources: resources.clone() };
-            agent.executors.insert(executor_key, executor);
-            used.push((framework, resources));
-        }
-        used
-    }
-
-    pub(crate) fn adopt_task(
-        &mut self,
-        key: AgentKey,
-        framework_key: FrameworkKey,
-        message: &v1::Task,
-        was_unreachable: bool,
-    ) -> Option<Resources> {
-        let framework = self.frameworks.get_mut(&framework_key)?;
-        let task_id = message.task_id.value.clone();
-        if let Some(task) = framework.tasks.get(&task_id) {
-            sometimes!(task.agent != key, "an agent brings a task whose id another one has");
-            return None;
-        }
-        let resources = Resources::from_messages(&message.resources).ok()?;
-        framework.unreachable_tasks.retain(|task| task.task_id.value != task_id);
-        let task = Task { message: message.clone(), agent: key, resources: resources.clone() };
-        let (state, told) = (task.state(), task.told_state());
-        framework.tasks.insert(task_id.clone(), task);
-        self.agents.get_mut(&key)?.tasks.insert((framework_key, task_id.clone()));
-        // A framework may have been told that the agent is unreachable by this master or, when it
-        // asked for the task, by one that never had it on record.
-        sometimes!(is_terminal(state), "an agent brings a task whose end was not acknowledged");
-        let silent = PlantedBug::ReturnIsNotTold.is_planted();
-        if was_unreachable && holds_resources(state) && !silent {
-            // Not the state that the agent knows: its updates are still to come, in order.
-            self.tell_task_returned(framework_key, &task_id, told, message);
-        }
-        holds_resources(state).then_some(resources)
-    }
-
-    fn tell_task_returned(
-        &mut self,
-        key: FrameworkKey,
-        task_id: &str,
-        state: TaskState,
-        task: &v1::Task,
-    ) {
-        let status = v1::TaskStatus {
-            message: Some("Agent registered again after it was unreachable".to_owned()),
-            agent_id: Some(task.agent_id.clone()),
-            executor_id: task.executor_id.clone(),
-            ..self.master_status(task_id, state, Reason::AgentReregistered)
-        };
-        self.tell_status(key, status);
-    }
-
-    /// Tasks of an agent that was unreachable and is back without them: their launch was lost. They
-    /// are on record again, without resources, until the agent has said that it does not have them.
-    fn missing_unreachable_tasks(&mut self, key: AgentKey) -> Vec<link::TaskReference> {
-        let mut missing = Vec::new();
-        let Some(agent) = self.agents.get_mut(&key) else { return missing };
-        for (framework_key, framework) in &mut self.frameworks {
-            let unreachable = std::mem::take(&mut framework.unreachable_tasks);
-            let (ours, others): (VecDeque<_>, VecDeque<_>) =
-                unreachable.into_iter().partition(|task| task.agent_id.value == agent.id());
-            framework.unreachable_tasks = others;
-            for message in ours {
-                reachable!("an agent that was unreachable comes back without a task");
-                missing.push(link::TaskReference {
-                    framework_id: framework.info.id.clone(),
-                    task_id: Some(message.task_id.clone()),
-                });
-                let task_id = message.task_id.value.clone();
-                agent.tasks.insert((*framework_key, task_id.clone()));
-                let resources = Resources::from_messages(&message.resources).unwrap_or_default();
-                framework.tasks.insert(task_id, Task { message, agent: key, resources });
-            }
-        }
-        missing
-    }
-
-    /// Work on record that the agent does not report. Executors and tasks that have ended are
-    /// simply forgotten; for other tasks the agent is asked to say that it does not have them.
-    fn missing_work(
-        &mut self,
-        key: AgentKey,
-        register: &link::Register,
-    ) -> Vec<link::TaskReference> {
-        let reported: BTreeSet<(&str, &str)> = register
-            .tasks
-            .iter()
-            .map(|task| (task.framework_id.value.as_str(), task.task_id.value.as_str()))
-            .collect();
-        let mut missing = Vec::new();
-        let mut over = Vec::new();
-        let Some(agent) = self.agents.get(&key) else { return missing };
-        for (framework_key, task_id) in &agent.tasks {
-            let Some(framework) = self.frameworks.get(framework_key) else { continue };
-            let Some(task) = framework.tasks.get(task_id) else { continue };
-            if reported.contains(&(framework.id(), task_id.as_str())) {
-                continue;
-            }
-            if holds_resources(task.state()) {
-                reachable!("an agent comes back without a task that it should run");
-                missing.push(link::TaskReference {
-                    framework_id: framework.info.id.clone(),
-                    task_id: Some(task.message.task_id.clone()),
-                });
-            } else {
-                reachable!("an agent comes back without a task that has ended");
-                over.push((*framework_key, task_id.clone()));
-            }
-        }
-        let gone_executors = self.missing_executors(key, register);
-        for (framework, task_id) in over {
-            self.tell_known_end(framework, &task_id);
-            self.complete_task(framework, &task_id);
-        }
-        sometimes!(!gone_executors.is_empty(), "an agent comes back without an executor");
-        for (framework, executor_id) in gone_executors {
-            self.remove_executor(framework, key, &executor_id);
-        }
-        missing
-    }
-
-    /// Tells the end of a task, if only the updates before it were told: its agent has lost the
-    /// rest, as one does that was booted and keeps nothing for the framework.
-    fn tell_known_end(&mut self, key: FrameworkKey, task_id: &str) {
-        let Some(task) = self.frameworks.get(&key).and_then(|one| one.tasks.get(task_id)) else {
-            return;
-        };
-        if is_terminal(task.told_state()) {
-            return;
-        }
-        reachable!("an agent comes back without the end of a task that it has to tell");
-        let message = "The agent has come back without the task, which had ended";
-        let status = v1::TaskStatus {
-            message: Some(message.to_owned()),
-            agent_id: Some(task.message.agent_id.clone()),
-            executor_id: task.message.executor_id.clone(),
-            ..self.master_status(task_id, task.state(), Reason::Reconciliation)
-        };
-        self.tell_status(key, status);
-    }
-
-    fn missing_executors(
-        &self,
-        key: AgentKey,
-        register: &link::Register,
-    ) -> Vec<(FrameworkKey, String)> {
-        let reported: BTreeSet<(&str, &str)> = register
-            .executors
-            .iter()
-            .filter_map(|info| {
-                Some((info.framework_id.as_ref()?.value.as_str(), info.executor_id.value.as_str()))
-            })
-            .collect();
-        let Some(agent) = self.agents.get(&key) else { return Vec::new() };
-        agent
-            .executors
-            .keys()
-            .filter(|(framework, executor)| {
-                let id = self.frameworks.get(framework).map_or("", |framework| framework.id());
-                !reported.contains(&(id, executor.as_str()))
-            })
-            .cloned()
-            .collect()
     }
 
     fn send_registered(&mut self, key: AgentKey, missing_tasks: Vec<link::TaskReference>) {
@@ -587,7 +372,7 @@ impl Master {
                 key,
                 from_master::Body::KillTask(link::KillTask {
                     framework_id,
-                    task_id: Some(v1::TaskId { value: task_id }),
+                    task_id: Some(v1::TaskId { value: task_id.as_ref().to_owned() }),
                     kill_policy,
                 }),
             );

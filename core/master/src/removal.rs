@@ -8,7 +8,7 @@ use orrery_model::task_state;
 use orrery_runtime::WallTime;
 
 use crate::state::{Pending, UnreachableAgent, remember};
-use crate::{LinkId, Master, Output, PlantedBug, RegistryOperation};
+use crate::{LinkId, Master, Output, PlantedBug, RegistryOperation, TaskKey};
 
 /// Why an agent is removed, in a few words.
 pub(crate) type Removal = &'static str;
@@ -75,7 +75,7 @@ impl Master {
         self.forget_agent(key);
     }
 
-    pub(crate) fn tasks_of(&self, key: AgentKey) -> Vec<(orrery_allocator::FrameworkKey, String)> {
+    pub(crate) fn tasks_of(&self, key: AgentKey) -> Vec<TaskKey> {
         self.agents.get(&key).map(|agent| agent.tasks.iter().cloned().collect()).unwrap_or_default()
     }
 
@@ -94,8 +94,8 @@ impl Master {
         let state = if task_state::is_terminal(known) { known } else { TaskState::TaskLost };
         let status = v1::TaskStatus {
             message: Some(format!("Agent removed: {why}")),
-            agent_id: Some(task.message.agent_id.clone()),
-            executor_id: task.message.executor_id.clone(),
+            agent_id: Some(v1::AgentId { value: task.agent_id().to_owned() }),
+            executor_id: task.executor_id(),
             ..self.master_status(task_id, state, Reason::AgentRemoved)
         };
         self.update_task(key, task_id, &status, state);
@@ -129,8 +129,8 @@ impl Master {
         reachable!("a task becomes unreachable");
         let mut status = v1::TaskStatus {
             message: Some("Agent is unreachable".to_owned()),
-            agent_id: Some(task.message.agent_id.clone()),
-            executor_id: task.message.executor_id.clone(),
+            agent_id: Some(v1::AgentId { value: task.agent_id().to_owned() }),
+            executor_id: task.executor_id(),
             unreachable_time: Some(v1::TimeInfo { nanoseconds: since.as_nanoseconds() }),
             ..self.master_status(task_id, TaskState::TaskUnreachable, Reason::AgentRemoved)
         };
@@ -139,8 +139,8 @@ impl Master {
         if let Some(framework) = self.frameworks.get_mut(&key)
             && let Some(mut task) = framework.tasks.remove(task_id)
         {
-            task.message.state = TaskState::TaskUnreachable as i32;
-            remember(&mut framework.unreachable_tasks, limit, task.message);
+            task.set_state(TaskState::TaskUnreachable);
+            remember(&mut framework.unreachable_tasks, limit, *task);
         }
         status.state = self.state_for(key, TaskState::TaskUnreachable) as i32;
         self.tell_status(key, status);
@@ -163,6 +163,7 @@ impl Master {
         self.allocator.remove_agent(key);
         let Some(agent) = self.agents.remove(&key) else { return };
         self.agent_keys.remove(agent.id());
+        self.addresses.remove(&(agent.pid.clone(), key));
         if let Some(link) = agent.link {
             self.links.remove(&link);
             self.emit(Output::CloseLink { link });

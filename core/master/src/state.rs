@@ -1,6 +1,7 @@
 //! What a master knows: the records of agents, frameworks, offers and tasks.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 
 use orrery_allocator::{AgentKey, Allocator, FrameworkKey};
 use orrery_api::v1;
@@ -8,11 +9,12 @@ use orrery_coverage::reachable;
 use orrery_model::Resources;
 use orrery_runtime::{Generator, Now, WallTime};
 
+use crate::record::{Records, Task};
 use crate::timers::{Timer, Timers};
 use crate::{ConnectionId, LinkId, Metrics, Options, Output, Registry, RegistryOperation, Ticket};
 
 /// A task's name within the cluster: whose it is and what that framework calls it.
-pub type TaskKey = (FrameworkKey, String);
+pub type TaskKey = (FrameworkKey, Arc<str>);
 
 /// An agent that is registered, connected or not.
 #[derive(Debug)]
@@ -92,38 +94,6 @@ pub struct Offer {
     pub resources: Resources,
 }
 
-/// A task.
-#[derive(Clone, Debug)]
-pub struct Task {
-    /// The record that the API shows. `state` is the latest state known; `status_update_state` and
-    /// `status_update_uuid` are those of the update under way.
-    pub message: v1::Task,
-    /// Where it runs.
-    pub agent: AgentKey,
-    /// What it holds while it is not terminal, with its allocation role.
-    pub resources: Resources,
-}
-
-impl Task {
-    /// Its latest state.
-    pub fn state(&self) -> v1::TaskState {
-        v1::TaskState::try_from(self.message.state).unwrap_or(v1::TaskState::TaskStaging)
-    }
-
-    /// What its framework is being told, or was told last. It can be behind [`Task::state`], and
-    /// what an agent has never reported yet was never told.
-    pub fn told_state(&self) -> v1::TaskState {
-        let told = self.message.status_update_state;
-        told.and_then(|state| v1::TaskState::try_from(state).ok())
-            .unwrap_or(v1::TaskState::TaskStaging)
-    }
-
-    /// Whether it holds its resources still.
-    pub fn holds_resources(&self) -> bool {
-        holds_resources(self.state())
-    }
-}
-
 /// A framework, connected or not.
 #[derive(Debug)]
 pub struct Framework {
@@ -142,11 +112,11 @@ pub struct Framework {
     /// When it was removed; only for completed frameworks.
     pub unregistered: Option<WallTime>,
     /// Its tasks that are not completed.
-    pub tasks: BTreeMap<String, Task>,
+    pub tasks: BTreeMap<Arc<str>, Box<Task>>,
     /// Its tasks on agents that do not answer, oldest first.
-    pub unreachable_tasks: VecDeque<v1::Task>,
+    pub unreachable_tasks: VecDeque<Task>,
     /// Its tasks that ended, oldest first.
-    pub completed_tasks: VecDeque<v1::Task>,
+    pub completed_tasks: VecDeque<Task>,
     /// Its open offers.
     pub offers: BTreeSet<u64>,
     /// How often it has left; tells an old timer from a new one.
@@ -200,6 +170,8 @@ pub(crate) enum Pending {
     Readmit(Box<crate::registration::Registration>),
     /// Forget an agent that does not answer.
     Unreachable(AgentKey, WallTime),
+    /// Give up an agent that an earlier master knew and that has not returned.
+    Missing(String, WallTime),
     /// Forget an agent that an operator declared gone.
     Gone(Box<crate::gone::Departure>),
     /// Forget agents that were unreachable, and agents that were gone, for very long.
@@ -218,7 +190,8 @@ pub struct Master {
     pub(crate) timers: Timers,
     pub(crate) metrics: Metrics,
 
-    pub(crate) agents: BTreeMap<AgentKey, Agent>,
+    /// Boxed, because a tree that grew by ascending keys is hardly more than half full.
+    pub(crate) agents: BTreeMap<AgentKey, Box<Agent>>,
     pub(crate) agent_keys: BTreeMap<String, AgentKey>,
     pub(crate) links: BTreeMap<LinkId, AgentKey>,
     /// Agents that a previous master knew and that have not returned yet.
@@ -232,11 +205,19 @@ pub struct Master {
     pub(crate) gone: BTreeMap<String, WallTime>,
     /// Ids of agents whose admission or return is being stored, by the link they wait on.
     pub(crate) registering: BTreeMap<LinkId, Ticket>,
+    /// The same admissions and returns by the id of the agent.
+    pub(crate) waiting: BTreeMap<String, Ticket>,
+    /// Of them the admissions by the agent's address.
+    pub(crate) waiting_at: BTreeMap<String, Ticket>,
+    /// Registered agents by their address.
+    pub(crate) addresses: BTreeSet<(String, AgentKey)>,
 
     pub(crate) frameworks: BTreeMap<FrameworkKey, Framework>,
     pub(crate) framework_keys: BTreeMap<String, FrameworkKey>,
     pub(crate) connections: BTreeMap<ConnectionId, FrameworkKey>,
     pub(crate) completed_frameworks: VecDeque<Framework>,
+    /// What the records of all tasks share.
+    pub(crate) records: Records,
 
     pub(crate) offers: BTreeMap<u64, Offer>,
     pub(crate) pending: BTreeMap<Ticket, Pending>,
@@ -290,10 +271,14 @@ impl Master {
             unreachable,
             gone: registry.gone,
             registering: BTreeMap::new(),
+            waiting: BTreeMap::new(),
+            waiting_at: BTreeMap::new(),
+            addresses: BTreeSet::new(),
             frameworks: BTreeMap::new(),
             framework_keys: BTreeMap::new(),
             connections: BTreeMap::new(),
             completed_frameworks: VecDeque::new(),
+            records: Records::default(),
             offers: BTreeMap::new(),
             pending: BTreeMap::new(),
             next_framework: 0,
@@ -319,12 +304,12 @@ impl Master {
 
     /// Registered agents, connected or not.
     pub fn agents(&self) -> impl Iterator<Item = (AgentKey, &Agent)> {
-        self.agents.iter().map(|(key, agent)| (*key, agent))
+        self.agents.iter().map(|(key, agent)| (*key, agent.as_ref()))
     }
 
     /// One agent.
     pub fn agent(&self, key: AgentKey) -> Option<&Agent> {
-        self.agents.get(&key)
+        self.agents.get(&key).map(AsRef::as_ref)
     }
 
     /// Whether the master has an agent on record: registered, awaited after a restart, or
@@ -343,6 +328,11 @@ impl Master {
     /// Agents that do not answer any more, by id.
     pub fn unreachable_agents(&self) -> &BTreeMap<String, UnreachableAgent> {
         &self.unreachable
+    }
+
+    /// Agents that an operator declared gone, by id, with the time since when.
+    pub fn gone_agents(&self) -> &BTreeMap<String, WallTime> {
+        &self.gone
     }
 
     /// Frameworks that are not completed.
@@ -382,7 +372,7 @@ impl Master {
         for (framework, task_id) in &agent.tasks {
             let task = self.frameworks.get(framework).and_then(|one| one.tasks.get(task_id));
             if let Some(task) = task.filter(|task| holds_resources(task.state())) {
-                used += &task.resources;
+                used += task.resources();
             }
         }
         for executor in agent.executors.values() {

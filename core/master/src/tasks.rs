@@ -1,5 +1,7 @@
 //! A task's record: how its state changes and when it is forgotten.
 
+use std::sync::Arc;
+
 use orrery_allocator::FrameworkKey;
 use orrery_api::v1::{self, TaskState, scheduler};
 use orrery_coverage::{always, sometimes};
@@ -51,17 +53,16 @@ impl Master {
         );
         // The first terminal state stands, whatever comes later.
         if !task_state::is_terminal(before) || overwrite {
-            task.message.state = latest as i32;
+            task.set_state(latest);
         }
         // An end that the master itself finds has no uuid and waits for no acknowledgement.
         if status.uuid.is_some() || !task_state::is_terminal(latest) {
-            task.message.status_update_state = Some(status.state);
-            task.message.status_update_uuid = status.uuid.clone();
+            task.set_told(status.state, status.uuid.as_ref());
         }
-        remember_status(&mut task.message.statuses, status);
+        task.add_status(status);
         let released = holds_resources(before) && !holds_resources(task.state());
         if released && !keep {
-            let (agent, resources) = (task.agent, task.resources.clone());
+            let (agent, resources) = (task.agent, task.resources().clone());
             self.allocator.recover(key, agent, &resources, None, self.now.instant);
         }
         if !task_state::is_terminal(before) && task_state::is_terminal(latest) {
@@ -77,16 +78,18 @@ impl Master {
         let state = task.state();
         always!(!holds_resources(state), "a task that is completed holds nothing", task_id, state);
         if let Some(agent) = self.agents.get_mut(&task.agent) {
-            let task_key = (key, task_id.to_owned());
+            let task_key = (key, Arc::clone(task.id()));
             agent.tasks.remove(&task_key);
             agent.pending_kills.remove(&task_key);
         }
         sometimes!(framework.completed_tasks.len() >= limit, "the oldest ended task is forgotten");
-        remember(&mut framework.completed_tasks, limit, task.message);
+        remember(&mut framework.completed_tasks, limit, *task);
     }
 
-    /// Sends a task's status to its framework.
-    pub(crate) fn tell_status(&mut self, key: FrameworkKey, status: v1::TaskStatus) {
+    /// Sends a task's status to its framework, in a state that it understands.
+    pub(crate) fn tell_status(&mut self, key: FrameworkKey, mut status: v1::TaskStatus) {
+        let state = TaskState::try_from(status.state).unwrap_or(TaskState::TaskUnknown);
+        status.state = self.state_for(key, state) as i32;
         self.tell(
             key,
             scheduler::Event {
@@ -125,14 +128,5 @@ impl Master {
         };
         self.metrics.count_terminal(state, &status);
         self.tell_status(key, status);
-    }
-}
-
-/// Keeps one status for each state in a row, without the task's own data.
-fn remember_status(statuses: &mut Vec<v1::TaskStatus>, status: &v1::TaskStatus) {
-    let status = v1::TaskStatus { data: None, ..status.clone() };
-    match statuses.last_mut() {
-        Some(last) if last.state == status.state => *last = status,
-        _ => statuses.push(status),
     }
 }

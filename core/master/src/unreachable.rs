@@ -5,12 +5,12 @@ use std::collections::VecDeque;
 
 use orrery_allocator::AgentKey;
 use orrery_coverage::{reachable, sometimes};
-use orrery_runtime::Instant;
+use orrery_runtime::{Instant, WallTime};
 
 use crate::removal::Removal;
 use crate::state::{Pending, UnreachableAgent};
 use crate::timers::Timer;
-use crate::{Master, Output, RegistryOperation};
+use crate::{Master, Output, PlantedBug, RegistryOperation};
 
 /// Agents that are to be given up, as fast as the rate limit lets them.
 #[derive(Debug, Default)]
@@ -103,15 +103,58 @@ impl Master {
     }
 
     fn give_up_recovered(&mut self, agent_id: String) -> bool {
-        if self.is_registering(&agent_id) || self.recovered.remove(&agent_id).is_none() {
+        let is_back = !self.recovered.contains_key(&agent_id) || self.is_registering(&agent_id);
+        if is_back || self.is_leaving_while_away(&agent_id) {
             return false;
         }
         reachable!("an agent does not come back to a restarted master in time");
         self.metrics.count("recovery_slave_removals");
         tracing::info!(%agent_id, "agent did not return after the master was restarted");
         let since = self.now.wall;
-        self.unreachable.insert(agent_id.clone(), UnreachableAgent { since });
-        self.store(RegistryOperation::MarkUnreachable { agent_id, since }, Pending::Nothing);
+        let operation = RegistryOperation::MarkUnreachable { agent_id: agent_id.clone(), since };
+        if PlantedBug::AbsenceIsToldBeforeStored.is_planted() {
+            self.missing_given_up(agent_id, since);
+            self.store(operation, Pending::Nothing);
+            return true;
+        }
+        self.store(operation, Pending::Missing(agent_id, since));
         true
+    }
+
+    /// An agent that did not return is known to be unreachable.
+    pub(crate) fn missing_given_up(&mut self, agent_id: String, since: WallTime) {
+        self.recovered.remove(&agent_id);
+        self.unreachable.insert(agent_id, UnreachableAgent { since });
+    }
+
+    /// Whether the registry is about to know an agent that is not here as unreachable or gone.
+    pub(crate) fn is_leaving_while_away(&self, agent_id: &str) -> bool {
+        self.pending.values().any(|pending| match pending {
+            Pending::Missing(id, _) => id == agent_id,
+            Pending::Gone(departure) => departure.agent_id() == agent_id,
+            _ => false,
+        })
+    }
+
+    /// How many changes of the registry this master has asked for, and how many of them are not
+    /// stored yet.
+    pub fn registry_changes(&self) -> (u64, usize) {
+        (self.next_ticket, self.pending.len())
+    }
+
+    /// Whether the registry is about to store that an agent comes, leaves or is forgotten: until
+    /// then nobody can tell what a later master will know of it.
+    pub fn is_membership_changing(&self, agent_id: &str) -> bool {
+        let is_leaving = |key| self.agents.get(key).is_some_and(|agent| agent.leaving);
+        let is_forgotten = |pending: &Pending| match pending {
+            Pending::Prune(unreachable, gone) => {
+                unreachable.contains(agent_id) || gone.contains(agent_id)
+            }
+            _ => false,
+        };
+        self.agent_keys.get(agent_id).is_some_and(is_leaving)
+            || self.is_registering(agent_id)
+            || self.is_leaving_while_away(agent_id)
+            || self.pending.values().any(is_forgotten)
     }
 }

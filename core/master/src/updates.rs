@@ -41,7 +41,7 @@ impl Master {
         let ours = self
             .frameworks
             .get(&framework)
-            .and_then(|framework| framework.tasks.get(&task_id))
+            .and_then(|framework| framework.tasks.get(task_id.as_str()))
             .is_some_and(|task| task.agent == agent);
         if ours {
             self.update_task(framework, &task_id, &status, latest);
@@ -52,7 +52,6 @@ impl Master {
             // is passed on; the record of a task that is over stays as it is.
             self.metrics.count("invalid_status_updates");
         }
-        status.state = self.state_for(framework, state) as i32;
         self.tell_status(framework, status);
     }
 
@@ -83,11 +82,11 @@ impl Master {
         let ended = self
             .frameworks
             .get(&key)
-            .and_then(|framework| framework.tasks.get(&task_id))
+            .and_then(|framework| framework.tasks.get(task_id.as_str()))
             .filter(|task| task.agent == agent_key)
             .is_some_and(|task| {
-                task.message.status_update_uuid.as_ref() == Some(&acknowledge.uuid)
-                    && task.message.status_update_state.is_some_and(is_terminal)
+                task.update_uuid() == Some(acknowledge.uuid.as_ref())
+                    && task_state::is_terminal(task.told_state())
             });
         let framework_id = self.frameworks.get(&key).and_then(|one| one.info.id.clone());
         sometimes!(!ended && self.is_older(key, &acknowledge), "an old update is acknowledged");
@@ -111,9 +110,8 @@ impl Master {
     /// Whether a later update than the acknowledged one is under way.
     fn is_older(&self, key: FrameworkKey, acknowledge: &scheduler::call::Acknowledge) -> bool {
         let tasks = self.frameworks.get(&key).map(|framework| &framework.tasks);
-        let task = tasks.and_then(|tasks| tasks.get(&acknowledge.task_id.value));
-        task.and_then(|task| task.message.status_update_uuid.as_ref())
-            .is_some_and(|uuid| *uuid != acknowledge.uuid)
+        let task = tasks.and_then(|tasks| tasks.get(acknowledge.task_id.value.as_str()));
+        task.and_then(|task| task.update_uuid()).is_some_and(|uuid| *uuid != acknowledge.uuid)
     }
 
     pub(crate) fn executor_exited(&mut self, link: LinkId, exited: link::ExecutorExited) {
@@ -182,8 +180,4 @@ impl Master {
             reachable!("a message is dropped because its agent is away");
         }
     }
-}
-
-fn is_terminal(state: i32) -> bool {
-    TaskState::try_from(state).is_ok_and(task_state::is_terminal)
 }

@@ -12,7 +12,7 @@ use orrery_api::link::from_agent::Body as FromAgent;
 use orrery_api::link::from_master::Body;
 use orrery_api::v1::task_status::Reason;
 use orrery_api::v1::{self, TaskState, scheduler};
-use orrery_master::{Input, LinkId, Registry};
+use orrery_master::{Input, LinkId, Options, Registry};
 use orrery_runtime::WallTime;
 
 struct Running {
@@ -63,8 +63,8 @@ fn a_removed_frameworks_task_keeps_the_update_that_nobody_acknowledged() {
     let framework = cluster.master.completed_frameworks().next().expect("it was torn down");
     let task = framework.completed_tasks.back().expect("it had a task");
     assert_eq!(task.state(), TaskState::TaskFinished);
-    assert_eq!(task.status_update_uuid, status.uuid);
-    let last = task.statuses.last().expect("it has statuses");
+    assert_eq!(task.update_uuid(), status.uuid.as_deref());
+    let last = task.statuses().pop().expect("it has statuses");
     assert_eq!((last.state(), last.reason()), (TaskState::TaskKilled, Reason::FrameworkRemoved));
     assert_eq!(last.agent_id.as_ref().map(|id| &id.value), Some(&agent));
 }
@@ -246,6 +246,31 @@ fn an_end_that_an_agent_has_told_before_its_framework_comes_is_the_answer() {
     cluster.acknowledge(&scheduler, &statuses[0]);
     let (_, framework) = cluster.master.frameworks().next().expect("it is subscribed");
     assert!(framework.tasks.is_empty());
+}
+
+#[test]
+fn tasks_that_ended_under_an_earlier_master_come_with_their_agent_once() {
+    let limited = Options { max_completed_tasks_per_framework: 2, ..options() };
+    let mut cluster = Cluster::with(limited);
+    let ended = |framework: &str, task: &str| v1::Task {
+        task_id: v1::TaskId { value: task.to_owned() },
+        state: TaskState::TaskFinished as i32,
+        ..running_task(framework, "before-S0")
+    };
+    let mut register = register_message(1, Some("before-S0"), "cpus:4;mem:4096");
+    let id = Some(v1::FrameworkId { value: "before-0000".to_owned() });
+    register.frameworks.push(v1::FrameworkInfo { id, ..framework_info("one") });
+    let tasks = ["a", "b", "c"].map(|task| ended("before-0000", task));
+    register.completed_tasks.extend(tasks);
+    register.completed_tasks.push(ended("nobody-0000", "d"));
+    for _ in 0..2 {
+        let link = LinkId(cluster.next_id());
+        cluster.register(link, register.clone());
+        let (_, framework) = cluster.master.frameworks().next().expect("it came with the agent");
+        let ids = framework.completed_tasks.iter().map(|task| task.id().as_ref());
+        assert_eq!(ids.collect::<Vec<_>>(), ["b", "c"]);
+        assert!(framework.tasks.is_empty());
+    }
 }
 
 fn running_task(framework: &str, agent: &str) -> v1::Task {

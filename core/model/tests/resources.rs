@@ -33,7 +33,8 @@ fn volume(id: &str, megabytes: f64) -> v1::Resource {
     let persistence = Some(Persistence { id: id.into(), ..Default::default() });
     let mut resource = scalar("disk", megabytes);
     resource.reservations = vec![level(v1::resource::reservation_info::Type::Dynamic, "eng")];
-    resource.disk = Some(v1::resource::DiskInfo { persistence, ..Default::default() });
+    let disk = v1::resource::DiskInfo { persistence, ..Default::default() };
+    resource.disk = Some(Box::new(disk));
     resource
 }
 

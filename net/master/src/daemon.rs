@@ -22,6 +22,7 @@ use orrery_runtime::{Generator, Runtime};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::planted::PlantedBug;
+use crate::registrar::Statistics;
 
 /// How many bytes of events may wait for a scheduler that reads slowly. One that falls further
 /// behind is disconnected; it then subscribes again and reconciles.
@@ -51,6 +52,7 @@ pub(crate) struct Shared {
     changes: mpsc::UnboundedSender<(Ticket, RegistryOperation)>,
     /// Told when the machine wants to end.
     failed: Mutex<Option<oneshot::Sender<String>>>,
+    pub(crate) registrar: Statistics,
 }
 
 impl Shared {
@@ -59,6 +61,7 @@ impl Shared {
         feeder: Feeder<Master>,
         changes: mpsc::UnboundedSender<(Ticket, RegistryOperation)>,
         failed: oneshot::Sender<String>,
+        registrar: Statistics,
     ) -> Arc<Self> {
         let generator = Mutex::new(runtime.random.generator());
         Arc::new(Self {
@@ -72,6 +75,7 @@ impl Shared {
             requests: Mutex::default(),
             changes,
             failed: Mutex::new(Some(failed)),
+            registrar,
         })
     }
 

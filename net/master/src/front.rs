@@ -8,9 +8,10 @@ use orrery_coverage::reachable;
 use orrery_http::{Request, Response, Service, respond};
 use orrery_net_lease::Member;
 use orrery_net_log::LogService;
-use orrery_runtime::{Address, BoxFuture, Runtime};
+use orrery_runtime::{Address, BoxFuture, Instant, Runtime};
 use tokio::sync::oneshot;
 
+use crate::routes::ROUTER;
 use crate::term::Term;
 use crate::{Options, standby};
 
@@ -30,6 +31,7 @@ pub(crate) struct Front {
     runtime: Runtime,
     options: Arc<Options>,
     role: Mutex<Role>,
+    started: Instant,
     log: Option<LogService>,
     member: Option<Member>,
     /// Told when it leads for the first time.
@@ -46,7 +48,8 @@ impl Front {
         let role = Mutex::new(Role::Standby(None));
         let (leads, first_lead) = oneshot::channel();
         let leads = Mutex::new(Some(leads));
-        (Arc::new(Self { runtime, options, role, log, member, leads }), first_lead)
+        let started = runtime.clock.now();
+        (Arc::new(Self { runtime, options, role, started, log, member, leads }), first_lead)
     }
 
     pub(crate) fn role(&self) -> Role {
@@ -90,12 +93,21 @@ impl Service for Front {
             Role::Standby(leader) => self.stand_by(leader, request),
         }
     }
+
+    fn is_prompt(&self, path: &str) -> bool {
+        // Votes and heartbeats as well: a leader whose answers are late is taken for dead.
+        self.member.is_some() && Member::handles(path)
+            || ROUTER.route(path).is_ok_and(|route| route.endpoint == "health")
+    }
 }
 
 impl Front {
     fn stand_by(&self, leader: Option<Address>, request: Request) -> BoxFuture<'static, Response> {
         let (runtime, options) = (self.runtime.clone(), Arc::clone(&self.options));
-        Box::pin(async move { standby::answer(&runtime, &options, leader.as_ref(), request).await })
+        let started = self.started;
+        Box::pin(async move {
+            standby::answer(&runtime, &options, started, leader.as_ref(), request).await
+        })
     }
 }
 

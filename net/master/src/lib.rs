@@ -33,6 +33,7 @@ mod operator_api;
 mod options;
 mod page;
 mod planted;
+mod pulse;
 mod registrar;
 mod replicas;
 mod routes;
@@ -48,7 +49,8 @@ use front::{Front, Role};
 
 pub use options::{Elections, Options};
 pub use planted::PlantedBug;
-pub use registrar::RegistryError;
+pub use registrar::{Limits, Registrar, RegistryError};
+pub use replicas::Replicas;
 pub use start::{StartError, start};
 
 /// How long a master that is stopped may take to hand over.

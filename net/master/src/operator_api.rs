@@ -1,12 +1,13 @@
 //! `POST /api/v1`: the operator's calls.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use http::{Method, StatusCode};
 use orrery_api::v1::{self, master};
 use orrery_endpoints::system;
 use orrery_http::{MediaType, Request, Response, limits, media, respond};
-use orrery_master::{Agent, Framework, Input, Master};
+use orrery_master::{Agent, Framework, Input, Master, Task};
 use orrery_model::{Resources, Scalar};
 use orrery_runtime::WallTime;
 
@@ -77,7 +78,12 @@ async fn answer(
     let now = shared.runtime.now();
     let looked = shared.feeder.inspect(move |master| look(master, &options, kind, now)).await;
     match looked.map_err(|_| stopping())? {
-        Some(answer) => {
+        Some(mut answer) => {
+            if let Some(found) = &mut answer.get_metrics {
+                let mut registrar = BTreeMap::new();
+                shared.registrar.add_metrics(&mut registrar);
+                found.metrics.extend(as_messages(registrar));
+            }
             let body = media::encode(media_type, &answer);
             Ok(respond::content(StatusCode::OK, media_type, orrery_http::body::full(body)))
         }
@@ -165,8 +171,11 @@ fn flags(options: &Options) -> Vec<v1::Flag> {
 }
 
 fn metrics(master: &Master, now: orrery_runtime::Now) -> Vec<v1::Metric> {
-    let metrics = snapshot::metrics(master, now).into_iter();
-    metrics.map(|(name, value)| v1::Metric { name, value: Some(value) }).collect()
+    as_messages(snapshot::metrics(master, now)).collect()
+}
+
+fn as_messages(metrics: BTreeMap<String, f64>) -> impl Iterator<Item = v1::Metric> {
+    metrics.into_iter().map(|(name, value)| v1::Metric { name, value: Some(value) })
 }
 
 fn get_master(master: &Master) -> answers::GetMaster {
@@ -249,15 +258,15 @@ fn get_tasks(master: &Master) -> answers::GetTasks {
     let mut found = answers::GetTasks::default();
     let current = master.frameworks().map(|(_, framework)| framework);
     for framework in current.chain(master.completed_frameworks()) {
-        found.tasks.extend(framework.tasks.values().map(|task| task.message.clone()));
-        found.unreachable_tasks.extend(framework.unreachable_tasks.iter().cloned());
-        found.completed_tasks.extend(framework.completed_tasks.iter().cloned());
+        found.tasks.extend(framework.tasks.values().map(|task| task.message()));
+        found.unreachable_tasks.extend(framework.unreachable_tasks.iter().map(Task::message));
+        found.completed_tasks.extend(framework.completed_tasks.iter().map(Task::message));
     }
     found
 }
 
 fn get_roles(master: &Master) -> answers::GetRoles {
-    let mut names: std::collections::BTreeMap<String, Vec<v1::FrameworkId>> = Default::default();
+    let mut names: BTreeMap<String, Vec<v1::FrameworkId>> = Default::default();
     for (_, framework) in master.frameworks() {
         let id = framework.info.id.clone().unwrap_or_default();
         for role in framework.roles() {

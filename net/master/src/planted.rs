@@ -3,6 +3,8 @@
 orrery_planted::bugs! {
     /// MESOS-9786: of the changes of the registry that come together, only the first is stored.
     StoresOneChangeOfABatch,
+    /// A change of the registry is told to be stored before it is written.
+    ToldBeforeItIsStored,
     /// MESOS-5576: the first message that a master sends on a new link is lost.
     FirstMessageIsLost,
 }

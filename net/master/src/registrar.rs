@@ -5,6 +5,7 @@
 //! written again, in parts, and all before it is cut off; so a change costs at most twice its size.
 
 mod entries;
+mod statistics;
 #[cfg(test)]
 mod entries_test;
 #[cfg(test)]
@@ -22,6 +23,7 @@ use tokio::sync::mpsc;
 
 use crate::planted::PlantedBug;
 use entries::{EntryError, Replay};
+pub(crate) use statistics::Statistics;
 
 /// How many changes are written together at most.
 const BATCH: usize = 4096;
@@ -34,9 +36,11 @@ const HEALING_TIME: Duration = Duration::from_millis(100);
 
 /// How long reading and writing may take.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Limits {
-    pub(crate) fetch: Duration,
-    pub(crate) store: Duration,
+pub struct Limits {
+    /// Reading the registry when a master begins to lead.
+    pub fetch: Duration,
+    /// One write.
+    pub store: Duration,
 }
 
 /// Why the registry cannot be used by this master at present.
@@ -71,10 +75,13 @@ pub enum RegistryError {
 }
 
 /// The registry and the right to change it. Without a log it is kept in memory only.
-pub(crate) struct Registrar {
+#[derive(Debug)]
+pub struct Registrar {
     storage: Option<Arc<Writer>>,
     registry: Registry,
     limits: Limits,
+    runtime: Runtime,
+    statistics: Statistics,
     /// Bytes of changes since the last snapshot.
     changed: usize,
     /// Bytes of the last snapshot.
@@ -84,13 +91,15 @@ pub(crate) struct Registrar {
 impl Registrar {
     /// Reads the registry and takes the right to write it, which makes every earlier master unable
     /// to. `leader` is written into it, which proves that a quorum takes our writes.
-    pub(crate) async fn recover(
+    pub async fn recover(
         runtime: &Runtime,
         log: Option<&Log>,
         leader: &v1::MasterInfo,
         limits: Limits,
     ) -> Result<Self, RegistryError> {
+        let statistics = Statistics::default();
         let recovering = async {
+            let start = runtime.clock.now();
             let (storage, replay) = match log {
                 Some(log) => {
                     let writer = log.writer().await?;
@@ -104,7 +113,10 @@ impl Registrar {
             if !missing.is_empty() {
                 return Err(RegistryError::Capabilities(missing));
             }
-            let mut registrar = Self { storage, registry, limits, changed, whole };
+            statistics.fetched(runtime.clock.now().since(start));
+            let runtime = runtime.clone();
+            let mut registrar =
+                Self { storage, registry, limits, runtime, statistics, changed, whole };
             registrar.write(&[RegistryOperation::Lead(Box::new(leader.clone()))]).await?;
             Ok(registrar)
         };
@@ -116,15 +128,20 @@ impl Registrar {
     }
 
     /// The content.
-    pub(crate) fn registry(&self) -> &Registry {
+    pub fn registry(&self) -> &Registry {
         &self.registry
+    }
+
+    /// How long reading and writing take.
+    pub(crate) fn statistics(&self) -> Statistics {
+        self.statistics.clone()
     }
 
     /// Writes changes as they come, all that wait together, and reports each by its ticket once it
     /// is durable. Ends when `stored` says that nobody is interested any more, and with the first
     /// change that cannot be written: whether it was then is unknown, so this master must not go
     /// on.
-    pub(crate) async fn run(
+    pub async fn run(
         mut self,
         mut changes: mpsc::UnboundedReceiver<(Ticket, RegistryOperation)>,
         stored: impl AsyncFn(Ticket) -> bool,
@@ -136,11 +153,13 @@ impl Registrar {
             if PlantedBug::StoresOneChangeOfABatch.is_planted() {
                 operations.truncate(1);
             }
+            let early = PlantedBug::ToldBeforeItIsStored.is_planted();
+            if early && !tell(&tickets, &stored).await {
+                return Ok(());
+            }
             self.write(&operations).await?;
-            for ticket in tickets {
-                if !stored(ticket).await {
-                    return Ok(());
-                }
+            if !early && !tell(&tickets, &stored).await {
+                return Ok(());
             }
             self.snapshot_if_due().await?;
         }
@@ -162,6 +181,7 @@ impl Registrar {
         for operation in operations {
             self.registry.apply(operation);
         }
+        let start = self.runtime.clock.now();
         let Some(writer) = &self.storage else { return Ok(()) };
         for entry in entries::operations(operations) {
             self.changed += entry.len();
@@ -169,6 +189,8 @@ impl Registrar {
             sometimes!(appended.is_err(), "whether a change of the registry is stored is unknown");
             appended?;
         }
+        let time = self.runtime.clock.now().since(start);
+        self.statistics.stored(time, self.whole + self.changed);
         Ok(())
     }
 
@@ -191,6 +213,16 @@ impl Registrar {
         self.changed = 0;
         Ok(())
     }
+}
+
+/// Reports that changes are stored; false when nobody is interested any more.
+async fn tell(tickets: &[Ticket], stored: &impl AsyncFn(Ticket) -> bool) -> bool {
+    for ticket in tickets {
+        if !stored(*ticket).await {
+            return false;
+        }
+    }
+    true
 }
 
 /// Reads everything that stood in the log when `writer` was elected.

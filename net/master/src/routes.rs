@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http::StatusCode;
+use http::{Method, StatusCode};
 use orrery_endpoints::{Asked, Route, RouteError, Router, machine, metrics, system};
 use orrery_http::{Request, Response, Service, respond};
 use orrery_link::LinkService;
@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use crate::daemon::Shared;
 use crate::info::public_address;
+use crate::pulse::Pulse;
 use crate::tasks::Selection;
 use crate::{Options, operator_api, page, scheduler_api, snapshot, standby, state, tasks};
 
@@ -43,11 +44,13 @@ pub(crate) struct Routes {
     shared: Arc<Shared>,
     links: LinkService,
     options: Arc<Options>,
+    pulse: Pulse,
 }
 
 impl Routes {
     pub(crate) fn new(shared: Arc<Shared>, links: LinkService, options: Arc<Options>) -> Self {
-        Self { shared, links, options }
+        let pulse = Pulse::new(shared.runtime.clone(), shared.feeder.clone());
+        Self { shared, links, options, pulse }
     }
 }
 
@@ -56,8 +59,29 @@ impl Service for Routes {
         if LinkService::handles(request.uri().path()) {
             return self.links.call(request);
         }
+        if self.is_prompt(request.uri().path()) {
+            let response = self.health(request.method());
+            return Box::pin(std::future::ready(response));
+        }
         let (shared, options) = (Arc::clone(&self.shared), Arc::clone(&self.options));
         Box::pin(async move { answer(shared, options, request).await })
+    }
+
+    fn is_prompt(&self, path: &str) -> bool {
+        ROUTER.route(path).is_ok_and(|route| route.endpoint == "health")
+    }
+}
+
+impl Routes {
+    fn health(&self, method: &Method) -> Response {
+        match self.pulse.check() {
+            Ok(()) => standby::health(method),
+            Err(silence) => {
+                let silence = silence.as_secs();
+                let text = format!("The master has not taken its turn for {silence} s");
+                respond::text(StatusCode::SERVICE_UNAVAILABLE, text)
+            }
+        }
     }
 }
 
@@ -70,7 +94,6 @@ async fn answer(shared: Arc<Shared>, options: Arc<Options>, request: Request) ->
     match endpoint {
         "api/v1/scheduler" => return scheduler_api::handle(shared, request).await,
         "api/v1" => return operator_api::handle(shared, options, request).await,
-        "health" => return standby::health(request.method()),
         "redirect" if rest.is_empty() => return redirect(&shared).await,
         "redirect" => return respond::not_found(),
         "" | "page.css" | "page.js" | "draw.js" | "viewer.js" => {
@@ -122,6 +145,7 @@ async fn metrics_snapshot(shared: &Shared, asked: &Asked) -> Response {
     let now = shared.runtime.now();
     match shared.feeder.inspect(move |master| snapshot::metrics(master, now)).await {
         Ok(mut all) => {
+            shared.registrar.add_metrics(&mut all);
             machine::read(&shared.runtime).await.add_metrics(&mut all);
             metrics::snapshot(asked, &all)
         }

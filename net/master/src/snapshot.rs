@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use orrery_api::v1::TaskState;
-use orrery_master::Master;
+use orrery_api::v1::{MasterInfo, TaskState};
+use orrery_master::{Master, Registry};
 use orrery_model::Resources;
-use orrery_runtime::Now;
+use orrery_runtime::{Instant, Now, Runtime};
 
 /// Counters that are there from the start, so that whoever draws them sees zeros and not gaps.
 const COUNTERS: [&str; 45] = [
@@ -106,10 +106,23 @@ pub(crate) fn metrics(master: &Master, now: Now) -> BTreeMap<String, f64> {
     all.insert("master/elected".into(), 1.0);
     all.insert("master/outstanding_offers".into(), master.offers().len() as f64);
     all.insert("master/operator_event_stream_subscribers".into(), 0.0);
+    all.insert("registrar/queued_operations".into(), master.registry_changes().1 as f64);
     add_agents(master, &mut all);
     add_frameworks(master, &mut all);
     add_resources(master, &mut all);
     add_allocator(master, &mut all);
+    all
+}
+
+/// All metrics of a master that does not lead and runs since `started`: what one counts that has
+/// only just begun to lead.
+pub(crate) fn standby(started: Instant, runtime: &Runtime) -> BTreeMap<String, f64> {
+    let (now, generator) = (runtime.now(), runtime.random.generator());
+    let options = orrery_master::Options::new(MasterInfo::default());
+    let master = Master::new(options, Registry::default(), generator, now);
+    let mut all = metrics(&master, now);
+    all.insert("master/uptime_secs".into(), now.instant.since(started).as_secs_f64());
+    all.insert("master/elected".into(), 0.0);
     all
 }
 

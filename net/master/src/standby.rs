@@ -1,5 +1,6 @@
 //! What a master answers that does not lead: where the leader is, or that there is none.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use http::header::{HeaderValue, LOCATION};
@@ -8,17 +9,18 @@ use orrery_coverage::reachable;
 use orrery_endpoints::{Asked, Route, RouteError, machine, metrics, system};
 use orrery_http::{Request, Response, respond};
 use orrery_link::LinkService;
-use orrery_runtime::{Address, Runtime};
+use orrery_runtime::{Address, Instant, Runtime};
 use serde_json::Value;
 
 use crate::routes::ROUTER;
-use crate::{Options, page};
+use crate::{Options, page, snapshot};
 
-/// Answers a request to a master that does not lead. The page, the version, the flags and the like
-/// are its own; whatever is about the cluster is the leader's.
+/// Answers a request to a master that does not lead, and runs since `started`. The page, the
+/// version, the flags and the like are its own; whatever is about the cluster is the leader's.
 pub(crate) async fn answer(
     runtime: &Runtime,
     options: &Arc<Options>,
+    started: Instant,
     leader: Option<&Address>,
     request: Request,
 ) -> Response {
@@ -41,7 +43,7 @@ pub(crate) async fn answer(
         "version" | "flags" | "system/stats.json" | "metrics/snapshot" => {}
         _ => {
             let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
-            return redirect(leader, path);
+            return redirect(leader, &with_process(path));
         }
     }
     let asked = match Asked::of(&request) {
@@ -53,7 +55,7 @@ pub(crate) async fn answer(
         "flags" => asked.json(&system::flags(&options.flags)),
         "system/stats.json" => asked.json(&machine::read(runtime).await.object()),
         _ => {
-            let mut all = std::collections::BTreeMap::from([("master/elected".to_owned(), 0.0)]);
+            let mut all = snapshot::standby(started, runtime);
             machine::read(runtime).await.add_metrics(&mut all);
             metrics::snapshot(&asked, &all)
         }
@@ -86,6 +88,32 @@ pub(crate) fn redirect(leader: Option<&Address>, path: &str) -> Response {
     }
 }
 
+/// The path with the process' name before it, as Mesos writes it into `Location`.
+fn with_process(path: &str) -> Cow<'_, str> {
+    match path.strip_prefix("/master") {
+        Some(rest) if rest.starts_with(['/', '?']) || rest.is_empty() => path.into(),
+        _ => format!("/master{path}").into(),
+    }
+}
+
 fn no_leader() -> Response {
     respond::text(StatusCode::SERVICE_UNAVAILABLE, "No leader elected")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn redirects_name_the_process_once() {
+        for (asked, told) in [
+            ("/state", "/master/state"),
+            ("/state?jsonp=x", "/master/state?jsonp=x"),
+            ("/api/v1/scheduler", "/master/api/v1/scheduler"),
+            ("/master/state", "/master/state"),
+            ("/masters", "/master/masters"),
+        ] {
+            assert_eq!(with_process(asked), told);
+        }
+    }
 }

@@ -67,10 +67,14 @@ pub async fn start(runtime: Runtime, options: Options) -> Result<Running, StartE
     let address = listener.local_address();
     let coordination: Arc<dyn Coordination> = Arc::new(ZooKeeper::new(runtime.clone()));
     let mut tasks = Vec::new();
+    let mut refusal = None;
     let (log, log_service) = match &options.work_dir {
         Some(folder) => {
-            let membership = membership(&runtime, &options, &coordination, address, &mut tasks);
-            let (log, service) = open_log(&runtime, &options, folder, membership).await?;
+            let place = place(&runtime, &options, &coordination, address).await?;
+            let (log, service) =
+                open_log(&runtime, &options, folder, (place.own, place.membership)).await?;
+            tasks.extend(place.task);
+            refusal = place.refusal;
             (Some(log), Some(service))
         }
         None => (None, None),
@@ -81,7 +85,7 @@ pub async fn start(runtime: Runtime, options: Options) -> Result<Running, StartE
         Front::new(runtime.clone(), Arc::clone(&options), log_service, member);
     tracing::info!(%address, "master started");
     let serving = orrery_http::serve(runtime.clone(), listener, Arc::clone(&front) as _);
-    tasks.push(runtime.spawn("http server", serving).abort_on_drop());
+    tasks.push(runtime.prompt().spawn("http server", serving).abort_on_drop());
     let (stop, stopped) = oneshot::channel();
     let (end, ended) = oneshot::channel();
     let office = Office {
@@ -96,6 +100,7 @@ pub async fn start(runtime: Runtime, options: Options) -> Result<Running, StartE
         let ended = tokio::select! {
             biased;
             why = log_ended(log) => Err(why),
+            why = refused(refusal) => Err(why),
             ended = office.run(stopped) => ended,
         };
         let why = ended.err().unwrap_or_else(|| "it was stopped".to_owned());
@@ -126,34 +131,63 @@ async fn log_ended(log: Option<Log>) -> String {
     }
 }
 
-/// The own replica's name, and the others.
-fn membership(
+/// Completes when the log may not begin; says why.
+async fn refused(refusal: Option<oneshot::Receiver<String>>) -> String {
+    let Some(refusal) = refusal else { return std::future::pending().await };
+    match refusal.await {
+        Ok(why) => why,
+        Err(_) => std::future::pending().await,
+    }
+}
+
+/// The own replica's place among the others.
+struct Place {
+    own: Address,
+    membership: Membership,
+    /// Why there is no place, should it turn out so.
+    refusal: Option<oneshot::Receiver<String>>,
+    /// Keeps the place.
+    task: Option<AbortOnDrop>,
+}
+
+impl Place {
+    fn fixed(own: Address, members: BTreeSet<Address>) -> Self {
+        Self { own, membership: Membership::Fixed(members), refusal: None, task: None }
+    }
+}
+
+async fn place(
     runtime: &Runtime,
     options: &Options,
     coordination: &Arc<dyn Coordination>,
     address: SocketAddr,
-    tasks: &mut Vec<AbortOnDrop>,
-) -> (Address, Membership) {
-    match &options.elections {
-        Elections::Alone => {
+) -> Result<Place, StartError> {
+    let zookeeper_options = match (&options.elections, zookeeper_options(options)) {
+        (Elections::Peers { addresses, me, .. }, _) => {
+            let own = addresses.get(*me).cloned().unwrap_or_else(|| Address::from(address));
+            return Ok(Place::fixed(own, addresses.iter().cloned().collect()));
+        }
+        (_, Some(zookeeper_options)) => zookeeper_options,
+        (_, None) => {
             // Nobody asks a single replica, so its name only has to stay the same.
             let own = Address::new("localhost", 5050);
-            (own.clone(), Membership::Fixed(BTreeSet::from([own])))
+            return Ok(Place::fixed(own.clone(), BTreeSet::from([own])));
         }
-        Elections::Peers { addresses, me, .. } => {
-            let own = addresses.get(*me).cloned().unwrap_or_else(|| Address::from(address));
-            (own, Membership::Fixed(addresses.iter().cloned().collect()))
-        }
-        Elections::ZooKeeper { .. } => {
-            let own = Address::from(own_address(options, address));
-            let Some(options) = zookeeper_options(options) else {
-                return (own.clone(), Membership::Fixed(BTreeSet::from([own])));
-            };
-            let replicas = Replicas::join(runtime, coordination, &options, &own);
-            tasks.push(replicas.task);
-            (own, Membership::Changing(replicas.changes))
+    };
+    let own = Address::from(own_address(options, address));
+    let quorum = options.quorum;
+    let mut replicas = Replicas::join(runtime, coordination, &zookeeper_options, &own, quorum);
+    if quorum == 1 {
+        // The log of a single master begins by itself, which it must not if there are others.
+        tokio::select! {
+            biased;
+            _ = replicas.changes.recv() => {}
+            Ok(why) = &mut replicas.refusal => return Err(StartError::Ended(Ended(why))),
         }
     }
+    let Replicas { changes, refusal, task } = replicas;
+    let membership = Membership::Changing(changes);
+    Ok(Place { own, membership, refusal: Some(refusal), task: Some(task) })
 }
 
 async fn open_log(
@@ -201,6 +235,7 @@ async fn open_election(
         folder: options.work_dir.clone().ok_or(StartError::NoFolder)?,
         timing: *timing,
     };
-    let (member, events) = Member::start(runtime.clone(), member_options).await?;
+    // A leader whose heartbeats are late is replaced, however busy it is with its agents.
+    let (member, events) = Member::start(runtime.prompt(), member_options).await?;
     Ok((Election::Peers { member: member.clone(), events }, Some(member)))
 }

@@ -4,10 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use orrery_allocator::{AgentKey, FrameworkKey};
-use orrery_api::v1::{self, TaskState};
+use orrery_api::v1::TaskState;
 use orrery_endpoints::objects::{self, Object, number};
 use orrery_endpoints::{Query, system};
-use orrery_master::{Agent, Framework, Master};
+use orrery_master::{Agent, Framework, Master, Task};
 use orrery_model::Resources;
 use orrery_model::resources::ValueRef;
 use serde_json::{Value, json};
@@ -168,10 +168,10 @@ fn framework_object(master: &Master, key: Option<FrameworkKey>, framework: &Fram
     }
     let resources = used_by(master, framework, key) + offered_to(master, framework);
     object.insert("resources".into(), objects::resources(&resources));
-    let tasks = |tasks: &mut dyn Iterator<Item = &v1::Task>| -> Value {
-        tasks.map(objects::task).map(Value::from).collect()
+    let tasks = |tasks: &mut dyn Iterator<Item = &Task>| -> Value {
+        tasks.map(|task| Value::from(objects::task(&task.message()))).collect()
     };
-    object.insert("tasks".into(), tasks(&mut framework.tasks.values().map(|task| &task.message)));
+    object.insert("tasks".into(), tasks(&mut framework.tasks.values().map(AsRef::as_ref)));
     object.insert("unreachable_tasks".into(), tasks(&mut framework.unreachable_tasks.iter()));
     object.insert("completed_tasks".into(), tasks(&mut framework.completed_tasks.iter()));
     let offers = framework.offers.iter().filter_map(|number| {
@@ -204,7 +204,7 @@ pub(crate) fn used_by(
 ) -> Resources {
     let mut used = Resources::default();
     for task in framework.tasks.values().filter(|task| task.holds_resources()) {
-        used += &task.resources;
+        used += task.resources();
     }
     let Some(key) = key else { return used };
     for (_, agent) in master.agents() {
@@ -229,28 +229,23 @@ pub(crate) fn offered_to(master: &Master, framework: &Framework) -> Resources {
 /// `/state-summary`.
 pub(crate) fn summary(master: &Master, options: &Options) -> Value {
     let master_info = &master.options().master_info;
-    let mut agents = Vec::new();
-    for (key, agent) in master.agents() {
+    let on_agents = tasks_by_agent(master);
+    let nothing = OnAgent::default();
+    let agents = master.agents().map(|(key, agent)| {
         let mut object = agent_object(master, key, agent);
-        let mut frameworks = BTreeSet::new();
-        let mut counts = BTreeMap::new();
-        for (_, framework) in master.frameworks() {
-            for task in all_tasks(framework).filter(|task| task.agent_id.value == agent.id()) {
-                *counts.entry(task.state).or_default() += 1;
-                frameworks.insert(framework.id().to_owned());
-            }
-        }
-        insert_counts(&mut object, &counts);
-        object.insert("framework_ids".into(), json!(frameworks));
-        agents.push(Value::from(object));
-    }
+        let found = on_agents.get(agent.id()).unwrap_or(&nothing);
+        insert_counts(&mut object, &found.counts);
+        object.insert("framework_ids".into(), json!(found.frameworks));
+        Value::from(object)
+    });
+    let agents: Vec<Value> = agents.collect();
     let frameworks = master.frameworks().map(|(key, framework)| {
         let mut object = framework_summary(master, Some(key), framework);
         let mut agents = BTreeSet::new();
         let mut counts = BTreeMap::new();
         for task in all_tasks(framework) {
-            *counts.entry(task.state).or_default() += 1;
-            agents.insert(task.agent_id.value.clone());
+            *counts.entry(task.state()).or_default() += 1;
+            agents.insert(task.agent_id());
         }
         insert_counts(&mut object, &counts);
         object.insert("slave_ids".into(), json!(agents));
@@ -267,15 +262,34 @@ pub(crate) fn summary(master: &Master, options: &Options) -> Value {
     Value::Object(object)
 }
 
+/// Tasks of every kind that were launched on one agent.
+#[derive(Default)]
+struct OnAgent<'a> {
+    frameworks: BTreeSet<&'a str>,
+    counts: BTreeMap<TaskState, u64>,
+}
+
+fn tasks_by_agent(master: &Master) -> BTreeMap<&str, OnAgent<'_>> {
+    let mut all = BTreeMap::<&str, OnAgent<'_>>::new();
+    for (_, framework) in master.frameworks() {
+        for task in all_tasks(framework) {
+            let agent = all.entry(task.agent_id()).or_default();
+            *agent.counts.entry(task.state()).or_default() += 1;
+            agent.frameworks.insert(framework.id());
+        }
+    }
+    all
+}
+
 /// A framework's tasks of every kind.
-pub(crate) fn all_tasks(framework: &Framework) -> impl Iterator<Item = &v1::Task> {
-    let current = framework.tasks.values().map(|task| &task.message);
+pub(crate) fn all_tasks(framework: &Framework) -> impl Iterator<Item = &Task> {
+    let current = framework.tasks.values().map(AsRef::as_ref);
     current.chain(&framework.unreachable_tasks).chain(&framework.completed_tasks)
 }
 
-fn insert_counts(object: &mut Object, counts: &BTreeMap<i32, u64>) {
+fn insert_counts(object: &mut Object, counts: &BTreeMap<TaskState, u64>) {
     for state in COUNTED {
-        let count = counts.get(&(state as i32)).copied().unwrap_or(0);
+        let count = counts.get(&state).copied().unwrap_or(0);
         object.insert(state.as_str_name().into(), count.into());
     }
 }

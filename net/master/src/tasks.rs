@@ -2,7 +2,7 @@
 
 use orrery_api::v1;
 use orrery_endpoints::{Query, objects, query::ParameterError};
-use orrery_master::Master;
+use orrery_master::{Master, Task};
 use serde_json::{Value, json};
 
 use crate::state::all_tasks;
@@ -38,17 +38,23 @@ impl Selection {
 /// `/tasks`.
 pub(crate) fn tasks(master: &Master, selection: &Selection) -> Value {
     let current = master.frameworks().map(|(_, framework)| framework);
-    let mut found: Vec<&v1::Task> = current
+    let mut found: Vec<(f64, &Task)> = current
         .chain(master.completed_frameworks())
         .filter(|one| selection.framework_id.as_deref().is_none_or(|id| one.id() == id))
         .flat_map(all_tasks)
-        .filter(|task| selection.task_id.as_deref().is_none_or(|id| task.task_id.value == id))
+        .filter(|task| selection.task_id.as_deref().is_none_or(|id| **task.id() == *id))
+        .map(|task| (begin(task), task))
         .collect();
-    let begin = |task: &v1::Task| task.statuses.first().map_or(0.0, v1::TaskStatus::timestamp);
-    found.sort_by(|a, b| begin(a).total_cmp(&begin(b)));
+    found.sort_by(|(a, _), (b, _)| a.total_cmp(b));
     if !selection.ascending {
         found.reverse();
     }
     let shown = found.into_iter().skip(selection.offset).take(selection.limit);
-    json!({"tasks": shown.map(objects::task).map(Value::from).collect::<Vec<_>>()})
+    let shown = shown.map(|(_, task)| Value::from(objects::task(&task.message())));
+    json!({"tasks": shown.collect::<Vec<_>>()})
+}
+
+/// The time of its first status.
+fn begin(task: &Task) -> f64 {
+    task.statuses().first().map_or(0.0, v1::TaskStatus::timestamp)
 }

@@ -48,7 +48,8 @@ impl Term {
         let driver = driver.observed(options.observer.clone());
         let (changes, queue) = mpsc::unbounded_channel();
         let (failed, failure) = oneshot::channel();
-        let shared = Shared::new(runtime.clone(), feeder, changes, failed);
+        let statistics = registrar.statistics();
+        let shared = Shared::new(runtime.clone(), feeder, changes, failed, statistics);
         let carrier = Arc::clone(&shared);
         let driving = driver.run(runtime.clone(), move |output| carrier.carry(output));
         let driver = runtime.spawn("master", async move { drop(driving.await) }).abort_on_drop();

@@ -28,10 +28,10 @@ impl Records {
                 self.ended.insert(framework.id().to_owned(), BTreeMap::new());
             }
             let Some(ended) = self.ended.get_mut(framework.id()) else { continue };
-            ended.retain(|task_id, _| framework.tasks.contains_key(task_id));
+            ended.retain(|task_id, _| framework.tasks.contains_key(task_id.as_str()));
             for (task_id, task) in &framework.tasks {
                 let state = task.state();
-                match ended.get(task_id) {
+                match ended.get(task_id.as_ref()) {
                     Some(ended) if *ended != state => {
                         return Err(format!(
                             "task {task_id} was {} and is {} now",
@@ -41,7 +41,7 @@ impl Records {
                     }
                     Some(_) => {}
                     None if is_terminal(state) => {
-                        ended.insert(task_id.clone(), state);
+                        ended.insert(task_id.as_ref().to_owned(), state);
                     }
                     None => {}
                 }

@@ -67,7 +67,7 @@ fn books(master: &Master) -> Vec<String> {
         books.push(format!("{:?} free {}", agent.offers, master.allocator().free(key)));
     }
     for (key, framework) in master.frameworks() {
-        let tasks = framework.tasks.values().map(|task| (&task.message.task_id, task.state()));
+        let tasks = framework.tasks.values().map(|task| (task.id(), task.state()));
         let tasks: Vec<_> = tasks.collect();
         books.push(format!("{key:?} {} {tasks:?} {:?}", framework.is_active(), framework.offers));
     }

@@ -112,7 +112,11 @@ fn read_qualities(message: &v1::Resource) -> Result<Qualities, Problem> {
     Ok(Qualities {
         reservations,
         // An empty description says nothing, so it must not keep amounts apart.
-        disk: message.disk.clone().filter(|disk| *disk != DiskInfo::default()).map(Disk::new),
+        disk: message
+            .disk
+            .as_deref()
+            .filter(|disk| **disk != DiskInfo::default())
+            .map(|disk| Disk::new(disk.clone())),
         revocable,
         shared: message.shared.is_some(),
         provider: message.provider_id.as_ref().map(|id| id.value.clone()),
@@ -260,7 +264,7 @@ impl Entry<'_> {
             allocation_info: self
                 .allocation_role()
                 .map(|role| AllocationInfo { role: Some(role.to_owned()) }),
-            disk: self.disk().cloned(),
+            disk: self.disk().cloned().map(Box::new),
             revocable: self.is_revocable().then(Default::default),
             shared: self.is_shared().then(Default::default),
             ..Default::default()
