@@ -9,6 +9,7 @@ use orrery_runtime::Address;
 
 use crate::failure::Failure;
 use crate::framework::{Batch, TaskShape};
+use crate::registration::Shape;
 
 const HELP: &str = "\
 Drives an Orrery cluster over real sockets and says how fast it is.
@@ -19,6 +20,7 @@ Commands:
   real      real daemons and real tasks on one agent
   emulated  a real master with emulated agents and frameworks
   failover  all agents come back to a restarted master
+  memory    what a master's records take, without sockets
   idle      memory of a master and an agent with nothing to do
 
 'orrery-load COMMAND --help' lists a command's flags.";
@@ -66,6 +68,17 @@ const FAILOVER: &[FlagSpec] = &[
         .at_least("1")
         .at_most("100000"),
     flag("tasks", Kind::Count, "Tasks of each agent.").default("10"),
+    flag("completed", Kind::Count, "Ended tasks that each agent remembers.").default("0"),
+    flag("together", Kind::Count, "Agents on one connection, where sockets are few.")
+        .default("1")
+        .at_least("1"),
+];
+
+const MEMORY: &[FlagSpec] = &[
+    flag("agents", Kind::Count, "Agents.").default("100000").at_least("1").at_most("1000000"),
+    flag("tasks", Kind::Count, "Tasks of each agent.").default("10").at_least("1"),
+    flag("completed", Kind::Count, "Ended tasks of each agent.").default("10").at_least("1"),
+    flag("statuses", Kind::Count, "Statuses of each task.").default("0").at_most("4"),
 ];
 
 const IDLE: &[FlagSpec] = &[flag("after", Kind::Duration, "When to look.").default("5secs")];
@@ -86,6 +99,8 @@ pub enum Command {
     Emulated(Emulated),
     /// Agents that come back.
     Failover(Failover),
+    /// A master's records.
+    Memory(Memory),
     /// Nothing to do.
     Idle(Idle),
 }
@@ -154,6 +169,18 @@ pub struct Failover {
     pub agents: u32,
     /// How many tasks each has.
     pub tasks: u32,
+    /// How many ended tasks each remembers.
+    pub completed: u32,
+    /// How many share a connection.
+    pub together: u32,
+}
+
+/// Flags of `memory`.
+pub struct Memory {
+    /// How many agents.
+    pub agents: u32,
+    /// What each of them has.
+    pub shape: Shape,
 }
 
 /// Flags of `idle`.
@@ -172,6 +199,7 @@ pub fn read() -> Result<Option<Arguments>, Failure> {
         "real" => [COMMON, TASKS, REAL].concat(),
         "emulated" => [COMMON, TASKS, EMULATED].concat(),
         "failover" => [COMMON, FAILOVER].concat(),
+        "memory" => [COMMON, MEMORY].concat(),
         "idle" => [COMMON, IDLE].concat(),
         "help" | "--help" | "-h" => {
             println!("{HELP}");
@@ -191,8 +219,14 @@ pub fn read() -> Result<Option<Arguments>, Failure> {
         "real" => Command::Real(real(&flags, common)?),
         "emulated" => Command::Emulated(emulated(&flags, common)?),
         "failover" => {
-            let (agents, tasks) = (flags.value("agents"), flags.value("tasks"));
-            Command::Failover(Failover { common, agents, tasks })
+            let (agents, together) = (flags.value("agents"), flags.value("together"));
+            let (tasks, completed) = (flags.value("tasks"), flags.value("completed"));
+            Command::Failover(Failover { common, agents, tasks, completed, together })
+        }
+        "memory" => {
+            let (tasks, completed) = (flags.value("tasks"), flags.value("completed"));
+            let shape = Shape { tasks, completed, statuses: flags.value("statuses") };
+            Command::Memory(Memory { agents: flags.value("agents"), shape })
         }
         _ => Command::Idle(Idle { common, after: flags.value("after") }),
     };

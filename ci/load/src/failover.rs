@@ -3,40 +3,39 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::Request;
-use orrery_api::link::{self, FromAgent, FromMaster, from_agent, from_master};
-use orrery_api::v1::{self, TaskState};
-use orrery_http::Client;
-use orrery_link::{LinkReceiver, LinkSender, connect};
+use futures_util::future::try_join_all;
+use orrery_api::link::{self, FromAgent, from_agent, from_master};
+use orrery_api::v1;
+use orrery_link::{AgentEnds, connect_together};
 use orrery_runtime::tasks::AbortOnDrop;
 use orrery_runtime::{Address, Instant, Runtime};
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc};
 
 use crate::arguments::Failover;
 use crate::cluster::Cluster;
 use crate::daemon::Daemon;
 use crate::failure::Failure;
+use crate::health::Probe;
+use crate::latency::Latencies;
 use crate::progress::Progress;
+use crate::registration::Shape;
 use crate::report::Report;
 use crate::usage::Usage;
 
 /// Mesos' default beat.
 const ALLOCATION_INTERVAL: Duration = Duration::from_secs(1);
-/// Links that are opened at one time.
+/// Connections that are opened at one time.
 const OPENING: usize = 512;
-/// Pause between two looks at the master's health.
-const PROBE: Duration = Duration::from_millis(5);
-/// The framework of all tasks, which does not come back.
-const FRAMEWORK: &str = "load-0000";
 
 struct Measured {
     first_registration: Duration,
     /// From the first message of an agent until the last agent was registered again.
     registration: Duration,
-    master: Option<Usage>,
-    /// The slowest answer to `/health` meanwhile.
-    health: Duration,
+    /// The master before and after that.
+    idle: Usage,
+    busy: Usage,
+    /// How long `/health` took meanwhile.
+    health: Latencies,
 }
 
 /// Registers agents, kills the master, starts it again, and has all agents register with their
@@ -54,13 +53,14 @@ pub async fn run(options: &Failover) -> Result<Report, Failure> {
     report.word("mode", "mode", "failover");
     report.count("agents", "agents", options.agents);
     report.count("tasks", "tasks of each agent", options.tasks);
+    report.count("completed", "ended tasks of each agent", options.completed);
+    report.count("together", "agents on one connection", options.together);
     let label = "until all new agents were registered";
     report.time("first_registration", label, measured.first_registration);
     report.time("registration", "until all were registered again", measured.registration);
-    report.time("health", "slowest /health meanwhile", measured.health);
-    if let Some(usage) = &measured.master {
-        report.memory("master", "master with agents and tasks", usage);
-    }
+    report.latencies("health", "/health meanwhile", measured.health);
+    report.cpu("master", "master meanwhile", &measured.idle, &measured.busy);
+    report.memory("master", "master with agents and tasks", &measured.busy);
     Ok(report)
 }
 
@@ -71,62 +71,31 @@ async fn measure(
 ) -> Result<Measured, Failure> {
     let runtime = orrery_runtime_real::runtime();
     let master = cluster.start_master(&options.common, ALLOCATION_INTERVAL).await?;
-    let new = (0..options.agents).map(|number| register(number, None, 0)).collect();
-    let burst = Burst { runtime: &runtime, master: &master, progress };
+    let together = usize::try_from(options.together).unwrap_or(usize::MAX);
+    let new = (0..options.agents).map(|number| Shape::default().register(number, None)).collect();
+    let burst = Burst { runtime: &runtime, master: &master, progress, together };
     let (ids, first_registration) = burst.register_all(new).await;
 
     cluster.kill_master().await;
     let master = cluster.start_master(&options.common, ALLOCATION_INTERVAL).await?;
+    let shape = Shape { tasks: options.tasks, completed: options.completed, statuses: 0 };
     let again = ids.iter().zip(0..options.agents);
-    let again = again.map(|(id, number)| register(number, Some(id), options.tasks)).collect();
-    let (slowest, stop) = probe(&runtime, &master);
-    let burst = Burst { runtime: &runtime, master: &master, progress };
+    let again = again.map(|(id, number)| shape.register(number, Some(id))).collect();
+    let idle = cluster.master().map(Daemon::usage).transpose()?.unwrap_or_default();
+    let probe = Probe::start(&master)?;
+    let burst = Burst { runtime: &runtime, master: &master, progress, together };
     let (_, registration) = burst.register_all(again).await;
-    drop(stop);
-    let health = slowest.await.unwrap_or_default();
-    let master = cluster.master().map(Daemon::usage).transpose()?;
-    Ok(Measured { first_registration, registration, master, health })
-}
-
-/// Asks for the master's health again and again until its second part is dropped; the first then
-/// tells the longest time that an answer took.
-fn probe(
-    runtime: &Runtime,
-    master: &Address,
-) -> (oneshot::Receiver<Duration>, oneshot::Sender<()>) {
-    let (stop, mut stopped) = oneshot::channel();
-    let (sender, slowest) = oneshot::channel();
-    let (runtime, master) = (runtime.clone(), master.clone());
-    runtime.clone().spawn("health probe", async move {
-        let client = Client::new(runtime.clone());
-        let mut worst = Duration::ZERO;
-        let ask = async {
-            loop {
-                let start = runtime.clock.now();
-                let Ok(request) = Request::get("/health").body(Bytes::new()) else { return };
-                if let Ok(response) = client.send(&master, request).await {
-                    // Read to the end, so that the connection is used again.
-                    let _ = response.into_body().collect(1024).await;
-                }
-                worst = worst.max(runtime.clock.now().since(start));
-                runtime.sleep(PROBE).await;
-            }
-        };
-        tokio::select! {
-            biased;
-            _ = &mut stopped => {}
-            () = ask => {}
-        }
-        // The measurement may have failed meanwhile.
-        let _ = sender.send(worst);
-    });
-    (slowest, stop)
+    let health = probe.finish()?;
+    let busy = cluster.master().map(Daemon::usage).transpose()?.unwrap_or_default();
+    Ok(Measured { first_registration, registration, idle, busy, health })
 }
 
 struct Burst<'a> {
     runtime: &'a Runtime,
     master: &'a Address,
     progress: &'a Arc<Progress>,
+    /// Links on one connection.
+    together: usize,
 }
 
 impl Burst<'_> {
@@ -138,9 +107,11 @@ impl Burst<'_> {
         let count = all.len();
         let (opened, mut opens) = mpsc::unbounded_channel();
         let (registered, mut registrations) = mpsc::unbounded_channel();
-        let mut tasks: Vec<AbortOnDrop> = Vec::with_capacity(count);
-        for (number, register) in all.into_iter().enumerate() {
-            let agent = Agent {
+        let mut tasks: Vec<AbortOnDrop> = Vec::new();
+        let mut all = all.into_iter().enumerate().peekable();
+        while all.peek().is_some() {
+            let agents = all.by_ref().take(self.together).collect();
+            let host = Host {
                 runtime: self.runtime.clone(),
                 master: self.master.clone(),
                 opening: Arc::clone(&opening),
@@ -150,11 +121,11 @@ impl Burst<'_> {
             };
             let progress = Arc::clone(self.progress);
             let run = async move {
-                if let Err(reason) = agent.run(number, register).await {
-                    progress.fail(format!("agent {number}: {reason}"));
+                if let Err(reason) = host.run(agents).await {
+                    progress.fail(format!("an agent: {reason}"));
                 }
             };
-            tasks.push(self.runtime.spawn("agent of a burst", run).abort_on_drop());
+            tasks.push(self.runtime.spawn("agents of a burst", run).abort_on_drop());
         }
         for _ in 0..count {
             opens.recv().await;
@@ -174,8 +145,8 @@ impl Burst<'_> {
     }
 }
 
-/// An agent that registers and then only answers pings.
-struct Agent {
+/// Agents on one connection, which register and then only answer pings.
+struct Host {
     runtime: Runtime,
     master: Address,
     opening: Arc<Semaphore>,
@@ -185,11 +156,22 @@ struct Agent {
     registered: mpsc::UnboundedSender<(usize, v1::AgentId, Instant)>,
 }
 
-impl Agent {
-    async fn run(self, number: usize, register: link::Register) -> Result<(), String> {
+impl Host {
+    async fn run(self, agents: Vec<(usize, link::Register)>) -> Result<(), String> {
+        let links = self.open(agents.len()).await?;
+        let agents = agents.into_iter().zip(links);
+        let agents = agents.map(|((number, register), link)| self.agent(number, register, link));
+        try_join_all(agents).await.map(drop)
+    }
+
+    async fn agent(
+        &self,
+        number: usize,
+        register: link::Register,
+        (sender, mut receiver): AgentEnds,
+    ) -> Result<(), String> {
         let message = |body| FromAgent { body: Some(body), ..Default::default() };
         let register = message(from_agent::Body::Register(register));
-        let (sender, mut receiver) = self.open().await?;
         let _ = self.opened.send(());
         // It never gives a permit: its end is the sign.
         let _ = self.go.acquire().await;
@@ -211,56 +193,9 @@ impl Agent {
         }
     }
 
-    async fn open(&self) -> Result<(LinkSender<FromAgent>, LinkReceiver<FromMaster>), String> {
+    async fn open(&self, count: usize) -> Result<Vec<AgentEnds>, String> {
         let _permit = self.opening.acquire().await.map_err(|error| error.to_string())?;
-        connect(&self.runtime, &self.master).await.map_err(|error| error.to_string())
-    }
-}
-
-/// What an agent says of itself: with an id, it has so many tasks of a framework that is away.
-fn register(number: u32, id: Option<&v1::AgentId>, tasks: u32) -> link::Register {
-    let [_, high, middle, low] = number.to_be_bytes();
-    let ip = format!("127.{high}.{middle}.{low}");
-    let scalar = |name: &str, value: f64| v1::Resource {
-        name: name.to_owned(),
-        r#type: v1::value::Type::Scalar as i32,
-        scalar: Some(v1::value::Scalar { value }),
-        allocation_info: None,
-        ..Default::default()
-    };
-    let agent_info = v1::AgentInfo {
-        id: id.cloned(),
-        hostname: ip.clone(),
-        port: Some(5051),
-        resources: vec![scalar("cpus", 64.0), scalar("mem", 262_144.0)],
-        ..Default::default()
-    };
-    let framework = v1::FrameworkInfo {
-        user: "root".to_owned(),
-        name: "load".to_owned(),
-        id: Some(v1::FrameworkId { value: FRAMEWORK.to_owned() }),
-        failover_timeout: Some(1e6),
-        ..Default::default()
-    };
-    let role = Some(v1::resource::AllocationInfo { role: Some("*".to_owned()) });
-    let allocated =
-        |name, value| v1::Resource { allocation_info: role.clone(), ..scalar(name, value) };
-    let task = |task: u32| v1::Task {
-        name: format!("task-{number}-{task}"),
-        task_id: v1::TaskId { value: format!("task-{number}-{task}") },
-        framework_id: v1::FrameworkId { value: FRAMEWORK.to_owned() },
-        agent_id: id.cloned().unwrap_or_default(),
-        state: TaskState::TaskRunning as i32,
-        status_update_state: Some(TaskState::TaskRunning as i32),
-        resources: vec![allocated("cpus", 0.1), allocated("mem", 32.0)],
-        ..Default::default()
-    };
-    link::Register {
-        agent_info: Some(agent_info),
-        version: "1.12.0".to_owned(),
-        pid: format!("slave(1)@{ip}:5051"),
-        frameworks: if tasks > 0 { vec![framework] } else { Vec::new() },
-        tasks: (0..tasks).map(task).collect(),
-        ..Default::default()
+        let links = connect_together(&self.runtime, &self.master, count);
+        links.await.map_err(|error| error.to_string())
     }
 }

@@ -3,7 +3,8 @@
 //! ```text
 //! orrery-load real     [--tasks=500] [--at_once=50] [--command='exit 0']
 //! orrery-load emulated [--agents=100] [--frameworks=1] [--tasks=100000] [--at_once=2000]
-//! orrery-load failover [--agents=10000] [--tasks=10]
+//! orrery-load failover [--agents=10000] [--tasks=10] [--completed=0] [--together=1]
+//! orrery-load memory   [--agents=100000] [--tasks=10] [--completed=10] [--statuses=0]
 //! orrery-load idle     [--after=5secs]
 //! ```
 //!
@@ -28,7 +29,13 @@
 //!
 //! **`failover`** registers emulated agents with a master, kills it, starts it again with the same
 //! registry, and has all agents register at once, each with its tasks, on links that are open
-//! before. What is told is the time from the first such message until the last agent is registered.
+//! before. What is told is the time from the first such message until the last agent is registered,
+//! and how long `/health` takes meanwhile, asked by a thread of its own. With more agents than a
+//! process may have sockets, `--together` puts the links of several on one connection.
+//!
+//! **`memory`** feeds a master's state machine in this process, without sockets: agents register,
+//! come back with tasks, and bring tasks that have ended. What is told is by how much this process
+//! grows with each, divided by their number.
 //!
 //! **`idle`** starts a master and an agent, and looks at them after a while.
 //!
@@ -61,11 +68,14 @@ mod emulated;
 mod failover;
 mod failure;
 mod framework;
+mod health;
 mod idle;
 mod latency;
+mod memory;
 mod offers;
 mod progress;
 mod real;
+mod registration;
 mod report;
 mod schedulers;
 mod usage;
@@ -109,6 +119,7 @@ async fn measure(command: &Command) -> Result<Report, Failure> {
         Command::Real(options) => real::run(options).await,
         Command::Emulated(options) => emulated::run(options).await,
         Command::Failover(options) => failover::run(options).await,
+        Command::Memory(options) => memory::run(options),
         Command::Idle(options) => idle::run(options).await,
     }
 }

@@ -113,6 +113,13 @@ impl Report {
         self.row(key, "", json!(anonymous), String::new());
     }
 
+    /// What one of `count` things takes of `bytes`.
+    pub fn bytes_each(&mut self, key: &str, label: &str, bytes: u64, count: u64) {
+        let each = bytes as f64 / count.max(1) as f64;
+        let text = format!("{each:.0} bytes");
+        self.row(format!("{key}_bytes"), format!("memory of each {label}"), json!(each), text);
+    }
+
     /// CPU time of a process between two looks.
     pub fn cpu(&mut self, key: &str, label: &str, before: &Usage, after: &Usage) {
         let cpu = after.cpu.saturating_sub(before.cpu);
