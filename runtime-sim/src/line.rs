@@ -40,6 +40,7 @@
 //! | `send`, `receive` | `NAME CHANNEL CONTENT` | a message of the daemons, decoded |
 //! | `log` | `LEVEL target: text fields` | what a daemon logs |
 //! | `end` | – | of `world`: the scenario is over |
+//! | `violation` | the rule, and how it was broken | of `scenario`: the last line of a failed run |
 //!
 //! Scenarios add kinds of their own. `send`, `receive` and `log` come from `tracing`; they are no
 //! part of the chain of hashes.

@@ -31,6 +31,9 @@ const LINE_LENGTH: usize = 240;
 /// What stands in the file of a plan before the number of events of its run.
 pub(super) const EVENTS: &str = "# events ";
 
+/// Kinds of events that say little about anybody: what travels, and what is written.
+const NOISE: [&str; 8] = ["connect", "accept", "data", "end", "close", "listen", "write", "sync"];
+
 /// What the names of tasks begin with.
 const TASK: &str = "task-";
 
@@ -162,7 +165,9 @@ fn subjects(message: &str) -> Vec<String> {
 
 /// The last of `lines` that name one of `subjects`, oldest first.
 fn related<'a>(lines: &'a [String], subjects: &[String]) -> Vec<&'a str> {
-    last_of(lines, RELATED_LINES, |line| subjects.iter().any(|subject| names(line, subject)))
+    let is_noise = |line: &str| Line::parse(line).is_some_and(|line| NOISE.contains(&line.kind));
+    let concerns = |line: &str| subjects.iter().any(|subject| names(line, subject));
+    last_of(lines, RELATED_LINES, |line| concerns(line) && !is_noise(line))
 }
 
 /// The last `count` of `lines` that `is_meant`, oldest first. Of what repeats itself, such as the
@@ -257,6 +262,7 @@ mod tests {
         let mut lines =
             vec![line(1, "log INFO agent-1 registered"), line(1, "send RunTask agent-2")];
         lines.extend((2..100).map(|time| line(time, "send OFFERS c {\"agent-1\"}")));
+        lines.insert(50, line(50, "write agent-1/journal 0"));
         let found = related(&lines, &["agent-1".to_owned()]);
         assert_eq!((found.len(), found[0]), (1 + LIKE, lines[0].as_str()));
         assert_eq!(found.last().copied(), lines.last().map(String::as_str));
