@@ -29,8 +29,8 @@ struct Inner {
     masters: Vec<Daemon<Master>>,
     agents: Vec<Daemon<Agent>>,
     schedulers: Vec<Host>,
-    /// Those of agents that differ from the shape.
-    flags: Mutex<BTreeMap<Place, Flag>>,
+    /// Those of daemons that differ from the shape, each kind once.
+    flags: Mutex<BTreeMap<Place, Vec<Flag>>>,
     /// Executors that are stopped whatever is mended.
     stranded: Mutex<BTreeSet<(Place, ProcessId)>>,
 }
@@ -110,15 +110,20 @@ impl Cluster {
             Place::Master(number) => inner.masters.get(number).map(|master| master.host.clone()),
             Place::Agent(number) => inner.agents.get(number).map(|agent| agent.host.clone()),
             Place::Scheduler(number) => inner.schedulers.get(number).cloned(),
+            Place::ZooKeeper(number) => {
+                let ensemble = inner.ensemble.as_ref().filter(|it| number < it.len());
+                ensemble.map(|ensemble| ensemble.host(number))
+            }
         }
     }
 
-    /// The process of a master or an agent, while it lives.
+    /// The process of a master, an agent or a ZooKeeper server, while it lives.
     pub fn daemon(&self, place: Place) -> Option<ProcessId> {
         match place {
             Place::Master(number) => self.inner.masters.get(number)?.process(),
             Place::Agent(number) => self.inner.agents.get(number)?.process(),
             Place::Scheduler(_) => None,
+            Place::ZooKeeper(number) => self.inner.ensemble.as_ref()?.process(number),
         }
     }
 
@@ -127,7 +132,9 @@ impl Cluster {
         let Shape { masters, agents, ref frameworks, .. } = self.inner.shape;
         let masters = (0..masters).map(Place::Master);
         let schedulers = (0..frameworks.len()).map(Place::Scheduler);
-        masters.chain((0..agents).map(Place::Agent)).chain(schedulers)
+        let servers = self.inner.ensemble.as_ref().map_or(0, Ensemble::len);
+        let zookeepers = (0..servers).map(Place::ZooKeeper);
+        masters.chain((0..agents).map(Place::Agent)).chain(schedulers).chain(zookeepers)
     }
 
     /// Starts the masters and the agents that do not run, where there is power.
@@ -137,35 +144,55 @@ impl Cluster {
 
     /// Starts the daemon of a place if there is power and it does not run.
     pub fn start_daemon(&self, place: Place) {
+        let Inner { masters, agents, .. } = &*self.inner;
+        match place {
+            Place::Master(number) => masters.get(number).into_iter().for_each(Daemon::end_stopping),
+            Place::Agent(number) => agents.get(number).into_iter().for_each(Daemon::end_stopping),
+            _ => {}
+        }
         let can_start = self.host(place).is_some_and(|host| host.is_up());
         if !can_start || self.daemon(place).is_some() {
             return;
         }
         let Inner { shape, oracle, masters, agents, .. } = &*self.inner;
+        let flags = lock(&self.inner.flags).get(&place).cloned().unwrap_or_default();
         match place {
             Place::Master(number) => {
-                masters.get(number).into_iter().for_each(|one| one.start(number, shape, oracle));
+                let master = masters.get(number);
+                master.into_iter().for_each(|one| one.start(number, shape, &flags, oracle));
             }
             Place::Agent(number) => {
-                let flags = lock(&self.inner.flags).get(&place).cloned();
-                agents
-                    .get(number)
-                    .into_iter()
-                    .for_each(|one| one.start(shape, flags.as_ref(), oracle));
+                agents.get(number).into_iter().for_each(|one| one.start(shape, &flags, oracle));
+            }
+            Place::ZooKeeper(number) => {
+                self.inner.ensemble.iter().for_each(|ensemble| ensemble.start_server(number));
             }
             Place::Scheduler(_) => {}
         }
     }
 
-    /// Kills a master or an agent.
+    /// Kills a master, an agent or a ZooKeeper server.
     pub fn kill_daemon(&self, place: Place) {
         let (Some(host), Some(process)) = (self.host(place), self.daemon(place)) else { return };
         host.kill(process);
     }
 
-    /// From its next start on, an agent has another flag.
-    pub(crate) fn change(&self, agent: Place, flag: &Flag) {
-        lock(&self.inner.flags).insert(agent, flag.clone());
+    /// Asks a master or an agent to stop in order.
+    pub(crate) fn stop_daemon(&self, place: Place) {
+        let Inner { masters, agents, .. } = &*self.inner;
+        match place {
+            Place::Master(number) => masters.get(number).into_iter().for_each(Daemon::stop),
+            Place::Agent(number) => agents.get(number).into_iter().for_each(Daemon::stop),
+            Place::Scheduler(_) | Place::ZooKeeper(_) => {}
+        }
+    }
+
+    /// From its next start on, a daemon has another flag.
+    pub(crate) fn change(&self, place: Place, flag: &Flag) {
+        let mut flags = lock(&self.inner.flags);
+        let flags = flags.entry(place).or_default();
+        flags.retain(|other| std::mem::discriminant(other) != std::mem::discriminant(flag));
+        flags.push(flag.clone());
     }
 
     /// Cuts a host's power.
@@ -187,7 +214,7 @@ impl Cluster {
                 agents.get(number).into_iter().for_each(Daemon::forget_process);
                 make_starts_folder(&host);
             }
-            Place::Scheduler(_) => {}
+            Place::Scheduler(_) | Place::ZooKeeper(_) => {}
         }
         // Numbers of processes start anew.
         lock(&self.inner.stranded).retain(|(stranded, _)| *stranded != place);

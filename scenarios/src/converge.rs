@@ -6,9 +6,11 @@
 mod excuse;
 mod look;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use orrery_detector::Detector;
+use orrery_master::Master;
 use orrery_model::task_state::is_terminal;
 use orrery_scheduler::{HEARTBEAT_INTERVAL, HEARTBEATS_MISSED, LONGEST_DELAY, SUBSCRIBE_TIMEOUT};
 
@@ -166,21 +168,30 @@ async fn end(scene: &Scene, fresh: &Seat) -> Result<(), String> {
             let _ = context.teardown();
         });
     }
-    tear_down_those_away(scene).await;
+    tear_down_those_away(scene, fresh).await;
     wait(scene, Invariant::Convergence, END, &Goal::Empty).await?;
     scene.oracle().note("scenario", "everything has ended");
     Ok(())
 }
 
-/// An operator ends the frameworks that cannot do it themselves.
-async fn tear_down_those_away(scene: &Scene) {
+/// An operator ends the frameworks that cannot do it themselves: all that the master has and that
+/// no process of the core is. One that died before it learned its id is among them.
+async fn tear_down_those_away(scene: &Scene, fresh: &Seat) {
     let host = scene.world().host("operator");
-    for seat in scene.seats().iter().filter(|seat| !scene.core().has_framework(seat.number())) {
-        let Some(id) = seat.store().lock().framework_id.clone() else { continue };
+    let ours = scene
+        .core_seats()
+        .chain([fresh])
+        .filter_map(|seat| seat.store().lock().framework_id.clone());
+    let ours: BTreeSet<String> = ours.map(|id| id.value).collect();
+    let known = move |master: &Master| {
+        let frameworks = master.frameworks().map(|(_, framework)| framework.id().to_owned());
+        frameworks.filter(|id| !ours.contains(id)).collect::<Vec<_>>()
+    };
+    for id in scene.cluster().inspect_master(known).await.unwrap_or_default() {
         let masters = scene.cluster().masters();
         let process = host.start("operator", move |runtime| async move {
             let master = Detector::new(runtime.clone(), masters).leader().await;
-            i32::from(!operator::tear_down(runtime, master, &id.value).await)
+            i32::from(!operator::tear_down(runtime, master, &id).await)
         });
         // One that was removed before is not found, which is as good.
         let _ = host.wait(process).await;

@@ -9,7 +9,7 @@ use orrery_detector::Masters;
 use orrery_election::Url;
 use orrery_master::Master;
 use orrery_model::Resources;
-use orrery_net_agent::{RecoverError, StartError};
+use orrery_net_agent::{Policy, RecoverError, StartError};
 use orrery_net_master::Elections;
 use orrery_runtime::machine::Observer;
 use orrery_runtime::{Address, ProcessId, Runtime};
@@ -18,7 +18,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::custom_executor;
 use crate::oracle::Oracle;
-use crate::plan::{self, Flag, Place, Shape};
+use crate::plan::{self, Flag, Place, Reconfiguration, Shape};
 
 const MASTER_PORT: u16 = 5050;
 const AGENT_PORT: u16 = 5051;
@@ -51,8 +51,11 @@ pub(crate) fn master_address(number: usize) -> Address {
 
 /// The names of the hosts on which ZooKeeper runs, if the masters meet there.
 pub(crate) fn zookeeper_hosts(shape: &Shape) -> &'static [&'static str] {
-    let is_used = shape.masters > 1 && shape.elections == plan::Elections::ZooKeeper;
-    if is_used { &["zookeeper-0", "zookeeper-1", "zookeeper-2"] } else { &[] }
+    if shape.elections == plan::Elections::ZooKeeper {
+        &["zookeeper-0", "zookeeper-1", "zookeeper-2"]
+    } else {
+        &[]
+    }
 }
 
 /// Where agents and frameworks find the leading master.
@@ -85,6 +88,14 @@ fn elections(shape: &Shape, me: usize) -> Elections {
 
 type Inspection<M> = Box<dyn FnOnce(&M) + Send>;
 
+/// What a daemon's process is asked for.
+enum Order<M> {
+    /// To let somebody look at its machine.
+    Look(Inspection<M>),
+    /// To stop in order, as SIGTERM asks it.
+    Stop,
+}
+
 /// A daemon and the process that it is at present.
 pub(crate) struct Daemon<M> {
     pub(crate) host: Host,
@@ -93,7 +104,9 @@ pub(crate) struct Daemon<M> {
 
 struct Current<M> {
     process: ProcessId,
-    inspections: mpsc::UnboundedSender<Inspection<M>>,
+    orders: mpsc::UnboundedSender<Order<M>>,
+    /// It was asked to stop.
+    is_stopping: bool,
 }
 
 impl<M: 'static> Daemon<M> {
@@ -116,22 +129,47 @@ impl<M: 'static> Daemon<M> {
         *self.current() = None;
     }
 
-    fn set(&self, process: ProcessId, inspections: mpsc::UnboundedSender<Inspection<M>>) {
-        *self.current() = Some(Current { process, inspections });
+    fn set(&self, process: ProcessId, orders: mpsc::UnboundedSender<Order<M>>) {
+        *self.current() = Some(Current { process, orders, is_stopping: false });
     }
 
-    /// Looks at the machine between two steps; `None` when the daemon is down or stops meanwhile.
+    /// Asks the process to stop in order. A stopped one, or one that has ended, does not hear it.
+    pub(crate) fn stop(&self) {
+        if let Some(current) = &mut *self.current() {
+            current.is_stopping = current.orders.send(Order::Stop).is_ok();
+        }
+    }
+
+    /// Kills the process if it was asked to stop and has not come to an end yet, as its supervisor
+    /// does.
+    pub(crate) fn end_stopping(&self) {
+        let stopping = self.current().as_ref().filter(|it| it.is_stopping).map(|it| it.process);
+        if let Some(process) = stopping {
+            self.host.kill(process);
+        }
+    }
+
+    /// Whether the process is stopped (SIGSTOP), and so shows nothing to anybody.
+    fn is_stopped(&self) -> bool {
+        let process = self.process();
+        self.host.processes().iter().any(|one| one.stopped && Some(one.id) == process)
+    }
+
+    /// Looks at the machine between two steps; `None` when the daemon is down, or stops meanwhile.
     pub(crate) async fn inspect<T: Send + 'static>(
         &self,
         look: impl FnOnce(&M) -> T + Send + 'static,
     ) -> Option<T> {
+        if self.is_stopped() {
+            return None;
+        }
         let (sender, receiver) = oneshot::channel();
         let look: Inspection<M> = Box::new(move |machine| {
             // Nobody listens when the scenario gave up meanwhile.
             let _ = sender.send(look(machine));
         });
         let sent = match &*self.current() {
-            Some(current) => current.inspections.send(look).is_ok(),
+            Some(current) => current.orders.send(Order::Look(look)).is_ok(),
             None => false,
         };
         if sent { receiver.await.ok() } else { None }
@@ -139,8 +177,13 @@ impl<M: 'static> Daemon<M> {
 }
 
 impl Daemon<Master> {
-    pub(crate) fn start(&self, number: usize, shape: &Shape, oracle: &Oracle) {
+    pub(crate) fn start(&self, number: usize, shape: &Shape, flags: &[Flag], oracle: &Oracle) {
         let mut options = orrery_net_master::Options::new(self.host.ip(), MASTER_PORT);
+        for flag in flags {
+            if let Flag::Version(version) = flag {
+                options.version.version.clone_from(version);
+            }
+        }
         options.elections = elections(shape, number);
         options.quorum = shape.masters / 2 + 1;
         options.log_timing = LOG_TIMING;
@@ -152,29 +195,36 @@ impl Daemon<Master> {
         options.offer_timeout = shape.offer_timeout;
         let watcher = oracle.clone();
         options.observer = Some(Observer::new(move |master| watcher.master_stepped(master)));
-        let (inspections, queue) = mpsc::unbounded_channel();
+        let (orders, queue) = mpsc::unbounded_channel();
         let oracle = oracle.clone();
         let name = self.host.name().to_owned();
         let process = self
             .host
             .start("mesos-master", |runtime| run_master(runtime, options, queue, oracle, name));
-        self.set(process, inspections);
+        self.set(process, orders);
     }
 }
 
 async fn run_master(
     runtime: Runtime,
     options: orrery_net_master::Options,
-    mut inspections: mpsc::UnboundedReceiver<Inspection<Master>>,
+    mut orders: mpsc::UnboundedReceiver<Order<Master>>,
     oracle: Oracle,
     name: String,
 ) -> i32 {
     let error = match orrery_net_master::start(runtime, options).await {
         Ok(mut running) => loop {
-            tokio::select! {
+            let order = tokio::select! {
                 biased;
                 ended = running.ended() => break ended.to_string(),
-                Some(look) = inspections.recv() => drop(running.inspect(look).await),
+                Some(order) = orders.recv() => order,
+            };
+            match order {
+                Order::Look(look) => drop(running.inspect(look).await),
+                Order::Stop => {
+                    running.stop().await;
+                    return 0;
+                }
             }
         },
         Err(error) => error.to_string(),
@@ -184,13 +234,8 @@ async fn run_master(
 }
 
 impl Daemon<Agent> {
-    pub(crate) fn start(&self, shape: &Shape, flag: Option<&Flag>, oracle: &Oracle) {
-        let resources = match flag {
-            Some(Flag::Resources(resources)) => resources,
-            _ => &shape.agent_resources,
-        };
-        let resources = Resources::parse(resources, "*");
-        let resources = resources.unwrap_or_else(|error| panic!("resources: {error}"));
+    pub(crate) fn start(&self, shape: &Shape, flags: &[Flag], oracle: &Oracle) {
+        let resources = parse_resources(&shape.agent_resources);
         let mut options = orrery_net_agent::Options::new(
             self.host.ip(),
             AGENT_PORT,
@@ -200,38 +245,61 @@ impl Daemon<Agent> {
             PathBuf::from(EXECUTOR),
         );
         options.hostname = Some(self.host.name().to_owned());
-        if let Some(Flag::Attributes(text)) = flag {
-            let attributes = orrery_model::attributes::parse(text);
-            options.attributes = attributes.unwrap_or_else(|error| panic!("attributes: {error}"));
+        options.reconfiguration_policy = match shape.reconfiguration {
+            Reconfiguration::Equal => Policy::Equal,
+            Reconfiguration::Additive => Policy::Additive,
+        };
+        for flag in flags {
+            match flag {
+                Flag::Attributes(text) => {
+                    let attributes = orrery_model::attributes::parse(text);
+                    options.attributes =
+                        attributes.unwrap_or_else(|error| panic!("attributes: {error}"));
+                }
+                Flag::Resources(text) => options.resources = parse_resources(text),
+                Flag::Version(version) => options.version.version.clone_from(version),
+            }
         }
         options.registration_backoff_factor = Duration::from_millis(500);
         options.executor_registration_timeout = shape.executor_registration_timeout;
         oracle.agent_started(self.host.name());
         let (watcher, host) = (oracle.clone(), self.host.name().to_owned());
         options.observer = Some(Observer::new(move |agent| watcher.agent_stepped(&host, agent)));
-        let (inspections, queue) = mpsc::unbounded_channel();
+        let (orders, queue) = mpsc::unbounded_channel();
         let oracle = oracle.clone();
         let name = self.host.name().to_owned();
         let process = self
             .host
             .start("mesos-agent", |runtime| run_agent(runtime, options, queue, oracle, name));
-        self.set(process, inspections);
+        self.set(process, orders);
     }
+}
+
+/// Plans are checked before they are played.
+fn parse_resources(text: &str) -> Resources {
+    Resources::parse(text, "*").unwrap_or_else(|error| panic!("resources: {error}"))
 }
 
 async fn run_agent(
     runtime: Runtime,
     options: orrery_net_agent::Options,
-    mut inspections: mpsc::UnboundedReceiver<Inspection<Agent>>,
+    mut orders: mpsc::UnboundedReceiver<Order<Agent>>,
     oracle: Oracle,
     name: String,
 ) -> i32 {
     let error = match start_agent(&runtime, options, &oracle, &name).await {
         Ok(mut running) => loop {
-            tokio::select! {
+            let order = tokio::select! {
                 biased;
                 ended = running.ended() => break ended.to_string(),
-                Some(look) = inspections.recv() => drop(running.inspect(look).await),
+                Some(order) = orders.recv() => order,
+            };
+            match order {
+                Order::Look(look) => drop(running.inspect(look).await),
+                Order::Stop => {
+                    running.stop().await;
+                    return 0;
+                }
             }
         },
         Err(error) => error.to_string(),

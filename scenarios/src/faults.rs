@@ -84,6 +84,11 @@ impl Scene {
             }
             _ if reach == Reach::Offline => {
                 places.iter().for_each(|place| self.cluster().crash(*place));
+            sim::Fault::Process(ProcessFault::Terminate { process, .. })
+                if places.iter().any(|place| stops_in_order(*place, process)) =>
+            {
+                places.iter().for_each(|place| self.cluster().stop_daemon(*place));
+            }
                 self.inject(fault, &places);
             }
             _ => self.inject(fault, &places),
@@ -124,8 +129,8 @@ impl Scene {
                 self.later(lasting, move |scene| scene.start(place));
             }
             ClusterFault::CrashLoop { place, life } => self.crash_loop(*place, *life, lasting),
-            ClusterFault::Change { agent, flag } => {
-                let place = *agent;
+            ClusterFault::Change { place, flag } => {
+                let place = *place;
                 self.cluster().kill_daemon(place);
                 self.cluster().change(place, flag);
                 self.later(lasting, move |scene| scene.start(place));
@@ -149,7 +154,7 @@ impl Scene {
             Place::Scheduler(number) => {
                 self.seat(number).into_iter().for_each(|seat| seat.start_missing());
             }
-            Place::Master(_) | Place::Agent(_) => self.cluster().start_daemon(place),
+            _ => self.cluster().start_daemon(place),
         }
     }
 
@@ -162,7 +167,7 @@ impl Scene {
                     seat.host().kill(process);
                 }
             }
-            Place::Master(_) | Place::Agent(_) => self.cluster().kill_daemon(place),
+            _ => self.cluster().kill_daemon(place),
         }
     }
 
@@ -189,6 +194,11 @@ impl Scene {
 
 /// What a fault may end, and where.
 fn reach(fault: &sim::Fault) -> (Reach, Vec<Place>) {
+/// Whether what SIGTERM is sent to is a daemon that knows what to do then.
+fn stops_in_order(place: Place, process: &str) -> bool {
+    matches!(place, Place::Master(_) | Place::Agent(_)) && process == place.daemon()
+}
+
     let (reach, hosts) = match fault {
         sim::Fault::Process(fault) => process_reach(fault),
         sim::Fault::Disk(fault) => match fault {

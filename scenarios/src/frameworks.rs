@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use orrery_api::v1;
-use orrery_net_scheduler::{Handle, Options, Scheduler};
+use orrery_net_scheduler::{Encoding, Handle, Options, Scheduler};
 use orrery_runtime::ProcessId;
 use orrery_runtime_sim::Host;
 use orrery_scheduler::Context;
@@ -117,7 +117,8 @@ impl Seat {
         };
         let info = self.framework_info();
         inner.cluster.oracle().framework_started(session, &info);
-        let options = Options::new(inner.cluster.masters(), info);
+        let mut options = Options::new(inner.cluster.masters(), info);
+        options.encoding = if inner.profile.json { Encoding::Json } else { Encoding::Protobuf };
         let mut handle = None;
         let process = inner.host.start("framework", |runtime| {
             let oracle = inner.cluster.oracle().clone();

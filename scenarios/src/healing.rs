@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use orrery_runtime::Generator;
 use orrery_runtime_sim::Host;
 
+use crate::daemons::zookeeper_hosts;
 use crate::plan::{Place, Shape};
 use crate::scenario::Scene;
 
@@ -14,7 +15,8 @@ const CORES_IN_A_HUNDRED: u64 = 30;
 /// So many in a hundred of the agents and frameworks are in a core.
 const MEMBERS_IN_A_HUNDRED: u64 = 60;
 
-/// The part of a cluster that is whole from now on. The masters are always in it.
+/// The part of a cluster that is whole from now on. Most of the masters and ZooKeeper servers are
+/// always in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Core {
     agents: BTreeSet<usize>,
@@ -42,8 +44,9 @@ impl Core {
         Self { agents: (0..shape.agents).collect(), frameworks, outside: Vec::new() }
     }
 
-    /// Mostly all of it; else some agents, one at least, and some frameworks.
-    pub fn draw(shape: &Shape, random: &mut Generator) -> Self {
+    /// Mostly all of it; else some agents, one at least, some frameworks, and a majority of the
+    /// masters and ZooKeeper servers, or all masters where `all_masters` are needed.
+    pub fn draw(shape: &Shape, all_masters: bool, random: &mut Generator) -> Self {
         let mut core = Self::whole(shape);
         if random.below(100) >= CORES_IN_A_HUNDRED {
             return core;
@@ -59,10 +62,18 @@ impl Core {
         };
         let agents = leave_out(&mut core.agents, 1);
         let frameworks = leave_out(&mut core.frameworks, 0);
+        let masters = if all_masters { 1 } else { shape.masters };
+        let servers = zookeeper_hosts(shape).len();
+        let [masters, servers] = [masters, servers].map(|count| {
+            let mut members: BTreeSet<usize> = (0..count).collect();
+            leave_out(&mut members, count / 2 + 1)
+        });
         let agents = agents.into_iter().map(|(one, broken)| (Place::Agent(one), broken));
         let frameworks = frameworks.into_iter();
         let frameworks = frameworks.map(|(one, broken)| (Place::Scheduler(one), broken));
-        core.outside = agents.chain(frameworks).collect();
+        let masters = masters.into_iter().map(|(one, broken)| (Place::Master(one), broken));
+        let servers = servers.into_iter().map(|(one, broken)| (Place::ZooKeeper(one), broken));
+        core.outside = agents.chain(frameworks).chain(masters).chain(servers).collect();
         core
     }
 
@@ -97,6 +108,12 @@ impl Core {
             self.outside.iter().filter(|(place, _)| matches!(place, Place::Scheduler(_)));
         let mut frameworks = frameworks.map(|(place, broken)| (*place, *broken));
         frameworks.any(|(place, broken)| broken != Broken::Stopped || is_silent(scene, place))
+    }
+
+    /// Whether nothing reaches a host or comes from it for good.
+    pub(crate) fn is_cut_off(&self, host: &str) -> bool {
+        let place = Place::of_host(host);
+        self.outside.iter().any(|(one, how)| Some(*one) == place && *how == Broken::CutOff)
     }
 
     /// Breaks what is outside, for good.
@@ -149,6 +166,7 @@ fn stop(scene: &Scene, place: Place) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::Elections;
 
     #[test]
     fn a_core_has_agents_and_everything_else_is_outside() {
@@ -156,12 +174,29 @@ mod tests {
         let shape = Shape { agents: 4, frameworks, ..Shape::default() };
         let mut partial = 0;
         for seed in 0..200 {
-            let core = Core::draw(&shape, &mut Generator::from_number(seed));
+            let core = Core::draw(&shape, false, &mut Generator::from_number(seed));
             assert!(core.agent_count() > 0);
             let members = core.agents.len() + core.frameworks.len();
             assert_eq!(members + core.outside.len(), 7);
             partial += u32::from(!core.outside.is_empty());
         }
         assert!((30..90).contains(&partial), "{partial} of 200 are partial");
+    }
+
+    #[test]
+    fn a_core_has_a_majority_of_masters_and_servers() {
+        let shape = Shape { masters: 5, elections: Elections::ZooKeeper, ..Shape::default() };
+        let (mut most_masters, mut most_servers) = (0, 0);
+        for seed in 0..400 {
+            let core = Core::draw(&shape, false, &mut Generator::from_number(seed));
+            let outside =
+                |is: fn(&Place) -> bool| core.outside.iter().filter(|(place, _)| is(place)).count();
+            most_masters = most_masters.max(outside(|place| matches!(place, Place::Master(_))));
+            most_servers = most_servers.max(outside(|place| matches!(place, Place::ZooKeeper(_))));
+            let core = Core::draw(&shape, true, &mut Generator::from_number(seed));
+            let is_master = |place: &Place| matches!(place, Place::Master(_));
+            assert!(!core.outside.iter().any(|(place, _)| is_master(place)));
+        }
+        assert_eq!((most_masters, most_servers), (2, 1));
     }
 }

@@ -280,7 +280,9 @@ impl Oracle {
 
     /// A process is subscribed.
     pub fn subscribed(&self, session: Session) {
-        self.state().roles.subscribed(session);
+        let mut state = self.state();
+        state.roles.subscribed(session);
+        state.tasks.subscribed(session);
     }
 
     /// A framework was removed for good, and with it all of its tasks.

@@ -28,12 +28,12 @@ mod text;
 
 use std::time::Duration;
 
-use orrery_runtime_sim::{self as sim, NetworkFault};
+use orrery_runtime_sim::{self as sim, DiskFault, NetworkFault};
 
 pub use fault::{ClusterFault, Fault, Flag};
 pub use operation::{Abuse, Blunder, Operation, Script};
 pub use place::Place;
-pub use shape::{AGENT_RESOURCES, Elections, Executor, Profile, Shape, Temper};
+pub use shape::{AGENT_RESOURCES, Elections, Executor, Profile, Reconfiguration, Shape, Temper};
 pub use text::{ParsePlanError, ReadPlanError};
 
 /// A whole run.
@@ -67,12 +67,37 @@ pub enum Action {
 }
 
 impl Plan {
-    /// Whether bits flip on their way between hosts. Messages have no checksums, so that a flipped
-    /// bit can make another message of one, with another task or other resources.
-    pub fn garbles(&self) -> bool {
+    /// Whether what is told or found may be something else than what was told or written, so that
+    /// anything can follow from it. Messages have no checksums, and a bit that flips can make another
+    /// message of one; a disk that comes back as it was has forgotten what was acknowledged. Several
+    /// replicas of the registry know what is rotten among them.
+    pub fn is_beyond_repair(&self) -> bool {
         self.steps.iter().any(|step| match &step.action {
-            Action::Fail(Fault::World(fault), _) => {
-                matches!(fault, sim::Fault::Network(NetworkFault::Flip { .. }))
+            Action::Fail(Fault::World(fault), _) => match fault {
+                sim::Fault::Network(NetworkFault::Flip { .. }) => true,
+                sim::Fault::Disk(DiskFault::FlipBit { host, .. }) => {
+                    let is_copy = matches!(Place::of_host(host), Some(Place::Master(_)));
+                    !is_copy || self.shape.masters == 1
+                }
+                sim::Fault::Disk(
+                    DiskFault::TruncateTail { .. }
+                    | DiskFault::Misdirect { .. }
+                    | DiskFault::LoseWrite { .. }
+                    | DiskFault::Restore { .. },
+                ) => true,
+                _ => false,
+            },
+            _ => false,
+        })
+    }
+
+    /// Whether masters lose what they had stored, or have something else in its place. They recover
+    /// it from a majority of the others.
+    pub fn loses_copies(&self) -> bool {
+        self.steps.iter().any(|step| match &step.action {
+            Action::Fail(Fault::World(sim::Fault::Disk(fault)), _) => {
+                let is_copy = matches!(Place::of_host(fault.host()), Some(Place::Master(_)));
+                is_copy && matches!(fault, DiskFault::Wipe { .. } | DiskFault::FlipBit { .. })
             }
             _ => false,
         })

@@ -17,9 +17,10 @@ use crate::oracle::Oracle;
 use crate::plan::{Action, Operation, Place, Plan, Shape};
 use crate::planted::Bugs;
 
-/// How long a cluster is watched after bits have flipped: long enough for every retry. Nobody can
-/// tell what a message said before, so nothing is promised then but that no daemon breaks down.
-const GARBLED_REST: Duration = Duration::from_secs(60);
+/// How long a cluster is watched of which anything can come: long enough for every retry. Nobody
+/// can tell what a message or a disk said before, so nothing is promised then but that no daemon
+/// breaks down.
+const UNCHECKED_REST: Duration = Duration::from_secs(60);
 
 /// What came of a run in which nothing was broken.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -92,16 +93,16 @@ pub async fn play(
     checks: Checks,
 ) -> Result<Summary, Box<Violation>> {
     let shape = plan.shape.clone();
-    let is_garbled = plan.garbles();
-    let checks = if is_garbled { checks.limited_to(Invariant::Always) } else { checks };
+    let is_beyond_repair = plan.is_beyond_repair();
+    let checks = if is_beyond_repair { checks.limited_to(Invariant::Always) } else { checks };
     let run = async move |cluster: Cluster| {
         let oracle = cluster.oracle().clone();
-        let scene = Scene::new(cluster);
+        let scene = Scene::new(cluster, plan.loses_copies());
         scene.play(&plan).await;
         scene.mend();
         scene.core().break_outside(&scene);
-        let excused = if is_garbled {
-            scene.world().sleep(GARBLED_REST).await;
+        let excused = if is_beyond_repair {
+            scene.world().sleep(UNCHECKED_REST).await;
             true
         } else {
             converge::converge(&scene).await.is_err()
@@ -114,7 +115,8 @@ pub async fn play(
 }
 
 impl Scene {
-    fn new(cluster: Cluster) -> Self {
+    /// `all_masters` are needed where some may have lost what they knew.
+    fn new(cluster: Cluster, all_masters: bool) -> Self {
         let profiles = cluster.shape().frameworks.clone();
         let seat = |(number, profile)| {
             let host = cluster.host(Place::Scheduler(number))?;
@@ -124,7 +126,8 @@ impl Scene {
         for seat in &seats {
             seat.start_process();
         }
-        let core = cluster.world().random(|random| Core::draw(cluster.shape(), random));
+        let core =
+            cluster.world().random(|random| Core::draw(cluster.shape(), all_masters, random));
         let inner = Inner { cluster, seats, core, over: AtomicBool::new(false) };
         Self { inner: Arc::new(inner) }
     }

@@ -182,6 +182,7 @@ impl<F: FnMut(&Plan) -> bool> Shrinking<F> {
         let frameworks = self.plan.shape.frameworks.clone();
         self.take_shape(|shape| *shape = Shape { frameworks, ..with_nodes(&defaults, shape) });
         self.take_shape(|shape| shape.elections = defaults.elections);
+        self.take_shape(|shape| shape.reconfiguration = defaults.reconfiguration);
         self.take_shape(|shape| shape.ping_timeout = defaults.ping_timeout);
         self.take_shape(|shape| shape.reregister_timeout = defaults.reregister_timeout);
         self.take_shape(|shape| shape.offer_timeout = defaults.offer_timeout);

@@ -162,10 +162,14 @@ impl DiskFault {
             Self::FailNth { operation, nth, .. } => disk.fail_nth(*operation, *nth),
             Self::ErrorRate { operation, rate, .. } => disk.set_error_rate(*operation, *rate),
             Self::FlipBit { path, .. } => {
-                one_of(world, &disk, path).is_some_and(|path| disk.flip_bit(path));
+                if let Some(path) = one_of(world, &disk, path) {
+                    disk.flip_bit(path);
+                }
             }
             Self::TruncateTail { path, bytes, .. } => {
-                one_of(world, &disk, path).is_some_and(|path| disk.truncate_tail(path, *bytes));
+                if let Some(path) = one_of(world, &disk, path) {
+                    disk.truncate_tail(path, *bytes);
+                }
             }
             Self::Misdirect { victim, .. } => {
                 if let Some(victim) = one_of(world, &disk, victim) {

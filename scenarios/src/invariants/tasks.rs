@@ -17,18 +17,25 @@ pub type AgentTasks = BTreeMap<String, BTreeMap<String, TaskState>>;
 struct Task {
     framework: usize,
     agent: String,
-    /// The last state told, and to which session.
-    last: Option<(TaskState, Session)>,
+    /// The last state told, and in whose turn.
+    last: Option<(TaskState, Turn)>,
     /// The first terminal state told, and to which session.
     end: Option<(TaskState, Session)>,
     /// Whether its framework has asked for it after its end: a master that never knew it says so.
     asked_after_end: bool,
 }
 
+/// How many subscriptions there were before that of a session: of two processes of a framework, the
+/// one that has subscribed last is the one that is told everything.
+type Turn = usize;
+
 /// Every task that any framework has launched.
 #[derive(Debug, Default)]
 pub struct Tasks {
     tasks: BTreeMap<String, Task>,
+    /// The last turn of each session.
+    turns: BTreeMap<Session, Turn>,
+    subscriptions: usize,
     /// Frameworks that are gone for good, by number: nobody is told anything for them.
     removed: BTreeSet<usize>,
 }
@@ -46,6 +53,12 @@ impl Tasks {
         if let Some(task) = self.tasks.get_mut(id) {
             task.asked_after_end = true;
         }
+    }
+
+    /// A process is subscribed, for the first time or again.
+    pub(crate) fn subscribed(&mut self, session: Session) {
+        self.subscriptions += 1;
+        self.turns.insert(session, self.subscriptions);
     }
 
     /// A framework is removed: its tasks are killed without a word to anybody.
@@ -72,16 +85,17 @@ impl Tasks {
             return Err(format!("{name} of task {id}, which nobody has launched"));
         };
         if task.framework != session.framework {
+        let turn = self.turns.get(&session).copied().unwrap_or_default();
             return Err(format!("{name} of task {id} went to framework {}", session.framework));
         }
         // A process that was replaced may still read what was sent to it before.
-        if task.last.is_some_and(|(_, newer)| newer > session) {
+        if task.last.is_some_and(|(_, newer)| newer > turn) {
             return Ok(());
         }
         // A master repeats what it has on record as often as it is asked.
         let is_answer = status.reason() == v1::task_status::Reason::Reconciliation;
         task.check_end(id, state, session, is_answer)?;
-        task.last = Some((state, session));
+        task.last = Some((state, turn));
         if is_terminal(state) && (aware || state != TaskState::TaskLost) {
             task.end.get_or_insert((state, session));
         }

@@ -11,7 +11,9 @@ use orrery_model::Resources;
 use orrery_runtime_sim::text::{ParseFaultError, Text};
 use orrery_runtime_sim::{self as sim, NetworkFault, ProcessFault};
 
-use super::{Action, ClusterFault, Elections, Fault, Flag, Operation, Place, Profile, Shape, Step};
+use crate::daemons::zookeeper_hosts;
+
+use super::{Action, ClusterFault, Fault, Flag, Operation, Place, Profile, Shape, Step};
 
 /// How large a cluster may be. The upper ends keep a slip of the finger from filling the memory.
 const MASTERS: RangeInclusive<usize> = 1..=9;
@@ -25,8 +27,6 @@ const TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(100)..=hours(1);
 const COUNT: RangeInclusive<usize> = 1..=10_000;
 /// When steps may happen: runs are given up as stuck some hours later.
 const TIME: RangeInclusive<Duration> = Duration::ZERO..=hours(2);
-/// ZooKeeper servers, where masters meet there.
-const SERVERS: usize = 3;
 
 const fn hours(hours: u64) -> Duration {
     Duration::from_secs(hours * 3_600)
@@ -84,7 +84,8 @@ fn check_cluster_fault(fault: &ClusterFault, shape: &Shape) -> Checked {
         ClusterFault::KillExecutor { agent } | ClusterFault::Strand { agent, .. } => {
             check_agent("agent", *agent, shape)
         }
-        ClusterFault::Change { agent: place, flag } => match flag {
+        ClusterFault::Change { place, flag } => match flag {
+            Flag::Version(_) => check_host("place", &place.to_string(), shape),
             Flag::Resources(text) => {
                 check_agent("place", *place, shape)?;
                 check_resources("resources", text)
@@ -123,15 +124,11 @@ fn check_world_fault(fault: &sim::Fault, shape: &Shape) -> Checked {
 
 /// The places of a shape by the beginning of their names, and how many there are of each.
 fn places(shape: &Shape) -> [(&'static str, usize); 4] {
-    let servers = match shape.elections {
-        Elections::ZooKeeper => SERVERS,
-        Elections::Peers => 0,
-    };
     [
         ("master", shape.masters),
         ("agent", shape.agents),
         ("scheduler", shape.frameworks.len()),
-        ("zookeeper", servers),
+        ("zookeeper", zookeeper_hosts(shape).len()),
     ]
 }
 

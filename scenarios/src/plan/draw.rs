@@ -199,7 +199,7 @@ mod tests {
     #[test]
     fn every_kind_of_fault_is_drawn() {
         for kind in Plan::fault_kinds() {
-            let mut plans = (0..200).map(|seed| Plan::draw_of(seed, |it| it == kind));
+            let mut plans = (0..400).map(|seed| Plan::draw_of(seed, |it| it == kind));
             let drawn =
                 plans.any(|plan| plan.steps.iter().any(|it| matches!(it.action, Action::Fail(..))));
             assert!(drawn, "{kind} is never drawn");

@@ -90,10 +90,10 @@ pub enum ClusterFault {
         /// How long it lives.
         life: Duration,
     },
-    /// An agent is killed, and started with another flag (P6).
+    /// A master or an agent is killed, and started with another flag (P5, P6).
     Change {
-        /// The agent.
-        agent: Place,
+        /// Which.
+        place: Place,
         /// What it is started with from then on.
         flag: Flag,
     },
@@ -104,20 +104,23 @@ variants! {
     "kill-executor" => KillExecutor { agent: agent },
     "strand" => Strand { agent: agent, time: time },
     "crash-loop" => CrashLoop { place: place, life: life },
-    "change" => Change { agent: agent, flag: flag },
+    "change" => Change { place: place, flag: flag },
 }
 
-/// A flag of an agent that differs from the shape's.
+/// A flag of a daemon that differs from the shape's. Masters have a version alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Flag {
     /// `--attributes`
     Attributes(String),
     /// `--resources`
     Resources(String),
+    /// Another version of the program, by the name that it gives itself.
+    Version(String),
 }
 
 variants! {
     Flag,
     "attributes" => Attributes { 0: attributes },
     "resources" => Resources { 0: resources },
+    "version" => Version { 0: version },
 }

@@ -13,6 +13,8 @@ pub enum Place {
     Agent(usize),
     /// A framework's, by number.
     Scheduler(usize),
+    /// That of a ZooKeeper server, by number.
+    ZooKeeper(usize),
 }
 
 impl fmt::Display for Place {
@@ -21,11 +23,22 @@ impl fmt::Display for Place {
             Self::Master(number) => write!(formatter, "master-{number}"),
             Self::Agent(number) => write!(formatter, "agent-{number}"),
             Self::Scheduler(number) => write!(formatter, "scheduler-{number}"),
+            Self::ZooKeeper(number) => write!(formatter, "zookeeper-{number}"),
         }
     }
 }
 
 impl Place {
+    /// What its daemon is called among processes.
+    pub fn daemon(self) -> &'static str {
+        match self {
+            Self::Master(_) => "mesos-master",
+            Self::Agent(_) => "mesos-agent",
+            Self::Scheduler(_) => "framework",
+            Self::ZooKeeper(_) => "zookeeper",
+        }
+    }
+
     /// The place whose host has this name.
     pub fn of_host(name: &str) -> Option<Self> {
         let (kind, number) = name.rsplit_once('-')?;
@@ -34,6 +47,7 @@ impl Place {
             "master" => Self::Master(number),
             "agent" => Self::Agent(number),
             "scheduler" => Self::Scheduler(number),
+            "zookeeper" => Self::ZooKeeper(number),
             _ => return None,
         };
         (place.to_string() == name).then_some(place)
@@ -46,6 +60,6 @@ impl Text for Place {
     }
 
     fn read(field: &'static str, words: &mut Words) -> Result<Self, ParseFaultError> {
-        words.parse(field, "master-N, agent-N or scheduler-N", Self::of_host)
+        words.parse(field, "master-N, agent-N, scheduler-N or zookeeper-N", Self::of_host)
     }
 }

@@ -33,6 +33,8 @@ pub struct Shape {
     pub offer_timeout: Option<Duration>,
     /// The agents' `executor_registration_timeout`.
     pub executor_registration_timeout: Duration,
+    /// The agents' `reconfiguration_policy`.
+    pub reconfiguration: Reconfiguration,
 }
 
 impl Default for Shape {
@@ -48,6 +50,7 @@ impl Default for Shape {
             reregister_timeout: Duration::from_secs(15),
             offer_timeout: None,
             executor_registration_timeout: Duration::from_secs(10),
+            reconfiguration: Reconfiguration::Equal,
         }
     }
 }
@@ -62,6 +65,7 @@ settings! {
     "reregister-timeout" => reregister_timeout,
     "offer-timeout" => offer_timeout,
     "executor-registration-timeout" => executor_registration_timeout,
+    "reconfiguration-policy" => reconfiguration,
 }
 
 /// The first word of a framework's line.
@@ -108,6 +112,21 @@ variants! {
     "zookeeper" => ZooKeeper {},
 }
 
+/// What an agent may have changed about itself when it comes back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reconfiguration {
+    /// Nothing.
+    Equal,
+    /// There may be more.
+    Additive,
+}
+
+variants! {
+    Reconfiguration,
+    "equal" => Equal {},
+    "additive" => Additive {},
+}
+
 /// A framework: how it behaves and how it is registered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Profile {
@@ -119,6 +138,8 @@ pub struct Profile {
     pub failover_timeout: Duration,
     /// Whether it wants agents to write down what they need to find its tasks again.
     pub checkpoint: bool,
+    /// Whether it speaks JSON with the masters, and not protobuf.
+    pub json: bool,
     /// To how many roles it is subscribed, one at least.
     pub roles: usize,
     /// By how many bytes its task ids and labels are longer than they need to be.
@@ -135,6 +156,7 @@ impl Default for Profile {
             partition_aware: true,
             failover_timeout: FAILOVER_TIMEOUT,
             checkpoint: false,
+            json: false,
             roles: 1,
             padding: 0,
             executor: Executor::Command,
@@ -147,6 +169,7 @@ settings! {
     "partition-aware" => partition_aware,
     "failover-timeout" => failover_timeout,
     "checkpoint" => checkpoint,
+    "json" => json,
     "roles" => roles,
     "padding" => padding,
     "executor" => executor,

@@ -271,7 +271,8 @@ at 6s change agent-0 attributes \"rack:b # no comment\" for 2s
             ),
             (
                 "at 1s kill-executor worker-1",
-                "line 1: agent 'worker-1': expected master-N, agent-N or scheduler-N",
+                "line 1: agent 'worker-1': expected master-N, agent-N, scheduler-N or \
+                 zookeeper-N",
             ),
             ("seed \"1", "line 1: line 'seed \"1': expected a closing quote"),
         ] {

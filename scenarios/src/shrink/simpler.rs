@@ -136,6 +136,7 @@ pub(super) fn profiles(profile: &Profile) -> Vec<Profile> {
         with(|profile, usual| profile.partition_aware = usual.partition_aware),
         with(|profile, usual| profile.failover_timeout = usual.failover_timeout),
         with(|profile, usual| profile.checkpoint = usual.checkpoint),
+        with(|profile, usual| profile.json = usual.json),
         with(|profile, usual| profile.roles = usual.roles),
         with(|profile, usual| profile.padding = usual.padding),
     ];

@@ -6,7 +6,7 @@ use std::time::Duration;
 use orrery_runtime::Generator;
 
 use super::{between, pick};
-use crate::plan::{Elections, Executor, Profile, Shape, Temper};
+use crate::plan::{Elections, Executor, Profile, Reconfiguration, Shape, Temper};
 
 /// The most agents that are drawn.
 const AGENTS: u64 = 50;
@@ -23,15 +23,17 @@ pub(super) fn draw(random: &mut Generator) -> Shape {
         _ => between(random, 1, 3),
     };
     let offer_timeout = (random.below(2) == 0).then(|| milliseconds(random, 1_000, 8_000));
+    let masters = masters(random);
     Shape {
-        masters: masters(random),
-        elections: *pick(random, &[Elections::Peers, Elections::ZooKeeper]),
+        masters,
+        elections: elections(random, masters),
         agents: agents(random) as usize,
         frameworks: (0..frameworks).map(|_| profile(random)).collect(),
         ping_timeout: milliseconds(random, 1_000, 3_000),
         reregister_timeout: milliseconds(random, 2_000, 20_000),
         offer_timeout,
         executor_registration_timeout: milliseconds(random, 3_000, 10_000),
+        reconfiguration: *pick(random, &[Reconfiguration::Equal, Reconfiguration::Additive]),
         ..Shape::default()
     }
 }
@@ -42,6 +44,12 @@ fn masters(random: &mut Generator) -> usize {
         1..5 => 3,
         _ => 1,
     }
+}
+
+/// Half of several masters meet in ZooKeeper. A single one seldom does: it could lead without.
+fn elections(random: &mut Generator, masters: usize) -> Elections {
+    let chances = if masters > 1 { 2 } else { 24 };
+    if random.below(chances) == 0 { Elections::ZooKeeper } else { Elections::Peers }
 }
 
 fn agents(random: &mut Generator) -> u64 {
@@ -74,6 +82,7 @@ fn profile(random: &mut Generator) -> Profile {
             false => usual.failover_timeout,
         },
         checkpoint: one_of(random, 2),
+        json: one_of(random, 4),
         roles: if one_of(random, 8) { between(random, 2, ROLES) as usize } else { usual.roles },
         padding: if one_of(random, 8) { between(random, 1, PADDING) as usize } else { 0 },
         executor: if one_of(random, 3) { Executor::Custom } else { usual.executor },
