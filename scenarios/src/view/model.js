@@ -156,7 +156,7 @@ class Model {
     for (const [key, span] of [...this.openSpans]) {
       const isOwn = span.hosts.every((host) => host === event.host);
       const isMended = isNetwork ? span.hosts.length > 1 : isOwn;
-      if (key.startsWith("injected ") && isMended) this.close(key, event);
+      if (/^(injected|disk) /.test(key) && isMended) this.close(key, event);
     }
   }
 
