@@ -13,7 +13,7 @@ use tracing::info;
 use crate::daemon::{self, Stop};
 use crate::failure::Failure;
 use crate::invocation::Invocation;
-use crate::{host, logging, master, masters};
+use crate::{host, logging, master, masters, work_dir};
 
 /// Runs an agent until a signal stops it. SIGTERM and SIGINT leave the tasks of frameworks that
 /// checkpoint to the next run; SIGUSR1 ends everything, and the agent leaves the cluster.
@@ -23,6 +23,7 @@ pub fn run(invocation: &Invocation) -> Result<ExitCode, Failure> {
     };
     logging::start(&flags)?;
     let options = options(&flags)?;
+    let _held = work_dir::hold(&options.work_dir)?;
     daemon::run(async {
         let mut stop = Stop::listen()?;
         let mut leave = signal(SignalKind::user_defined1()).map_err(Failure::because)?;
@@ -73,6 +74,7 @@ pub fn options(flags: &Flags) -> Result<Options, FlagError> {
     options.attributes = agent_attributes(flags)?;
     options.executor_environment.extend(executor_environment(flags)?);
     options.switch_user = flags.is_set("switch_user");
+    options.zk_session_timeout = flags.value("zk_session_timeout");
     options.registration_backoff_factor = flags.value("registration_backoff_factor");
     options.executor_registration_timeout = flags.value("executor_registration_timeout");
     options.executor_reregistration_timeout = flags.value("executor_reregistration_timeout");

@@ -11,7 +11,7 @@ use tracing::info;
 use crate::daemon::{self, Stop};
 use crate::failure::Failure;
 use crate::invocation::{Invocation, read_file, say};
-use crate::{agent, host, logging, master};
+use crate::{agent, host, logging, master, work_dir};
 
 /// Runs a cluster until a signal stops it; its tasks are killed then.
 pub fn run(invocation: &Invocation) -> Result<ExitCode, Failure> {
@@ -31,6 +31,7 @@ pub fn run(invocation: &Invocation) -> Result<ExitCode, Failure> {
             temporary.path().to_owned()
         }
     };
+    let _held = work_dir::hold(&work_dir)?;
     let cluster = Cluster { invocation, flags: &flags, work_dir: &work_dir };
     daemon::run(async {
         let mut stop = Stop::listen()?;

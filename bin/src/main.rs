@@ -24,6 +24,7 @@ mod master;
 mod masters;
 #[cfg(feature = "sim")]
 mod sim;
+mod work_dir;
 
 use std::process::ExitCode;
 

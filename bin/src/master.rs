@@ -14,6 +14,7 @@ use crate::failure::Failure;
 use crate::host;
 use crate::invocation::Invocation;
 use crate::logging;
+use crate::work_dir;
 
 /// Runs a master until a signal stops it.
 pub fn run(invocation: &Invocation) -> Result<ExitCode, Failure> {
@@ -22,10 +23,18 @@ pub fn run(invocation: &Invocation) -> Result<ExitCode, Failure> {
     };
     logging::start(&flags)?;
     let options = options(&flags)?;
+    let _held = options.work_dir.as_deref().map(work_dir::hold).transpose()?;
     daemon::run(async {
         let mut stop = Stop::listen()?;
         let runtime = orrery_runtime_real::runtime();
-        let mut running = start(runtime, options).await.map_err(Failure::because)?;
+        let mut running = tokio::select! {
+            biased;
+            signal = stop.asked() => {
+                info!(signal, "stopping before it has started");
+                return Ok(ExitCode::SUCCESS);
+            }
+            started = start(runtime, options) => started.map_err(Failure::because)?,
+        };
         println!("master listens on http://{}", running.address);
         tokio::select! {
             biased;

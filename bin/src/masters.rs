@@ -1,5 +1,8 @@
 //! Where the masters are, from the flags that say so.
 
+use std::fmt::Display;
+use std::str::FromStr;
+
 use orrery_detector::Masters;
 use orrery_flags::{FlagError, Flags};
 
@@ -8,20 +11,29 @@ use orrery_flags::{FlagError, Flags};
 /// # Errors
 /// The flag is missing, or its value is none of the forms that masters are given in.
 pub fn master(flags: &Flags) -> Result<Masters, FlagError> {
-    given(flags, "master")?.ok_or_else(|| FlagError::required("master", "a master's address"))
+    let masters = given(flags, "master", "HOST:PORT, several of them with commas, or zk://…")?;
+    masters.ok_or_else(|| FlagError::required("master", "a master's address"))
 }
 
-/// The masters of the flag `name`, if it is given.
+/// What the flag `name` says, if it is given. `form` is what it looks like when it is right.
 ///
 /// # Errors
-/// Its value is none of the forms that masters are given in.
-pub fn given(flags: &Flags, name: &str) -> Result<Option<Masters>, FlagError> {
+/// Its value has another form.
+pub fn given<T>(flags: &Flags, name: &str, form: &str) -> Result<Option<T>, FlagError>
+where
+    T: FromStr<Err: Display>,
+{
     let Some(text) = flags.get::<String>(name) else { return Ok(None) };
-    let invalid = |error: orrery_detector::MastersError| FlagError::Invalid {
+    let read = text.parse().map(Some);
+    read.map_err(|error| invalid(flags, name, format!("{form}: {error}")))
+}
+
+/// That the flag `name` has another value than the one expected.
+pub fn invalid(flags: &Flags, name: &str, expected: impl Into<String>) -> FlagError {
+    FlagError::Invalid {
         flag: format!("--{name}"),
         // As it was given: a file may hold a password.
         value: flags.effective().get(name).cloned().unwrap_or_default(),
-        expected: format!("HOST:PORT, several of them with commas, or zk://…: {error}"),
-    };
-    text.parse().map(Some).map_err(invalid)
+        expected: expected.into(),
+    }
 }

@@ -44,6 +44,44 @@ fn bad_flags_end_with_one_line() {
 }
 
 #[test]
+fn flags_of_several_masters_that_cannot_be_right_are_explained() {
+    let master = |flags: &[&str]| {
+        refused(&[&["master", "--work_dir=/x", "--ip=10.0.0.1", "--port=5050"], flags].concat())
+    };
+    let peers = "--peers=10.0.0.2:5050,10.0.0.1:5050,10.0.0.3:5050";
+    for (flags, expected) in [
+        (&["--zk=zk://h:1/mesos"][..], "missing flag '--quorum': expected more than half"),
+        (&["--zk=zk://h:1", "--quorum=2"], "expected zk://HOST:PORT,…/PATH: the ZooKeeper URL has"),
+        (&["--zk=http://h", "--quorum=2"], "'http://h' is not a ZooKeeper URL"),
+        (&["--zk=zk://me:secret@h:1", "--quorum=2"], "'--zk' has the value 'zk://me:…@h:1'"),
+        (&["--zk=zk://h:1/m", "--zk_session_timeout=0secs"], "at least 1secs"),
+        (&["--zk=zk://h:1/m", peers], "expected no --zk beside it"),
+        (&["--peers=h1:5050,h2:5050"], "expected this master among them, which is 10.0.0.1:5050"),
+        (&["--peers=h1:5050,h1:5050"], "the master h1:5050 is given twice"),
+        (&[peers, "--quorum=1"], "'--quorum' has the value '1': expected 2: just more than half"),
+        (&[peers, "--quorum=3"], "'--quorum' has the value '3': expected 2"),
+        (&["--quorum=2"], "'--quorum' has the value '2': expected 1: just more than half"),
+    ] {
+        let line = master(flags);
+        assert!(line.contains(expected), "{flags:?}: {line}");
+    }
+}
+
+#[test]
+fn a_work_directory_has_one_process() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let local = Local::start(folder.path());
+    let work_dir = format!("--work_dir={}", folder.path().display());
+    let common = ["--ip=127.0.0.1", "--port=0", "--quiet", work_dir.as_str()];
+    for command in [&["master"][..], &["agent", "--master=127.0.0.1:1"], &["local"]] {
+        let line = refused(&[command, &common[..]].concat());
+        assert!(line.contains("another master or agent that runs has this one"), "{line}");
+    }
+    assert_eq!(local.interrupt(), Some(0));
+    assert_eq!(Local::start(folder.path()).interrupt(), Some(0), "it is free again");
+}
+
+#[test]
 fn a_link_with_mesos_name_is_that_program() {
     let folder = tempfile::tempdir().expect("a folder");
     let link = folder.path().join("mesos-slave");
