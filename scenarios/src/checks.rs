@@ -24,6 +24,12 @@ pub enum Invariant {
     Order,
     /// S11: an update is repeated until it is acknowledged, and the next one waits for that.
     Acknowledgements,
+    /// S15: what a master was asked is answered, and a refusal comes in order.
+    Answers,
+    /// S8: before an agent's loss is told, the fate of its tasks is.
+    Losses,
+    /// S8: that an unreachable task is back is told unasked.
+    Returns,
     /// S13: a master says of no living task that it is gone, lost or unknown.
     Reconciliation,
     /// S14, L5: a task that was killed ends, and never starts after its end was told.
@@ -60,7 +66,7 @@ pub enum Invariant {
 
 impl Invariant {
     /// All of them.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 25] = [
         Self::Conservation,
         Self::Offers,
         Self::Registry,
@@ -68,6 +74,9 @@ impl Invariant {
         Self::Records,
         Self::Order,
         Self::Acknowledgements,
+        Self::Answers,
+        Self::Losses,
+        Self::Returns,
         Self::Reconciliation,
         Self::Kills,
         Self::Runs,
@@ -96,6 +105,9 @@ impl fmt::Display for Invariant {
             Self::Records => "records",
             Self::Order => "order",
             Self::Acknowledgements => "acknowledgements",
+            Self::Answers => "answers",
+            Self::Losses => "losses",
+            Self::Returns => "returns",
             Self::Reconciliation => "reconciliation",
             Self::Kills => "kills",
             Self::Runs => "runs",

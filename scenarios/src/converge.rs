@@ -94,6 +94,7 @@ pub async fn converge(scene: &Scene) -> Result<(), String> {
     scene.oracle().check_runs();
     // Who broke off in silence is noticed only when it says nothing for too long.
     scene.world().sleep_until(healed + HEARTBEAT_INTERVAL * HEARTBEATS_MISSED + MARGIN).await;
+    scene.oracle().set_troubled(false);
     let thorough = scene.world().random(|random| random.below(THOROUGH) == 0);
     if thorough {
         watch(scene).await;

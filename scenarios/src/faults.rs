@@ -26,6 +26,7 @@ impl Scene {
     /// Breaks something; after `lasting` it is set right again, as far as it can be.
     pub(crate) fn fail(&self, fault: &Fault, lasting: Duration) {
         self.oracle().note("fault", &Action::Fail(fault.clone(), lasting).to_string());
+        self.oracle().set_troubled(true);
         match fault {
             Fault::World(fault) => self.fail_world(fault, lasting),
             Fault::Cluster(fault) => self.fail_cluster(fault, lasting),
@@ -35,6 +36,7 @@ impl Scene {
     /// Mends everything, and starts what is down.
     pub(crate) fn mend(&self) {
         self.oracle().note("scenario", "everything is mended");
+        self.oracle().set_troubled(true);
         self.stop_faults();
         self.world().mend();
         self.cluster().stop_stranded();

@@ -2,11 +2,13 @@
 //! would have found.
 
 pub mod acknowledgements;
+pub mod answers;
 pub mod conservation;
 pub mod executors;
 pub mod identity;
 pub mod kills;
 pub mod leaks;
+pub mod losses;
 pub mod membership;
 pub mod offers;
 pub mod order;
@@ -14,6 +16,7 @@ pub mod progress;
 pub mod reconciliation;
 pub mod records;
 pub mod registry;
+pub mod returns;
 pub mod roles;
 pub mod runs;
 pub mod states;

@@ -14,15 +14,18 @@ use tokio::sync::mpsc;
 
 use crate::checks::{Checks, Invariant, Violation};
 use crate::invariants::acknowledgements::Acknowledgements;
+use crate::invariants::answers::{Answers, Question};
 use crate::invariants::conservation::Books;
 use crate::invariants::executors::Exits;
 use crate::invariants::identity::Identity;
 use crate::invariants::kills::Kills;
+use crate::invariants::losses::Losses;
 use crate::invariants::membership::Membership;
 use crate::invariants::offers::Offers;
 use crate::invariants::order::Order;
 use crate::invariants::records::Records;
 use crate::invariants::registry::Registry;
+use crate::invariants::returns::Returns;
 use crate::invariants::roles::Roles;
 use crate::invariants::runs::Runs;
 use crate::invariants::states::Understood;
@@ -82,6 +85,9 @@ struct State {
     tasks: Tasks,
     order: Order,
     acknowledgements: Acknowledgements,
+    answers: Answers,
+    losses: Losses,
+    returns: Returns,
     exits: Exits,
     kills: Kills,
     records: Records,
@@ -168,12 +174,18 @@ impl Oracle {
     /// Looks into a master after a step. Most steps, such as those of pings, change nothing.
     pub fn master_stepped(&self, master: &Master) {
         let mut state = self.state();
+        let registry_is_lost = state.lost_registry.is_some();
+        let now = self.inner.world.now();
         if !state.terms.is_latest(master) {
-            return;
+            drop(state);
+            return self.check_with(Invariant::Registry, |state| {
+                if registry_is_lost { Ok(()) } else { state.registry.deposed_stepped(master, now) }
+            });
         }
         let changes = state.books.look_at(master);
-        let agents_changed = state.registry.is_behind(&state.truth);
+        let agents_changed = state.registry.is_behind(master, &state.truth);
         drop(state);
+        self.check_with(Invariant::Answers, |state| state.answers.check(now));
         if changes.is_empty() && !agents_changed {
             return;
         }
@@ -187,10 +199,10 @@ impl Oracle {
         self.check_with(Invariant::Roles, |state| state.roles.master_stepped(master));
         self.check_with(Invariant::Membership, |state| state.membership.master_stepped(master));
         self.check_with(Invariant::Registry, |state| {
-            if state.lost_registry.is_some() || state.addresses_move {
-                return Ok(());
-            }
-            state.registry.master_stepped(master, &state.truth)
+            let moving = state.addresses_move;
+            let now = self.inner.world.now();
+            let checked = state.registry.latest_stepped(master, &state.truth, moving, now);
+            if state.lost_registry.is_some() { Ok(()) } else { checked }
         });
     }
 
@@ -276,6 +288,7 @@ impl Oracle {
         state.understood.insert(session.framework, Understood::by(info));
         state.kills.started(session);
         state.written.framework_started(session.framework, info);
+        state.answers.started(session);
     }
 
     /// A process is subscribed.
@@ -302,15 +315,20 @@ impl Oracle {
         self.state().offers.rescinded(session, id);
     }
 
-    /// All offers of a session are void: its subscription is over.
+    /// All offers of a session are void: its subscription is over, or begins.
     pub fn offers_void(&self, session: Session) {
-        self.state().offers.void(session);
+        let mut state = self.state();
+        state.offers.void(session);
+        state.answers.subscription_changed(session);
+        state.losses.subscription_changed(session);
+        state.returns.subscription_changed(session);
     }
 
     /// An agent's loss was told.
     pub fn agent_lost(&self, session: Session, agent: &v1::AgentId) {
         let checked = self.state().offers.agent_lost(session, agent);
         self.check(Invariant::Offers, checked);
+        self.check_with(Invariant::Losses, |state| state.losses.agent_lost(session, agent));
     }
 
     /// A status arrived. `explicit` tells whether the framework acknowledges by itself.
@@ -320,7 +338,10 @@ impl Oracle {
         let state = &mut *guard;
         let understood = state.understood.get(&session.framework).copied();
         let aware = understood.is_none_or(|understood| understood.partitions);
+        state.losses.updated(session, status);
         let found = [
+            (Invariant::Answers, state.answers.heard(session, id)),
+            (Invariant::Returns, state.returns.updated(&state.truth, session, status)),
             (Invariant::Tasks, state.tasks.updated(session, status, aware)),
             (Invariant::Order, state.order.updated(session, status)),
             (
@@ -350,7 +371,13 @@ impl Oracle {
     ) {
         let mut state = self.state();
         let allowed = state.offers.accepted(session, offers) && abuse.is_none();
+        let now = self.inner.world.now();
         for task in tasks {
+            let id = &task.task_id.value;
+            state.answers.asked(now, session, id, Question::Launch);
+            if abuse.is_some() {
+                state.answers.is_due(session, id, None);
+            }
             state.tasks.launched(session, task);
             state.exits.launched(task);
             state.runs.launched(&task.task_id.value, allowed);
@@ -364,9 +391,38 @@ impl Oracle {
 
     /// A task that was launched on `agent` is about to be killed.
     pub fn killing(&self, session: Session, task: &str, agent: Option<&v1::AgentId>) {
-        if let Some(agent) = agent {
-            self.state().kills.killed(session, task, &agent.value);
+        let mut state = self.state();
+        if state.tasks.is_believed_to_live(task) {
+            state.answers.asked(self.inner.world.now(), session, task, Question::Kill);
         }
+        if let Some(agent) = agent {
+            state.kills.killed(session, task, &agent.value);
+        }
+    }
+
+    /// A framework is about to ask for a task that nobody has launched.
+    pub fn asking_for_invented(&self, session: Session, task: &str) {
+        let mut state = self.state();
+        state.answers.asked(self.inner.world.now(), session, task, Question::Unknown);
+        state.answers.fenced(session, task);
+    }
+
+    /// A framework is about to kill a task that nobody has launched, after it has asked for
+    /// another one, `fence`.
+    pub fn killing_invented(&self, session: Session, task: &str, fence: &str) {
+        let mut state = self.state();
+        state.answers.asked(self.inner.world.now(), session, task, Question::Kill);
+        state.answers.is_due(session, task, Some(fence));
+    }
+
+    /// A framework is told something of a task that nobody has launched.
+    pub fn invented_answered(&self, session: Session, task: &str) {
+        self.check_with(Invariant::Answers, |state| state.answers.heard(session, task));
+    }
+
+    /// Something goes wrong from now on, or all is well.
+    pub(crate) fn set_troubled(&self, troubled: bool) {
+        self.state().answers.set_troubled(troubled);
     }
 
     /// A framework is about to ask for a task of which it knows that it has ended.

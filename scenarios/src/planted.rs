@@ -1,6 +1,7 @@
 //! The bugs that can be planted in the product, and what is expected of each.
 
 mod cases;
+mod elsewhere;
 pub mod table;
 
 use std::collections::BTreeSet;
@@ -10,6 +11,7 @@ use orrery_planted::Bug;
 use crate::checks::Invariant;
 
 pub use cases::CASES;
+pub use elsewhere::{ELSEWHERE, Elsewhere};
 
 /// Within so many seeds every bug must be found. One that is not shows that a plan or a rule lacks
 /// something.

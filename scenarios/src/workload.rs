@@ -246,6 +246,7 @@ impl Workload {
     fn updated(&mut self, context: &mut Context<'_>, status: v1::TaskStatus) {
         if self.invented.contains(&status.task_id.value) {
             // What a master says of a task that nobody has launched concerns no task.
+            self.oracle.invented_answered(self.session, &status.task_id.value);
             return context.forget(&status.task_id);
         }
         let (id, state) = (&status.task_id.value, status.state());

@@ -1,32 +1,170 @@
-//! The registry (S4 and S12 of the catalogue): an agent that was told that it is admitted is known
-//! to every later master, whatever happened to the one that told it. Mesos' bugs of the kind:
-//! MESOS-1376, MESOS-9786, MESOS-648, MESOS-8481.
+//! The registry (S3, S4 and S12 of the catalogue): what a master has acted on was stored before, in
+//! the replicated log, and every later master knows it. Mesos' bugs of the kind: MESOS-841,
+//! MESOS-983, MESOS-1376, MESOS-9786, MESOS-648, MESOS-8481.
+//!
+//! A master acts on a change of an agent's membership only once it is stored: it lets the agent in,
+//! tells frameworks that it is unreachable, or forgets it. So a master that takes over begins with
+//! all of that, whatever happened to the one before it; and that one, should it go on without
+//! knowing, can act only on what its successor has read, for nothing else was stored.
 
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use orrery_coverage::sometimes;
 use orrery_master::Master;
+use orrery_runtime::Instant;
 
 use super::truth::Truth;
 
-/// What was compared last.
+/// How an agent stands with a master.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Standing {
+    /// It may take part, whether or not it is there.
+    Admitted,
+    /// It did not answer.
+    Unreachable,
+    /// An operator has said that it will never come back.
+    Gone,
+    /// It was one of these, and is none any more.
+    Forgotten,
+    /// A change is being stored.
+    Changing,
+}
+
+type Standings = BTreeMap<String, Standing>;
+
+/// One master that has led.
+#[derive(Debug)]
+struct Term {
+    master: String,
+    began: Instant,
+    changes: (u64, usize),
+    /// What it began with.
+    first: Standings,
+    /// What it has acted on.
+    now: Standings,
+}
+
+/// What masters know of agents.
 #[derive(Debug, Default)]
 pub struct Registry {
     /// The version of the truth about agents.
     truth: u64,
+    terms: Vec<Term>,
+}
+
+fn standings(master: &Master, before: &Standings) -> Standings {
+    let forgotten = before.keys().map(|id| (id.clone(), Standing::Forgotten));
+    let recovered = master.recovered_agents().filter_map(|agent| agent.id.as_ref());
+    let registered = master.agents().map(|(_, agent)| agent.id());
+    let admitted = registered.chain(recovered.map(|id| id.value.as_str()));
+    let admitted = admitted.map(|id| (id.to_owned(), Standing::Admitted));
+    let unreachable = master.unreachable_agents().keys();
+    let unreachable = unreachable.map(|id| (id.clone(), Standing::Unreachable));
+    let gone = master.gone_agents().keys().map(|id| (id.clone(), Standing::Gone));
+    let mut all: Standings = forgotten.chain(admitted).chain(unreachable).chain(gone).collect();
+    for (id, standing) in &mut all {
+        if master.is_membership_changing(id) {
+            *standing = Standing::Changing;
+        }
+    }
+    all
+}
+
+/// Whether what was acted on is what a later master has begun with.
+fn check_read(acted_on: &Standings, read: &Standings) -> Result<(), String> {
+    for (id, acted) in acted_on {
+        let read = read.get(id).copied().unwrap_or(Standing::Forgotten);
+        let is_open = [*acted, read].contains(&Standing::Changing);
+        if !is_open && read != *acted {
+            return Err(format!("agent {id} was {acted:?}, and the next master read {read:?}"));
+        }
+    }
+    Ok(())
 }
 
 impl Registry {
-    /// Whether agents have changed since the last comparison.
-    pub(crate) fn is_behind(&self, truth: &Truth) -> bool {
-        self.truth != truth.version()
+    /// Whether anything has changed that this rule is about.
+    pub(crate) fn is_behind(&self, master: &Master, truth: &Truth) -> bool {
+        let id = &master.options().master_info.id;
+        let term = self.terms.iter().rev().find(|term| term.master == *id);
+        let is_known = term.is_some_and(|term| term.changes == master.registry_changes());
+        !is_known || self.truth != truth.version()
     }
 
-    /// Sets a master's books against what agents were told.
-    pub(crate) fn master_stepped(&mut self, master: &Master, truth: &Truth) -> Result<(), String> {
+    /// Sets what the latest master knows against what was acted on before, and against what agents
+    /// were told. Addresses that move make agents be replaced that do not know it.
+    pub(crate) fn latest_stepped(
+        &mut self,
+        master: &Master,
+        truth: &Truth,
+        addresses_move: bool,
+        now: Instant,
+    ) -> Result<(), String> {
         self.truth = truth.version();
-        for (name, agent) in truth.alive().filter(|(_, agent)| !agent.id.is_empty()) {
-            if !master.knows_agent(&agent.id) {
+        let id = &master.options().master_info.id;
+        let changes = master.registry_changes();
+        match self.terms.last_mut() {
+            Some(term) if term.master == *id => {
+                term.changes = changes;
+                term.now = standings(master, &term.now);
+            }
+            before => {
+                let first = standings(master, &Standings::new());
+                let checked = before.map_or(Ok(()), |term| check_read(&term.now, &first));
+                let (master, began, now) = (id.clone(), now, first.clone());
+                self.terms.push(Term { master, began, changes, first, now });
+                checked?;
+            }
+        }
+        let told = truth.alive().filter(|(_, agent)| !agent.id.is_empty() && !addresses_move);
+        for (name, agent) in told {
+            if !master.knows_agent(&agent.id) && !master.gone_agents().contains_key(&agent.id) {
                 return Err(format!("{name} was admitted as {}, which nobody knows", agent.id));
             }
         }
         Ok(())
+    }
+
+    /// Sets what a master acts on that was deposed against what the next one has read.
+    pub(crate) fn deposed_stepped(&mut self, master: &Master, now: Instant) -> Result<(), String> {
+        let id = &master.options().master_info.id;
+        let Some(place) = self.terms.iter().position(|term| term.master == *id) else {
+            return Ok(());
+        };
+        let (past, later) = self.terms.split_at_mut(place + 1);
+        let (Some(term), Some(next)) = (past.last_mut(), later.first()) else { return Ok(()) };
+        sometimes!(
+            now - next.began >= Duration::from_secs(1),
+            "two masters believe for a second that they lead"
+        );
+        if term.changes == master.registry_changes() {
+            return Ok(());
+        }
+        let now = standings(master, &term.now);
+        let has_changed =
+            |(id, standing): &(&String, &Standing)| term.now.get(*id) != Some(standing);
+        let acted_on = now.iter().filter(has_changed);
+        let acted_on: Standings = acted_on.map(|(id, one)| (id.clone(), *one)).collect();
+        (term.now, term.changes) = (now, master.registry_changes());
+        check_read(&acted_on, &next.first)
+            .map_err(|message| format!("{message}, although it led already"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_acted_on_must_have_been_read_unless_it_was_changing() {
+        let all = |standing: Standing| Standings::from([("agent".to_owned(), standing)]);
+        let nothing = Standings::new();
+        assert_eq!(check_read(&all(Standing::Admitted), &all(Standing::Admitted)), Ok(()));
+        assert!(check_read(&all(Standing::Admitted), &all(Standing::Unreachable)).is_err());
+        assert!(check_read(&all(Standing::Admitted), &nothing).is_err());
+        assert_eq!(check_read(&all(Standing::Changing), &nothing), Ok(()));
+        assert_eq!(check_read(&all(Standing::Forgotten), &nothing), Ok(()));
+        assert!(check_read(&all(Standing::Forgotten), &all(Standing::Gone)).is_err());
     }
 }

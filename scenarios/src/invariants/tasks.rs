@@ -70,6 +70,13 @@ impl Tasks {
         self.tasks.get(id).is_some_and(|task| task.end.is_some())
     }
 
+    /// Whether a task was launched and its framework has not heard that it ended or is away.
+    pub(crate) fn is_believed_to_live(&self, id: &str) -> bool {
+        use TaskState::{TaskUnknown, TaskUnreachable};
+        let away = |state| is_terminal(state) || matches!(state, TaskUnreachable | TaskUnknown);
+        self.tasks.get(id).is_some_and(|task| !task.last.is_some_and(|(state, _)| away(state)))
+    }
+
     /// Takes a status that the library has delivered. `aware` tells whether its framework knows the
     /// states that tell a partition from a loss: TASK_LOST is no end for one that does not.
     pub(crate) fn updated(

@@ -5,6 +5,7 @@ mod executors;
 mod faults;
 mod mix;
 mod shape;
+mod stories;
 
 use std::time::Duration;
 
@@ -27,6 +28,7 @@ impl Plan {
         let mut steps = operations(&mut random, &shape, length);
         steps.extend(faults::draw(&mut random, &shape, length, &wanted));
         steps.extend(executors::draw(&mut random, &shape, length, &wanted));
+        steps.extend(stories::draw(&mut random, &shape, length, &wanted));
         steps.sort_by_key(|step| step.at);
         Self { seed, shape, steps }
     }

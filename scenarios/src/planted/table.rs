@@ -1,6 +1,6 @@
 //! The table of planted bugs in `docs/simulation.md`: measured, and written by the simulator.
 
-use super::{Bugs, CASES, Case, SEEDS};
+use super::{Bugs, CASES, Case, ELSEWHERE, Elsewhere, SEEDS};
 use crate::checks::Invariant;
 use crate::plan::Plan;
 use crate::runner::{self, Failed, Settings};
@@ -106,14 +106,17 @@ pub fn update(document: &str, rows: &[Row]) -> Result<String, String> {
         let kept = || old.lines().find(|line| line.starts_with(&beginning(case)));
         measured.or_else(|| kept().map(str::to_owned))
     };
-    let lines: Vec<String> = CASES.iter().filter_map(line).collect();
+    let elsewhere = ELSEWHERE.iter().map(ToString::to_string);
+    let lines: Vec<String> = CASES.iter().filter_map(line).chain(elsewhere).collect();
     Ok(format!("{before}{first}{HEAD}{}\n{last}{after}", lines.join("\n")))
 }
 
 /// The bugs that a document does not list as they are declared now.
 pub fn missing_from(document: &str) -> Vec<&'static str> {
     let is_missing = |case: &&Case| !document.contains(&beginning(case));
-    CASES.iter().filter(is_missing).map(|case| case.bug.name).collect()
+    let missing = CASES.iter().filter(is_missing).map(|case| case.bug.name);
+    let is_missing = |one: &&Elsewhere| !document.contains(&one.to_string());
+    missing.chain(ELSEWHERE.iter().filter(is_missing).map(|one| one.bug.name)).collect()
 }
 
 #[cfg(test)]
@@ -130,7 +133,9 @@ mod tests {
         let changed = update(&document, &[row]).expect("it has markers");
         let package = two.bug.package.trim_start_matches("orrery-");
         let new = format!("{} {package} | {} | 3 | 4 |", beginning(two), two.invariant);
-        assert_eq!(changed, format!("a\n{first}{HEAD}{kept}\n{new}\n{last}z\n"));
+        let elsewhere: Vec<String> = ELSEWHERE.iter().map(ToString::to_string).collect();
+        let table = format!("{HEAD}{kept}\n{new}\n{}\n", elsewhere.join("\n"));
+        assert_eq!(changed, format!("a\n{first}{table}{last}z\n"));
         let error = update("a\n", &[]).expect_err("no marker");
         assert_eq!(error, "the document has no line '<!-- planted bugs -->'");
     }

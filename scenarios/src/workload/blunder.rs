@@ -16,12 +16,7 @@ impl Workload {
         let executor = v1::ExecutorId { value: "nobody".to_owned() };
         // What becomes of it shows in the cluster, not in whether it was sent.
         let _ = match blunder {
-            Blunder::KillUnknown => {
-                let id = self.invent();
-                // The library would repeat it for ever.
-                let call = call::Kill { task_id: id, agent_id: None, kill_policy: None };
-                context.call(typed(call::Type::Kill, |it| it.kill = Some(call)))
-            }
+            Blunder::KillUnknown => return self.kill_invented(context),
             Blunder::KillTwice => return self.kill_twice(context),
             Blunder::KillEnded => return self.kill_ended(context),
             Blunder::AcknowledgeInvented => {
@@ -32,16 +27,37 @@ impl Workload {
             }
             Blunder::AcceptNothing => context.accept(&[], Vec::new(), Some(self.filters())),
             Blunder::DeclineInvented => context.decline(&[offer.clone(), offer], None),
-            Blunder::ReconcileUnknown => {
-                let task = reconcile::Task { task_id: self.invent(), agent_id: None };
-                let call = call::Reconcile { tasks: vec![task] };
-                context.call(typed(call::Type::Reconcile, |it| it.reconcile = Some(call)))
-            }
+            Blunder::ReconcileUnknown => return drop(self.ask_for_invented(context)),
             Blunder::MessageNobody => context.message(agent, executor, "hello"),
             Blunder::ShutdownNobody => context.shutdown_executor(executor, agent),
             Blunder::Nothing => context.call(Call::default()),
             Blunder::Incomplete => context.call(typed(call::Type::Accept, |_| ())),
         };
+    }
+
+    /// Asks for a task that nobody has launched, and says which. The master has the answer at once.
+    pub(super) fn ask_for_invented(&mut self, context: &mut Context<'_>) -> String {
+        let task_id = self.invent();
+        let id = task_id.value.clone();
+        if context.is_subscribed() {
+            self.oracle.asking_for_invented(self.session, &id);
+        }
+        let call = call::Reconcile { tasks: vec![reconcile::Task { task_id, agent_id: None }] };
+        let _ = context.call(typed(call::Type::Reconcile, |it| it.reconcile = Some(call)));
+        id
+    }
+
+    /// Kills a task that nobody has launched, between two questions.
+    fn kill_invented(&mut self, context: &mut Context<'_>) {
+        let fence = self.ask_for_invented(context);
+        let task_id = self.invent();
+        if context.is_subscribed() {
+            self.oracle.killing_invented(self.session, &task_id.value, &fence);
+        }
+        // The library would repeat it for ever.
+        let call = call::Kill { task_id, agent_id: None, kill_policy: None };
+        let _ = context.call(typed(call::Type::Kill, |it| it.kill = Some(call)));
+        self.ask_for_invented(context);
     }
 
     /// An id that no task has.

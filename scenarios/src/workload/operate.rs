@@ -33,9 +33,10 @@ impl Workload {
     }
 
     /// Launches nothing more, gives back what it holds and acknowledges what it owes. Asks for what
-    /// an earlier process has launched after this one had taken over from it.
+    /// an earlier process has launched after this one had taken over from it; of its own launches
+    /// it must hear unasked.
     pub fn be_quiet(&mut self, context: &mut Context<'_>) {
-        let live = self.store.lock().live();
+        let live = self.store.lock().live_of_others(self.session);
         let unknown = |id: &String| context.task_state(&v1::TaskId { value: id.clone() }).is_none();
         self.unanswered.extend(live.into_iter().filter(unknown));
         self.ask(context);
@@ -93,5 +94,6 @@ impl Workload {
         self.note(&format!("launches {task_id} on {:?}, {abuse:?}", super::short_ids(&offers)));
         self.oracle.launching(self.session, &offers, std::slice::from_ref(&task), Some(abuse));
         context.launch(&offers, vec![task], Some(self.filters()));
+        self.ask_for_invented(context);
     }
 }

@@ -23,6 +23,8 @@ impl StoreHandle {
 
 #[derive(Debug)]
 struct Known {
+    /// Which process has launched it.
+    session: Session,
     agent: v1::AgentId,
     state: Option<TaskState>,
 }
@@ -80,7 +82,7 @@ impl Store {
     ) -> v1::TaskInfo {
         let id = format!("task-{}-{}{}", session.framework, self.made, "-".repeat(self.padding));
         self.made += 1;
-        self.tasks.insert(id.clone(), Known { agent: agent.clone(), state: None });
+        self.tasks.insert(id.clone(), Known { session, agent: agent.clone(), state: None });
         task_info(&id, agent, script, self.padding)
     }
 
@@ -111,6 +113,12 @@ impl Store {
     pub(crate) fn removed(&mut self) {
         self.framework_id = None;
         self.tasks.clear();
+    }
+
+    /// The tasks that have not ended as far as is known, and that another process has launched.
+    pub(crate) fn live_of_others(&self, session: Session) -> Vec<String> {
+        let is_foreign = |id: &String| self.tasks.get(id).is_some_and(|it| it.session != session);
+        self.live().into_iter().filter(is_foreign).collect()
     }
 
     /// The tasks that have not ended as far as is known.
