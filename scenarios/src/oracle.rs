@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use orrery_agent::Agent;
 use orrery_api::v1;
 use orrery_master::Master;
+use orrery_runtime::Instant;
 use orrery_runtime_sim::{Host, World};
 use tokio::sync::mpsc;
 
@@ -56,6 +57,21 @@ impl Terms {
     }
 }
 
+/// Something that happened. Most are forgotten before anybody reads them.
+#[derive(Debug)]
+struct Note {
+    at: Instant,
+    who: String,
+    text: String,
+}
+
+impl std::fmt::Display for Note {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (Self { who, text, .. }, at) = (self, self.at.as_nanoseconds() as f64 / 1e9);
+        write!(formatter, "{at:>9.4} {who:<14} {text}")
+    }
+}
+
 /// Watches one run. Cheap to clone.
 #[derive(Clone)]
 pub struct Oracle {
@@ -71,7 +87,7 @@ struct Inner {
 
 #[derive(Debug, Default)]
 struct State {
-    notes: VecDeque<String>,
+    notes: VecDeque<Note>,
     truth: Truth,
     books: Books,
     terms: Terms,
@@ -135,12 +151,12 @@ impl Oracle {
     /// Remembers an event, and adds it to the trace.
     pub fn note(&self, who: &str, text: &str) {
         self.inner.world.trace(who, "note", text);
-        let at = self.inner.world.now().as_nanoseconds() as f64 / 1e9;
+        let at = self.inner.world.now();
         let notes = &mut self.state().notes;
         if notes.len() == NOTES {
             notes.pop_front();
         }
-        notes.push_back(format!("{at:>9.4} {who:<14} {text}"));
+        notes.push_back(Note { at, who: who.to_owned(), text: text.to_owned() });
     }
 
     /// Reports a rule as broken if `checked` says so.
@@ -150,8 +166,9 @@ impl Oracle {
             return;
         }
         // A daemon may break a promise of its own while this looks into it under the lock.
-        let notes = self.inner.state.try_lock().map(|state| state.notes.clone());
-        let before = notes.map(Vec::from).unwrap_or_default();
+        let state = self.inner.state.try_lock();
+        let before = state.map(|state| state.notes.iter().map(Note::to_string).collect());
+        let before = before.unwrap_or_default();
         let at = std::time::Duration::from_nanos(self.inner.world.now().as_nanoseconds());
         // Nobody listens once the run has ended with an earlier violation.
         let _ = self.inner.violations.send(Violation { invariant, at, message, before });
@@ -186,17 +203,24 @@ impl Oracle {
         let agents_changed = state.registry.is_behind(master, &state.truth);
         drop(state);
         self.check_with(Invariant::Answers, |state| state.answers.check(now));
-        if changes.is_empty() && !agents_changed {
-            return;
+        if !changes.is_empty() {
+            self.check_with(Invariant::Conservation, |_| conservation::master(master, &changes));
+            self.check_with(Invariant::Offers, |state| state.offers.master_stepped(master));
+            self.check_with(Invariant::Records, |state| state.records.master_stepped(master));
+            self.check_with(Invariant::Roles, |state| state.roles.master_stepped(master));
         }
-        self.check_with(Invariant::Conservation, |_| conservation::master(master, &changes));
+        if agents_changed || changes.has_moved_agents() {
+            self.agents_moved(master);
+        }
+    }
+
+    /// Looks into a master in which agents have come or gone, or which has not been compared with
+    /// what agents were told since.
+    fn agents_moved(&self, master: &Master) {
         self.check_with(Invariant::Identity, |state| {
             if state.addresses_move { Ok(()) } else { identity::master(master) }
         });
         self.state().kills.master_stepped(master);
-        self.check_with(Invariant::Offers, |state| state.offers.master_stepped(master));
-        self.check_with(Invariant::Records, |state| state.records.master_stepped(master));
-        self.check_with(Invariant::Roles, |state| state.roles.master_stepped(master));
         self.check_with(Invariant::Membership, |state| state.membership.master_stepped(master));
         self.check_with(Invariant::Registry, |state| {
             let moving = state.addresses_move;

@@ -35,6 +35,12 @@ impl DiskControl {
         String::from_utf8_lossy(&content).into_owned()
     }
 
+    /// How many lines a file has, the last one among them if it has no end; 0 when it cannot be
+    /// read.
+    pub fn count_lines(&self, path: impl AsRef<Path>) -> usize {
+        self.host.files().lock().count_lines(path.as_ref())
+    }
+
     /// Puts a file there, durably and past all faults, with the folders that lead to it.
     ///
     /// # Errors

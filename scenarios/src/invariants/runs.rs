@@ -52,26 +52,32 @@ impl Runs {
         self.launched.insert(task_id.to_owned(), allowed);
     }
 
-    fn on_disk(host: &Host, task_id: &str) -> u64 {
-        host.disk().read_text(format!("{STARTS}/{task_id}")).lines().count() as u64
+    /// Where a task notes that it has started.
+    fn file(task_id: &str) -> String {
+        format!("{STARTS}/{task_id}")
+    }
+
+    fn on_disk(host: &Host, file: &str) -> u64 {
+        host.disk().count_lines(file) as u64
     }
 
     /// How often each task has started on a host.
     pub(crate) fn starts_on(&self, host: &Host) -> BTreeMap<String, u64> {
-        let starts = |task: &String| (task.clone(), Self::on_disk(host, task));
+        let starts = |task: &String| (task.clone(), Self::on_disk(host, &Self::file(task)));
         self.launched.keys().map(starts).filter(|(_, count)| *count > 0).collect()
     }
 
     pub(crate) fn forget_lost_starts(&mut self, host: &Host, before: BTreeMap<String, u64>) {
         for (task, count) in before {
-            let lost = count.saturating_sub(Self::on_disk(host, &task));
+            let lost = count.saturating_sub(Self::on_disk(host, &Self::file(&task)));
             *self.forgotten.entry(task).or_default() += lost;
         }
     }
 
     /// How often a task has started anywhere.
     fn starts(&self, task_id: &str) -> u64 {
-        let on_disks: u64 = self.hosts.iter().map(|host| Self::on_disk(host, task_id)).sum();
+        let file = Self::file(task_id);
+        let on_disks: u64 = self.hosts.iter().map(|host| Self::on_disk(host, &file)).sum();
         on_disks + self.forgotten.get(task_id).copied().unwrap_or_default()
     }
 
@@ -80,17 +86,17 @@ impl Runs {
         let id = &status.task_id.value;
         let from_agent = matches!(status.source(), Source::Agent | Source::Executor);
         // What a master says of an agent that it cannot see is no proof that the task is over.
+        let starts = self.starts(id);
         if from_agent && is_terminal(status.state()) && !self.ended.contains_key(id) {
-            self.ended.insert(id.clone(), self.starts(id));
+            self.ended.insert(id.clone(), starts);
             if status.reason == Some(Reason::TaskKilledDuringLaunch as i32) {
                 self.never.insert(id.clone());
             }
         }
-        self.check(id)
+        self.check(id, starts)
     }
 
-    fn check(&self, id: &str) -> Result<(), String> {
-        let starts = self.starts(id);
+    fn check(&self, id: &str, starts: u64) -> Result<(), String> {
         if starts > 1 {
             return Err(format!("task {id} was started {starts} times"));
         }
@@ -113,7 +119,7 @@ impl Runs {
     }
 
     pub(crate) fn check_all(&self) -> Result<(), String> {
-        self.launched.keys().try_for_each(|id| self.check(id))
+        self.launched.keys().try_for_each(|id| self.check(id, self.starts(id)))
     }
 
     pub(crate) fn check_all_forbidden(&self) -> Result<(), String> {
