@@ -3,19 +3,24 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
+use orrery_election::Url;
 use orrery_flags::{FlagSpec, Flags, tables};
 use orrery_http::{respond, serve, service_fn};
-use orrery_log::{
-    Inspection, KnownEntry, Log, Membership, Options, Position, Timing, Value, inspect,
-};
+use orrery_log::{KnownEntry, Log, Membership, Options, Position, Timing, Value, inspect};
 use orrery_net_log::LogService;
+use orrery_net_master::Replicas;
+use orrery_runtime::coordination::Coordination;
+use orrery_runtime::tasks::AbortOnDrop;
 use orrery_runtime::{Address, Listener, Runtime};
 use orrery_runtime_real::runtime as real_runtime;
+use orrery_zookeeper::ZooKeeper;
 
 use crate::failure::Failure;
 use crate::invocation::{Invocation, say};
+use crate::masters::given;
 use crate::{daemon, log_benchmark, logging};
 
 /// What `orrery log` prints without a tool's name.
@@ -109,18 +114,23 @@ async fn initialize(flags: &Flags) -> Result<(), Failure> {
 async fn read(flags: &Flags) -> Result<(), Failure> {
     let position = |name, default| Position(flags.get::<u64>(name).unwrap_or(default));
     let (from, to) = (position("from", 0), position("to", u64::MAX));
-    let Inspection { status, entries, damage } =
-        inspect(&real_runtime(), &folder(flags)?, from, to).await.map_err(Failure::because)?;
+    let mut replica = inspect(&real_runtime(), &folder(flags)?).await.map_err(Failure::because)?;
+    let status = replica.status();
     say(&format!(
         "{}, promised {}, begins at {}, complete up to {}, {} missing",
         status.state, status.promised, status.beginning, status.ending, status.missing
     ));
-    entries.iter().for_each(|entry| say(&show(entry)));
-    if damage.is_empty() {
+    let mut next = Some(from);
+    while let Some(from) = next {
+        let (entries, after) = replica.entries(from, to).await.map_err(Failure::because)?;
+        entries.iter().for_each(|entry| say(&show(entry)));
+        next = after;
+    }
+    if replica.damage().is_empty() {
         return Ok(());
     }
-    damage.iter().for_each(|damage| say(&format!("damaged: {damage}")));
-    Err(Failure::Other(format!("{} records are damaged", damage.len())))
+    replica.damage().iter().for_each(|damage| say(&format!("damaged: {damage}")));
+    Err(Failure::Other(format!("{} records are damaged", replica.damage().len())))
 }
 
 fn show(entry: &KnownEntry) -> String {
@@ -144,24 +154,19 @@ fn excerpt(data: &[u8]) -> String {
 async fn replica(flags: &Flags) -> Result<(), Failure> {
     let runtime = real_runtime();
     let address: Address = flags.value::<String>("address").parse().map_err(Failure::because)?;
-    let peers: String = flags.value("peers");
-    let members = peers.split(',').map(|peer| peer.trim().parse::<Address>());
-    let members: BTreeSet<Address> = members.collect::<Result<_, _>>().map_err(Failure::because)?;
-    if !members.contains(&address) {
-        let text = format!("--address={address} is not one of --peers={peers}");
-        return Err(Failure::Other(text));
-    }
+    let quorum = flags.value::<u64>("quorum") as usize;
     let listener = listen(&runtime, &address).await?;
+    let (membership, mut place) = membership(&runtime, flags, &address, quorum)?;
     let options = Options {
         folder: folder(flags)?,
         address,
-        quorum: flags.value::<u64>("quorum") as usize,
-        membership: Membership::Fixed(members),
+        quorum,
+        membership,
         auto_initialize: flags.is_set("initialize"),
         timing: Timing::default(),
     };
     let mut stop = daemon::Stop::listen()?;
-    let log = start(&runtime, options, listener).await?;
+    let Replica { log, port: _port, .. } = start(&runtime, options, listener).await?;
     let voting = async {
         match log.ready().await {
             Ok(()) => say("The replica votes."),
@@ -169,10 +174,48 @@ async fn replica(flags: &Flags) -> Result<(), Failure> {
         }
         log.ended().await
     };
+    let refused = async {
+        match &mut place {
+            Some(place) => (&mut place.refusal).await,
+            None => std::future::pending().await,
+        }
+    };
     tokio::select! {
         biased;
         error = voting => Err(Failure::because(error)),
+        Ok(why) = refused => Err(Failure::Other(why)),
         _ = stop.asked() => Ok(()),
+    }
+}
+
+/// The other replicas, by `--peers` or through ZooKeeper; there the own one keeps a place.
+fn membership(
+    runtime: &Runtime,
+    flags: &Flags,
+    own: &Address,
+    quorum: usize,
+) -> Result<(Membership, Option<Replicas>), Failure> {
+    let zk = given::<Url>(flags, "zk", "zk://HOST:PORT,…/PATH").map_err(Failure::because)?;
+    let url = match (zk, flags.get::<String>("peers")) {
+        (Some(url), None) => url,
+        (None, Some(peers)) => return Ok((fixed(&peers, own)?, None)),
+        _ => return Err(Failure::Other("expected one of --peers and --zk".to_owned())),
+    };
+    let coordination: Arc<dyn Coordination> = Arc::new(ZooKeeper::new(runtime.clone()));
+    let session_timeout = flags.value("zk_session_timeout");
+    let options = orrery_election::Options { url, session_timeout };
+    let mut place = Replicas::join(runtime, &coordination, &options, own, quorum);
+    let (_, none) = tokio::sync::mpsc::channel(1);
+    let changes = std::mem::replace(&mut place.changes, none);
+    Ok((Membership::Changing(changes), Some(place)))
+}
+
+fn fixed(peers: &str, own: &Address) -> Result<Membership, Failure> {
+    let members = peers.split(',').map(|peer| peer.trim().parse::<Address>());
+    let members: BTreeSet<Address> = members.collect::<Result<_, _>>().map_err(Failure::because)?;
+    match members.contains(own) {
+        true => Ok(Membership::Fixed(members)),
+        false => Err(Failure::Other(format!("--address={own} is not one of --peers={peers}"))),
     }
 }
 
@@ -191,7 +234,25 @@ pub async fn listen(runtime: &Runtime, address: &Address) -> Result<Box<dyn List
     runtime.network.listen(socket).await.map_err(|error| failed(&error))
 }
 
-/// Runs a replica that answers on `listener` until the process ends.
+/// A replica and its port. Dropping it stops both.
+pub struct Replica {
+    /// Where it is reached.
+    pub address: Address,
+    /// What it holds.
+    pub log: Log,
+    port: AbortOnDrop,
+}
+
+impl Replica {
+    /// Stops it, and returns once it does not touch its folder any more.
+    pub async fn stop(self) {
+        let Self { log, port, .. } = self;
+        drop(port);
+        log.stop().await;
+    }
+}
+
+/// Runs a replica that answers on `listener`.
 ///
 /// # Errors
 /// The replica does not start.
@@ -199,7 +260,8 @@ pub async fn start(
     runtime: &Runtime,
     options: Options,
     listener: Box<dyn Listener>,
-) -> Result<Log, Failure> {
+) -> Result<Replica, Failure> {
+    let address = options.address.clone();
     let (log, service) = orrery_net_log::start(runtime, options).await.map_err(Failure::because)?;
     let service = service_fn(move |request| {
         let answer = LogService::handles(request.uri().path()).then(|| service.call(request));
@@ -210,6 +272,7 @@ pub async fn start(
             }
         }
     });
-    runtime.spawn("replica's port", serve(runtime.clone(), listener, service));
-    Ok(log)
+    let serving = serve(runtime.clone(), listener, service);
+    let port = runtime.spawn("replica's port", serving).abort_on_drop();
+    Ok(Replica { address, log, port })
 }

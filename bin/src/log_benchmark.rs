@@ -1,4 +1,5 @@
-//! `orrery log benchmark`: how many appends a second the disk and the protocol allow.
+//! `orrery log benchmark`: how many appends a second the disk and the protocol allow, how long one
+//! takes, measured in syncs of the same disk, and how fast a replica catches up.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -8,19 +9,22 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use orrery_flags::{FlagValue, Flags, Kind, Value};
-use orrery_log::{Log, Membership, Options, Timing, Writer};
-use orrery_runtime::{Address, Generator, Runtime};
+use orrery_log::{Membership, Options, Timing, Writer};
+use orrery_runtime::{Address, Generator, Listener, Runtime};
 
+use crate::disk_probe::{Syncs, measure};
 use crate::failure::Failure;
 use crate::invocation::say;
-use crate::log;
+use crate::log::{self, Replica};
 
 /// How long one append may take.
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// Syncs that the disk is asked for to learn what it can do.
-const SYNCS: u32 = 200;
+/// How often it is looked whether a replica has caught up.
+const LOOK: Duration = Duration::from_millis(1);
 
 /// Starts replicas in this process, appends through the first, and prints how long it took.
 pub async fn run(flags: &Flags) -> Result<(), Failure> {
@@ -28,15 +32,25 @@ pub async fn run(flags: &Flags) -> Result<(), Failure> {
     let sizes = sizes(flags)?;
     let folder = log::folder(flags)?;
     std::fs::create_dir_all(&folder).map_err(Failure::because)?;
-    let sync = measure_sync(&folder).map_err(Failure::because)?;
-    say(&format!("a sync of 4 KB takes {:.2} ms", milliseconds(sync)));
-    let logs = start_replicas(&runtime, flags).await?;
-    let first = logs.first().ok_or_else(|| Failure::Other("no replica runs".to_owned()))?;
-    let writer = first.writer().await.map_err(Failure::because)?;
+    let files = flags.value::<u64>("replicas") as usize;
+    let typical = sizes.get(sizes.len() / 2).copied().unwrap_or(0);
+    let syncs = measure(&folder, files, typical).map_err(Failure::because)?;
+    say(&format!("disk: {files} files written to at a time, {typical} bytes each: {syncs}"));
+    let mut cluster = Cluster::start(&runtime, flags).await?;
+    let first = cluster.replicas.first().ok_or_else(|| Failure::Other("none runs".to_owned()))?;
+    let writer = first.log.writer().await.map_err(Failure::because)?;
     let data = data(&runtime, flags, sizes.iter().copied().max().unwrap_or(0));
     let began = Instant::now();
-    let times = append_all(&writer, &sizes, &data, flags.value::<u64>("writers") as usize).await?;
-    report(&sizes, times, began.elapsed(), sync, flags)
+    let load = Load { writer: &writer, sizes: &sizes, data: &data, began };
+    let times = match flags.get::<u64>("rate") {
+        Some(rate) => load.append_at(rate).await?,
+        None => load.append_all(flags.value::<u64>("writers") as usize).await?,
+    };
+    report(&sizes, times, began.elapsed(), &syncs, flags)?;
+    match flags.is_set("catch_up") {
+        true => cluster.catch_up(&runtime, &sizes).await,
+        false => Ok(()),
+    }
 }
 
 /// The size of each append.
@@ -56,41 +70,80 @@ fn sizes(flags: &Flags) -> Result<Vec<usize>, Failure> {
     text.lines().filter(|line| !line.trim().is_empty()).map(size).collect()
 }
 
-/// How long a sync of a small write takes on the file system that the log is on.
-fn measure_sync(folder: &std::path::Path) -> std::io::Result<Duration> {
-    let path = folder.join("sync-probe");
-    let mut file = File::create(&path)?;
-    let began = Instant::now();
-    for _ in 0..SYNCS {
-        file.write_all(&[1; 4096])?;
-        file.sync_data()?;
-    }
-    let each = began.elapsed() / SYNCS;
-    std::fs::remove_file(path)?;
-    Ok(each)
+/// Replicas in this process, which talk over sockets.
+struct Cluster {
+    folder: std::path::PathBuf,
+    members: BTreeSet<Address>,
+    replicas: Vec<Replica>,
 }
 
-async fn start_replicas(runtime: &Runtime, flags: &Flags) -> Result<Vec<Log>, Failure> {
-    let replicas = flags.value::<u64>("replicas") as usize;
-    let mut listeners = Vec::new();
-    for _ in 0..replicas {
-        listeners.push(log::listen(runtime, &Address::new("127.0.0.1", 0)).await?);
+impl Cluster {
+    async fn start(runtime: &Runtime, flags: &Flags) -> Result<Self, Failure> {
+        let mut listeners = Vec::new();
+        for _ in 0..flags.value::<u64>("replicas") {
+            listeners.push(log::listen(runtime, &Address::new("127.0.0.1", 0)).await?);
+        }
+        let addresses = listeners.iter().map(|listener| listener.local_address().into());
+        let (folder, members) = (log::folder(flags)?, addresses.collect());
+        let mut cluster = Self { folder, members, replicas: Vec::new() };
+        for listener in listeners {
+            let replica = cluster.replica(runtime, cluster.replicas.len(), listener).await?;
+            cluster.replicas.push(replica);
+        }
+        Ok(cluster)
     }
-    let addresses = listeners.iter().map(|listener| listener.local_address().into());
-    let members: BTreeSet<Address> = addresses.collect();
-    let mut logs = Vec::new();
-    for (number, listener) in listeners.into_iter().enumerate() {
+
+    async fn replica(
+        &self,
+        runtime: &Runtime,
+        number: usize,
+        listener: Box<dyn Listener>,
+    ) -> Result<Replica, Failure> {
         let options = Options {
-            folder: log::folder(flags)?.join(format!("replica-{number}")),
+            folder: self.folder.join(format!("replica-{number}")),
             address: listener.local_address().into(),
-            quorum: replicas / 2 + 1,
-            membership: Membership::Fixed(members.clone()),
+            quorum: self.members.len() / 2 + 1,
+            membership: Membership::Fixed(self.members.clone()),
             auto_initialize: true,
             timing: Timing::default(),
         };
-        logs.push(log::start(runtime, options, listener).await?);
+        log::start(runtime, options, listener).await
     }
-    Ok(logs)
+
+    /// Takes the disk of the last replica away and prints how long it takes until it knows again
+    /// all that was appended.
+    async fn catch_up(&mut self, runtime: &Runtime, sizes: &[usize]) -> Result<(), Failure> {
+        if self.replicas.len() < 3 {
+            return Err(Failure::Other("--catch_up needs at least 3 --replicas".to_owned()));
+        }
+        let Some(last) = self.replicas.pop() else { return Ok(()) };
+        let address = last.address.clone();
+        last.stop().await;
+        let number = self.replicas.len();
+        let folder = self.folder.join(format!("replica-{number}"));
+        std::fs::remove_dir_all(folder).map_err(Failure::because)?;
+        let listener = log::listen(runtime, &address).await?;
+        let began = Instant::now();
+        let replica = self.replica(runtime, number, listener).await?;
+        replica.log.ready().await.map_err(Failure::because)?;
+        loop {
+            let status = replica.log.status().await.map_err(Failure::because)?;
+            if status.missing == 0 && status.ending.0 >= sizes.len() as u64 {
+                break;
+            }
+            runtime.sleep(LOOK).await;
+        }
+        let took = began.elapsed().as_secs_f64();
+        let megabytes = sizes.iter().sum::<usize>() as f64 / 1e6;
+        say(&format!(
+            "a replica that lost its disk caught up {} entries, {megabytes:.1} MB, in {took:.2} s: \
+             {:.0} entries/s, {:.1} MB/s",
+            sizes.len(),
+            sizes.len() as f64 / took,
+            megabytes / took,
+        ));
+        Ok(())
+    }
 }
 
 fn data(runtime: &Runtime, flags: &Flags, length: usize) -> Bytes {
@@ -106,35 +159,67 @@ fn data(runtime: &Runtime, flags: &Flags, length: usize) -> Bytes {
     data.into()
 }
 
-/// Appends all, up to `writers` at a time. Returns how long each took.
-async fn append_all(
-    writer: &Writer,
-    sizes: &[usize],
-    data: &Bytes,
-    writers: usize,
-) -> Result<Vec<Duration>, Failure> {
-    let next = AtomicUsize::new(0);
-    let times = Mutex::new(vec![Duration::ZERO; sizes.len()]);
-    let work = async || {
-        loop {
-            let number = next.fetch_add(1, Ordering::Relaxed);
-            let Some(size) = sizes.get(number) else { return Ok(()) };
-            let began = Instant::now();
-            writer.append(data.slice(..*size), LIMIT).await.map_err(Failure::because)?;
-            let mut times = times.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            times[number] = began.elapsed();
-        }
-    };
-    let all = futures_util::future::join_all((0..writers).map(|_| work())).await;
-    all.into_iter().collect::<Result<Vec<()>, Failure>>()?;
-    Ok(times.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner))
+/// What is to be appended.
+struct Load<'a> {
+    writer: &'a Writer,
+    sizes: &'a [usize],
+    data: &'a Bytes,
+    began: Instant,
 }
 
+impl Load<'_> {
+    /// Appends all, up to `writers` at a time. Returns how long each took.
+    async fn append_all(&self, writers: usize) -> Result<Vec<Duration>, Failure> {
+        let next = AtomicUsize::new(0);
+        let times = Mutex::new(vec![Duration::ZERO; self.sizes.len()]);
+        let work = async || {
+            loop {
+                let number = next.fetch_add(1, Ordering::Relaxed);
+                let Some(size) = self.sizes.get(number) else { return Ok(()) };
+                let time = self.append(*size, Instant::now()).await?;
+                times.lock().unwrap_or_else(std::sync::PoisonError::into_inner)[number] = time;
+            }
+        };
+        let all = futures_util::future::join_all((0..writers).map(|_| work())).await;
+        all.into_iter().collect::<Result<Vec<()>, Failure>>()?;
+        Ok(times.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner))
+    }
+
+    /// Begins `rate` appends a second, whether earlier ones have ended or not. Returns how long
+    /// each took from the time at which it was due.
+    async fn append_at(&self, rate: u64) -> Result<Vec<Duration>, Failure> {
+        let each = Duration::from_secs(1).div_f64(rate as f64);
+        let due = |number: usize| self.began + each.mul_f64(number as f64);
+        let mut waiting = self.sizes.iter().enumerate().peekable();
+        let mut open = FuturesUnordered::new();
+        let mut times = Vec::with_capacity(self.sizes.len());
+        while times.len() < self.sizes.len() {
+            let now = Instant::now();
+            while let Some((number, size)) = waiting.next_if(|(number, _)| due(*number) <= now) {
+                open.push(self.append(*size, due(number)));
+            }
+            let next = waiting.peek().map_or(now + LIMIT, |(number, _)| due(*number));
+            tokio::select! {
+                biased;
+                Some(time) = open.next() => times.push(time?),
+                () = tokio::time::sleep_until(next.into()) => {}
+            }
+        }
+        Ok(times)
+    }
+
+    async fn append(&self, size: usize, since: Instant) -> Result<Duration, Failure> {
+        let appended = self.writer.append(self.data.slice(..size), LIMIT).await;
+        appended.map(|_| since.elapsed()).map_err(Failure::because)
+    }
+}
+
+/// Prints how long the appends took, which need not be in order.
 fn report(
     sizes: &[usize],
     times: Vec<Duration>,
     took: Duration,
-    sync: Duration,
+    syncs: &Syncs,
     flags: &Flags,
 ) -> Result<(), Failure> {
     if let Some(path) = flags.get::<String>("output") {
@@ -146,10 +231,6 @@ fn report(
     }
     let mut sorted = times;
     sorted.sort_unstable();
-    let quantile = |part: f64| {
-        let index = (sorted.len() as f64 * part) as usize;
-        sorted.get(index.min(sorted.len().saturating_sub(1))).copied().unwrap_or_default()
-    };
     let bytes: usize = sizes.iter().sum();
     say(&format!(
         "{} appends, {:.1} MB in {:.2} s: {:.0} appends/s, {:.1} MB/s",
@@ -159,16 +240,24 @@ fn report(
         sizes.len() as f64 / took.as_secs_f64(),
         bytes as f64 / 1e6 / took.as_secs_f64(),
     ));
-    say(&format!(
-        "median {:.2} ms, 99th percentile {:.2} ms, longest {:.2} ms ({:.1} syncs at the 99th)",
-        milliseconds(quantile(0.5)),
-        milliseconds(quantile(0.99)),
-        milliseconds(quantile(1.0)),
-        quantile(0.99).as_secs_f64() / sync.as_secs_f64(),
-    ));
+    for (name, part) in [("median", 0.5), ("99th percentile", 0.99), ("longest", 1.0)] {
+        let (time, sync) = (quantile(&sorted, part), quantile(&syncs.times, part));
+        say(&format!(
+            "{name}: {:.2} ms, {:.1} times the disk's",
+            milliseconds(time),
+            time.as_secs_f64() / sync.as_secs_f64(),
+        ));
+    }
     Ok(())
 }
 
-fn milliseconds(duration: Duration) -> f64 {
+/// What so large a part of the times, which ascend, is not above.
+pub fn quantile(sorted: &[Duration], part: f64) -> Duration {
+    let index = (sorted.len() as f64 * part) as usize;
+    sorted.get(index.min(sorted.len().saturating_sub(1))).copied().unwrap_or_default()
+}
+
+/// A duration as it is printed.
+pub fn milliseconds(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1e3
 }

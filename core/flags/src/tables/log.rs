@@ -25,7 +25,7 @@ pub fn log_benchmark() -> Vec<FlagSpec> {
 
 const PATH: &[FlagSpec] = &[flag("path", Kind::Path, "The replica's folder.").required()];
 
-const NO_ZOOKEEPER: &str = "a replica outside of a master finds its peers by --peers";
+const NO_ZOOKEEPER: &str = "--zk=zk://HOST:PORT,…/PATH says both";
 
 const INITIALIZE: &[FlagSpec] = &[
     flag("accept_loss", Kind::Boolean, "Also where the replica has, or had, a log.")
@@ -42,7 +42,10 @@ const READ: &[FlagSpec] = &[
 const REPLICA: &[FlagSpec] = &[
     flag("quorum", Kind::Count, "How many replicas must agree.").at_least("1").required(),
     flag("address", Kind::Text, "HOST:PORT where the other replicas reach this one.").required(),
-    flag("peers", Kind::Text, "All replicas: HOST:PORT,….").required(),
+    flag("peers", Kind::Text, "All replicas: HOST:PORT,…; or --zk."),
+    flag("zk", Kind::Masters, "ZooKeeper's servers and path, where replicas meet: zk://…."),
+    flag("zk_session_timeout", Kind::Duration, "How long a ZooKeeper session lives unseen.")
+        .default("10secs"),
     flag("servers", Kind::Text, "ZooKeeper servers.").default_only(NO_ZOOKEEPER),
     flag("znode", Kind::Text, "ZooKeeper node.").default_only(NO_ZOOKEEPER),
     flag("initialize", Kind::Boolean, "Begin a log where no replica has one.").default("true"),
@@ -58,6 +61,10 @@ const BENCHMARK: &[FlagSpec] = &[
     flag("writers", Kind::Count, "How many appends are under way at a time.")
         .default("512")
         .at_least("1"),
+    flag("rate", Kind::Count, "Appends begun a second; by default as many as --writers allows.")
+        .at_least("1"),
+    flag("catch_up", Kind::Boolean, "Afterwards let a replica that lost its disk catch up.")
+        .default("false"),
     flag("input", Kind::Path, "A file with the size of an append, such as 100B, in each line."),
     flag("output", Kind::Path, "A file for the time that each append took, in milliseconds."),
     flag("type", Kind::Text, "What is written.")
