@@ -363,6 +363,11 @@ impl Oracle {
         let understood = state.understood.get(&session.framework).copied();
         let aware = understood.is_none_or(|understood| understood.partitions);
         state.losses.updated(session, status);
+        // A master that has lost the registry knows of no agent that it has not heard of.
+        let reconciled = match state.lost_registry {
+            Some(_) => Ok(()),
+            None => reconciliation::updated(&state.truth, status, aware),
+        };
         let found = [
             (Invariant::Answers, state.answers.heard(session, id)),
             (Invariant::Returns, state.returns.updated(&state.truth, session, status)),
@@ -372,7 +377,7 @@ impl Oracle {
                 Invariant::Acknowledgements,
                 state.acknowledgements.updated(session, status, explicit),
             ),
-            (Invariant::Reconciliation, reconciliation::updated(&state.truth, status, aware)),
+            (Invariant::Reconciliation, reconciled),
             (Invariant::States, understood.map_or(Ok(()), |it| it.check(status))),
             (Invariant::Executors, state.exits.updated(status)),
             (Invariant::Runs, state.runs.updated(status)),
