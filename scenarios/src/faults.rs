@@ -84,13 +84,13 @@ impl Scene {
             sim::Fault::Process(ProcessFault::Crash { .. } | ProcessFault::Reboot { .. }) => {
                 places.iter().for_each(|place| self.cluster().crash(*place));
             }
-            _ if reach == Reach::Offline => {
-                places.iter().for_each(|place| self.cluster().crash(*place));
             sim::Fault::Process(ProcessFault::Terminate { process, .. })
                 if places.iter().any(|place| stops_in_order(*place, process)) =>
             {
                 places.iter().for_each(|place| self.cluster().stop_daemon(*place));
             }
+            _ if reach == Reach::Offline => {
+                places.iter().for_each(|place| self.cluster().crash(*place));
                 self.inject(fault, &places);
             }
             _ => self.inject(fault, &places),
@@ -194,13 +194,13 @@ impl Scene {
     }
 }
 
-/// What a fault may end, and where.
-fn reach(fault: &sim::Fault) -> (Reach, Vec<Place>) {
 /// Whether what SIGTERM is sent to is a daemon that knows what to do then.
 fn stops_in_order(place: Place, process: &str) -> bool {
     matches!(place, Place::Master(_) | Place::Agent(_)) && process == place.daemon()
 }
 
+/// What a fault may end, and where.
+fn reach(fault: &sim::Fault) -> (Reach, Vec<Place>) {
     let (reach, hosts) = match fault {
         sim::Fault::Process(fault) => process_reach(fault),
         sim::Fault::Disk(fault) => match fault {

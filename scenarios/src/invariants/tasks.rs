@@ -85,6 +85,7 @@ impl Tasks {
         status: &v1::TaskStatus,
         aware: bool,
     ) -> Result<(), String> {
+        let turn = self.turns.get(&session).copied().unwrap_or_default();
         let id = &status.task_id.value;
         let state = status.state();
         let name = state.as_str_name();
@@ -92,7 +93,6 @@ impl Tasks {
             return Err(format!("{name} of task {id}, which nobody has launched"));
         };
         if task.framework != session.framework {
-        let turn = self.turns.get(&session).copied().unwrap_or_default();
             return Err(format!("{name} of task {id} went to framework {}", session.framework));
         }
         // A process that was replaced may still read what was sent to it before.
