@@ -43,7 +43,11 @@ impl HostClock {
     }
 
     fn counted(&self, now: u64) -> u64 {
-        let passed = i128::from(now.saturating_sub(self.anchor));
+        let passed = now.saturating_sub(self.anchor);
+        if self.drift == 0 {
+            return self.counted.saturating_add(passed);
+        }
+        let passed = i128::from(passed);
         let counted = i128::from(self.counted) + passed + passed * i128::from(self.drift) / MILLION;
         u64::try_from(counted).unwrap_or(u64::MAX)
     }
@@ -67,6 +71,9 @@ impl HostClock {
         }
         let missing =
             deadline.as_nanoseconds().saturating_sub(self.monotonic(now).as_nanoseconds());
+        if self.drift == 0 {
+            return now.saturating_add(missing);
+        }
         let rate = MILLION + i128::from(self.drift);
         let wait = (i128::from(missing) * MILLION + rate - 1) / rate;
         now.saturating_add(u64::try_from(wait).unwrap_or(u64::MAX))

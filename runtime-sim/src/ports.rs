@@ -65,7 +65,7 @@ impl Tasks for Ports {
             return TaskHandle::new(|| ());
         }
         self.world().count_spawn();
-        let abort = self.node.spawn(future).abort_handle();
+        let abort = self.node.spawn(self.world().counted(future)).abort_handle();
         TaskHandle::new(move || abort.abort())
     }
 }

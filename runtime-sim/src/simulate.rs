@@ -61,6 +61,8 @@ pub struct Report<T> {
     pub hash: u64,
     /// How many events were recorded.
     pub events: u64,
+    /// How much was done one after the other: events, timers that rang, and tasks that ran.
+    pub steps: u64,
     /// Simulated time at the end.
     pub elapsed: Duration,
     /// One line an event; empty unless [`Config::trace`] is on.

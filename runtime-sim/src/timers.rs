@@ -13,6 +13,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use madsim::time::TimeHandle;
+
 use crate::arena::{Arena, Key};
 use crate::network::NetworkEvent;
 use crate::world::Inner;
@@ -27,26 +29,30 @@ pub(crate) enum Event {
 }
 
 /// The queue. Ties are broken by the order of scheduling.
-#[derive(Debug)]
 pub(crate) struct Timers {
     queue: BinaryHeap<Reverse<(u64, u64, Event)>>,
     scheduled: u64,
     sleepers: Arena<Waker>,
-    /// The deadline that madsim was given last.
-    armed: u64,
+    /// The deadlines that madsim was given and that are still to come, the nearest one last.
+    armed: Vec<u64>,
+    /// Whom madsim wakes then; `None` while it is at work.
     driver: Option<Waker>,
+    time: TimeHandle,
+    start: std::time::Instant,
     stopped: bool,
 }
 
 impl Timers {
-    /// An empty queue.
-    pub(crate) fn new() -> Self {
+    /// An empty queue for a run that begins now.
+    pub(crate) fn new(time: TimeHandle) -> Self {
         Self {
             queue: BinaryHeap::new(),
             scheduled: 0,
             sleepers: Arena::default(),
-            armed: u64::MAX,
+            armed: Vec::new(),
             driver: None,
+            start: time.now_instant() - time.elapsed(),
+            time,
             stopped: false,
         }
     }
@@ -55,10 +61,9 @@ impl Timers {
     pub(crate) fn schedule(&mut self, at: u64, event: Event) {
         self.scheduled += 1;
         self.queue.push(Reverse((at, self.scheduled, event)));
-        if at < self.armed
-            && let Some(driver) = self.driver.take()
-        {
-            driver.wake();
+        if let Some(driver) = self.driver.take() {
+            self.arm(at, &driver);
+            self.driver = Some(driver);
         }
     }
 
@@ -81,13 +86,37 @@ impl Timers {
         }
     }
 
-    /// The deadline to hand to madsim, if the one it has is of no use any more.
-    fn rearm(&mut self, now: u64, driver: &Waker) -> Option<u64> {
+    /// Sees to it that the driver is woken when the next event is due. What nobody waits for any
+    /// more is no reason to.
+    fn rest(&mut self, now: u64, driver: &Waker) {
+        while self.armed.last().is_some_and(|at| *at <= now) {
+            self.armed.pop();
+        }
+        while let Some(Reverse((_, _, Event::Wake(key)))) = self.queue.peek()
+            && self.sleepers.get(*key).is_none()
+        {
+            self.queue.pop();
+        }
+        if let Some(Reverse((at, ..))) = self.queue.peek() {
+            self.arm(*at, driver);
+        }
         self.driver = Some(driver.clone());
-        let next = self.queue.peek().map_or(u64::MAX, |Reverse((at, ..))| *at);
-        let current = if self.armed > now { self.armed } else { u64::MAX };
-        self.armed = current.min(next);
-        (next < current).then_some(next)
+    }
+
+    /// Has madsim wake the driver at the virtual time `at`, unless it does so earlier.
+    fn arm(&mut self, at: u64, driver: &Waker) {
+        if at == u64::MAX || self.armed.last().is_some_and(|nearest| *nearest <= at) {
+            return;
+        }
+        self.armed.push(at);
+        let instant = self.start + Duration::from_nanos(at);
+        let mut sleep = pin!(self.time.sleep_until(instant));
+        // `reset` takes the deadline as it is; `sleep_until` has rounded it up to a millisecond.
+        sleep.as_mut().reset(instant);
+        // The sleep itself can go: its timer stays.
+        if sleep.poll(&mut Context::from_waker(driver)).is_ready() {
+            driver.wake_by_ref();
+        }
     }
 }
 
@@ -98,15 +127,16 @@ fn next_due(world: &Inner, now: u64) -> Option<Event> {
 
 /// Carries out what is due, for as long as the simulation lasts.
 pub(crate) async fn drive(world: Arc<Inner>) {
-    let start = world.time.now_instant() - world.time.elapsed();
     std::future::poll_fn(|context| {
         // Virtual time stands still while a task is polled, and reading it is not free.
         let now = world.now();
+        drop(world.timers.lock().driver.take());
         while let Some(event) = next_due(&world, now) {
             match event {
                 Event::Wake(key) => {
                     let sleeper = world.timers.lock().sleepers.remove(key);
                     if let Some(waker) = sleeper {
+                        world.count_step();
                         waker.wake();
                     }
                 }
@@ -117,24 +147,10 @@ pub(crate) async fn drive(world: Arc<Inner>) {
         if timers.stopped {
             return Poll::Ready(());
         }
-        let deadline = timers.rearm(now, context.waker());
-        drop(timers);
-        if let Some(deadline) = deadline {
-            arm(&world, start + Duration::from_nanos(deadline), context);
-        }
+        timers.rest(now, context.waker());
         Poll::Pending
     })
     .await;
-}
-
-/// Registers a wake-up of the current task with madsim. The sleep itself can go: its timer stays.
-fn arm(world: &Inner, instant: std::time::Instant, context: &mut Context<'_>) {
-    let mut sleep = pin!(world.time.sleep_until(instant));
-    // `reset` takes the deadline as it is; `sleep_until` has rounded it up to a millisecond.
-    sleep.as_mut().reset(instant);
-    if sleep.poll(context).is_ready() {
-        context.waker().wake_by_ref();
-    }
 }
 
 /// Waits until a point of virtual time.

@@ -11,7 +11,7 @@ use madsim::runtime::{Handle, NodeHandle};
 use madsim::task::NodeId;
 use madsim::time::TimeHandle;
 use orrery_coverage::Coverage;
-use orrery_runtime::{Command, Generator, Instant, Runtime};
+use orrery_runtime::{BoxFuture, Command, Generator, Instant, Runtime};
 
 use crate::config::{Config, nanoseconds};
 use crate::host::Host;
@@ -38,6 +38,8 @@ pub(crate) struct Inner {
     programs: Lock<BTreeMap<PathBuf, Program>>,
     scenario: Lock<Option<NodeHandle>>,
     spawned: AtomicU64,
+    /// How often a task has run, and a timer has rung.
+    steps: AtomicU64,
     /// The process of each of madsim's nodes, for what daemons log; empty unless lines are kept.
     nodes: Lock<BTreeMap<NodeId, (Host, u32)>>,
 }
@@ -89,6 +91,24 @@ impl Inner {
         &self.programs
     }
 
+    /// Counts a timer that rings or a task that runs.
+    pub(crate) fn count_step(&self) {
+        // All steps are taken by one thread, one after the other.
+        self.steps.store(self.steps.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+    }
+
+    /// `future`, with each time it runs counted.
+    pub(crate) fn counted<T: 'static>(
+        self: &Arc<Self>,
+        mut future: BoxFuture<'static, T>,
+    ) -> impl Future<Output = T> + Send + 'static {
+        let world = Arc::clone(self);
+        std::future::poll_fn(move |context| {
+            world.count_step();
+            future.as_mut().poll(context)
+        })
+    }
+
     /// Counts a spawned task. madsim remembers ended tasks until somebody counts the live ones.
     pub(crate) fn count_spawn(&self) {
         if self.spawned.fetch_add(1, Ordering::Relaxed) % 65_536 == 65_535 {
@@ -130,8 +150,8 @@ impl World {
         let inner = Inner {
             seed,
             handle,
+            timers: Lock::new(Timers::new(time.clone())),
             time,
-            timers: Lock::new(Timers::new()),
             trace: Lock::new(Trace::new(seed, config.trace)),
             network: Lock::new(network),
             hosts: Lock::new(Vec::new()),
@@ -139,6 +159,7 @@ impl World {
             programs: Lock::new(BTreeMap::new()),
             scenario: Lock::new(Some(scenario)),
             spawned: AtomicU64::new(0),
+            steps: AtomicU64::new(0),
             nodes: Lock::new(BTreeMap::new()),
             config,
         };
@@ -260,7 +281,7 @@ impl World {
     pub fn spawn(&self, future: impl Future<Output = ()> + Send + 'static) {
         if let Some(node) = &*self.inner.scenario.lock() {
             self.inner.count_spawn();
-            drop(node.spawn(future));
+            drop(node.spawn(self.inner.counted(Box::pin(future))));
         }
     }
 
@@ -303,6 +324,7 @@ impl World {
             outcome,
             hash: trace.hash(),
             events: trace.events(),
+            steps: trace.events() + self.inner.steps.load(Ordering::Relaxed),
             elapsed: Duration::from_nanos(self.inner.now()),
             lines: trace.take_lines(),
             coverage: Coverage::take(),

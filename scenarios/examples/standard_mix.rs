@@ -1,6 +1,6 @@
-//! How fast whole clusters run: the standard mix of twenty agents, three frameworks and faults, for
-//! ten simulated minutes each, and then until the cluster is at rest. What is printed is for one
-//! core; the same arguments give the same runs.
+//! How fast whole clusters run: the standard mix of three masters, twenty agents, three frameworks
+//! and faults, for ten simulated minutes each, and then until the cluster is at rest. What is
+//! printed is for one core; the same arguments give the same runs.
 //!
 //! ```text
 //! cargo run --release -p orrery-scenarios --features sim --example standard_mix -- 0 5 10
@@ -21,7 +21,7 @@ fn main() {
         std::env::args().nth(place).map_or(usual, |text| text.parse().expect("a number"))
     };
     let (first, runs, minutes): (u64, u64, u64) = (argument(1, 0), argument(2, 5), argument(3, 10));
-    let (mut simulated, mut processor, mut events, mut failures) = (0.0, 0.0, 0, 0);
+    let (mut simulated, mut processor, mut steps, mut failures) = (0.0, 0.0, 0, 0);
     for seed in first..first + runs {
         let plan = Plan::standard_mix(seed, Duration::from_secs(60 * minutes));
         let run = run_plan(plan, &Settings::default());
@@ -37,13 +37,13 @@ fn main() {
         }
         simulated += elapsed;
         processor += cost;
-        events += run.events;
+        steps += run.steps;
     }
     println!(
         "{runs} runs, {failures} failures: on one core {:.0} simulated seconds a second and {:.0} \
-         events a second; at most {} MB",
+         events a second with timers and tasks; at most {} MB",
         simulated / processor,
-        events as f64 / processor,
+        steps as f64 / processor,
         usage::peak_memory().unwrap_or_default() >> 20,
     );
 }

@@ -78,6 +78,8 @@ pub struct Run {
     pub hash: u64,
     /// How many events there were.
     pub events: u64,
+    /// How much was done one after the other: events, timers that rang, and tasks that ran.
+    pub steps: u64,
     /// Virtual time at the end.
     pub elapsed: Duration,
     /// Processor time that it took; zero where the system does not tell.
@@ -125,10 +127,21 @@ pub fn run_plan(plan: Plan, settings: &Settings) -> Run {
             outcome
         }
     });
-    let Report { seed, outcome, hash, events, elapsed, lines, coverage } = report;
+    let Report { seed, outcome, hash, events, steps, elapsed, lines, coverage } = report;
     let processor = meter.total();
-    let mut run =
-        Run { seed, plan, outcome, hash, events, elapsed, processor, lines, coverage, again };
+    let mut run = Run {
+        seed,
+        plan,
+        outcome,
+        hash,
+        events,
+        steps,
+        elapsed,
+        processor,
+        lines,
+        coverage,
+        again,
+    };
     if settings.trace {
         tell_violation(&mut run);
     }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use orrery_coverage::sometimes;
 use tokio::sync::mpsc;
 
-use crate::{Instant, Now, Runtime};
+use crate::{BoxFuture, Instant, Now, Runtime};
 
 /// A machine without I/O: inputs in, outputs out.
 pub trait Machine: Send + 'static {
@@ -113,6 +113,8 @@ pub struct Driver<M: Machine> {
     machine: M,
     receiver: mpsc::Receiver<Message<M>>,
     observer: Option<Observer<M>>,
+    /// The sleep until the machine's deadline.
+    alarm: Option<(Instant, BoxFuture<'static, ()>)>,
 }
 
 impl<M: Machine> std::fmt::Debug for Driver<M> {
@@ -125,7 +127,7 @@ impl<M: Machine> Driver<M> {
     /// A driver whose queue holds `capacity` inputs, and the first handle to feed it.
     pub fn new(machine: M, capacity: usize) -> (Self, Feeder<M>) {
         let (sender, receiver) = mpsc::channel(capacity);
-        (Self { machine, receiver, observer: None }, Feeder { sender })
+        (Self { machine, receiver, observer: None, alarm: None }, Feeder { sender })
     }
 
     /// Has `observer`, if there is one, look at every step.
@@ -165,16 +167,26 @@ impl<M: Machine> Driver<M> {
 
     async fn next(&mut self, runtime: &Runtime) -> Option<Message<M>> {
         let Some(deadline) = self.machine.deadline() else {
+            self.alarm = None;
             return self.receiver.recv().await;
         };
         // A due deadline goes before queued inputs: a flood must not stop the clock.
         if deadline <= runtime.clock.now() {
+            self.alarm = None;
             return Some(Message::Input(M::tick()));
         }
+        // Most inputs change no deadline, and then the sleep under way goes on.
+        let alarm = self.alarm.take().filter(|(at, _)| *at == deadline);
+        let (_, sleep) = self
+            .alarm
+            .insert(alarm.unwrap_or_else(|| (deadline, runtime.clock.sleep_until(deadline))));
         tokio::select! {
             biased;
             message = self.receiver.recv() => message,
-            () = runtime.clock.sleep_until(deadline) => Some(Message::Input(M::tick())),
+            () = sleep => {
+                self.alarm = None;
+                Some(Message::Input(M::tick()))
+            }
         }
     }
 }

@@ -38,10 +38,11 @@ impl Host {
         let node = node.and_then(|node| self.world().handle.get_node(node));
         let Some(node) = node else { return };
         let host = self.clone();
-        drop(node.spawn(async move {
+        let run = self.world().counted(Box::pin(async move {
             let code = main.await;
             host.end_process(id, ExitStatus::Exited(code & 0xff));
         }));
+        drop(node.spawn(run));
     }
 
     /// Ends a living process: its streams and listeners close, its tasks are dropped, whoever waits

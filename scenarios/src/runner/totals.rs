@@ -35,6 +35,8 @@ pub struct Totals {
     pub processor: Duration,
     /// Events of all runs.
     pub events: u64,
+    /// What was done one after the other in all runs: events, timers that rang, tasks that ran.
+    pub steps: u64,
     /// Tasks launched, and how many of them started.
     pub tasks: (usize, usize),
     /// The runs that went wrong.
@@ -68,6 +70,7 @@ impl Totals {
         self.simulated += run.elapsed;
         self.processor += run.processor;
         self.events += run.events;
+        self.steps += run.steps;
         self.coverage.merge(&run.coverage);
         if let Ok(Ok(summary)) = &run.outcome {
             self.tasks.0 += summary.launched;
@@ -175,9 +178,10 @@ impl fmt::Display for Totals {
         )?;
         writeln!(
             formatter,
-            "on one core: {:.0} simulated seconds a second, {:.0} events a second",
+            "on one core: {:.0} simulated seconds a second, {:.0} events a second with timers and \
+             tasks",
             simulated / processor,
-            self.events as f64 / processor,
+            self.steps as f64 / processor,
         )?;
         write!(formatter, "memory: {} at most", Megabytes(self.peak_memory))?;
         if self.run_memory.is_some() {

@@ -7,7 +7,9 @@ use orrery_runtime::Generator;
 use super::{between, faults, operations};
 use crate::plan::{Plan, Profile, Shape, Step, Temper};
 
-/// How many agents the mix has.
+/// How many masters the mix has, which elect one among themselves.
+const MASTERS: usize = 3;
+/// How many agents it has.
 const AGENTS: usize = 20;
 /// Its frameworks.
 const FRAMEWORKS: [Temper; 3] = [Temper::Launcher, Temper::Careful, Temper::Killer];
@@ -18,12 +20,13 @@ const FAULTS: [&str; 8] =
 const PART: Duration = Duration::from_secs(30);
 
 impl Plan {
-    /// A run of at least `length` with twenty agents and three frameworks that launch and kill
-    /// tasks, while about every four seconds something fails somewhere: what a hunt is made of. It
-    /// follows from `seed`.
+    /// A run of at least `length` with three masters, twenty agents and three frameworks that
+    /// launch and kill tasks, while about every four seconds something fails somewhere: what a hunt
+    /// is made of. It follows from `seed`.
     pub fn standard_mix(seed: u64, length: Duration) -> Self {
         let mut random = Generator::from_number(seed);
         let shape = Shape {
+            masters: MASTERS,
             agents: AGENTS,
             frameworks: FRAMEWORKS.map(Profile::from).into(),
             offer_timeout: Some(Duration::from_secs(30)),
