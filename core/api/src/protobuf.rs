@@ -88,7 +88,7 @@ pub fn decode<M: Checked>(bytes: &[u8]) -> Result<M, DecodeError> {
 
 #[derive(Default)]
 struct Check {
-    path: Vec<(&'static str, Option<usize>)>,
+    path: Vec<(&'static str, Option<u32>)>,
     missing: Vec<String>,
 }
 
@@ -97,7 +97,7 @@ impl Check {
         if shape.fields.is_empty() || self.path.len() > MAX_DEPTH {
             return Ok(());
         }
-        let mut seen = [0_usize; MAX_FIELDS];
+        let mut seen = [0_u32; MAX_FIELDS];
         while !bytes.is_empty() {
             let (number, wire_type) = decode_key(&mut bytes)?;
             let known = shape.fields.iter().zip(&mut seen);
@@ -106,8 +106,8 @@ impl Check {
                 None => skip_field(wire_type, number, &mut bytes, DecodeContext::default())?,
             }
         }
-        for (field, count) in shape.fields.iter().zip(seen) {
-            if field.required && count == 0 {
+        for (field, count) in shape.fields.iter().zip(&seen) {
+            if field.required && *count == 0 {
                 let path = self.path_to(field.name);
                 self.missing.push(path);
             }
@@ -121,7 +121,7 @@ impl Check {
         bytes: &mut &[u8],
         wire_type: WireType,
         field: &'static Field,
-        count: &mut usize,
+        count: &mut u32,
     ) -> Result<(), DecodeError> {
         match (&field.kind, wire_type) {
             (Kind::Message(shape), WireType::LengthDelimited) => {
@@ -136,7 +136,7 @@ impl Check {
                 // The binary form of an enum is that of an int32, whose upper half is cut off.
                 #[allow(clippy::cast_possible_truncation)]
                 let number = decode_varint(bytes)? as i32;
-                *count += usize::from(is_valid(number));
+                *count += u32::from(is_valid(number));
                 Ok(())
             }
             _ => {
