@@ -27,8 +27,16 @@ pub use orrery_election::Url;
 
 use watch::Watch;
 
-/// How long masters that know of no leader are left alone before they are asked again.
+/// How long masters that know of no leader are left alone before they are asked again, at first: an
+/// election takes about a second.
 const ASK_AGAIN: Duration = Duration::from_millis(200);
+
+/// How often they are asked at that pace. After that each pause is twice the one before: masters
+/// that cannot elect one need not be kept busy by all agents of a cluster.
+const EAGER_ASKS: u32 = 6;
+
+/// The longest of these pauses.
+const ASK_AGAIN_MAX: Duration = Duration::from_millis(1_600);
 
 /// How long ZooKeeper keeps a session that only looks, unless somebody has another wish.
 const SESSION_TIMEOUT: Duration = Duration::from_secs(10);
@@ -60,6 +68,7 @@ impl Peers {
     async fn leader(&self) -> Address {
         let Self { runtime, client, masters } = self;
         let mut complain_at = runtime.clock.now() + SILENCE.0;
+        let mut asks = 0;
         loop {
             let failure = match ask::leader(runtime, client, masters).await {
                 Ok(leader) => return leader,
@@ -70,7 +79,8 @@ impl Peers {
                 let masters = Masters::Peers(masters.clone());
                 tracing::warn!(%masters, failure, "none of the masters names a leader");
             }
-            runtime.sleep(ASK_AGAIN).await;
+            asks += 1;
+            runtime.sleep(pause_after(asks)).await;
         }
     }
 }
@@ -121,5 +131,23 @@ impl Detector {
             }
             Finder::ZooKeeper(watch) => drop(watch.until(|leader| leader != address).await),
         }
+    }
+}
+
+/// How long masters are left alone that were asked so many times in vain.
+fn pause_after(asks: u32) -> Duration {
+    let doublings = asks.saturating_sub(EAGER_ASKS).min(8);
+    (ASK_AGAIN * (1 << doublings)).min(ASK_AGAIN_MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn masters_without_a_leader_are_asked_less_and_less_often() {
+        let pauses = [1, EAGER_ASKS, EAGER_ASKS + 1, EAGER_ASKS + 2, EAGER_ASKS + 3, u32::MAX];
+        let pauses = pauses.map(|asks| pause_after(asks).as_millis());
+        assert_eq!(pauses, [200, 200, 400, 800, 1_600, 1_600]);
     }
 }
