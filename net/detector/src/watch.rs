@@ -1,5 +1,6 @@
 //! Watching a group of ZooKeeper for the leader.
 
+use core::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -91,17 +92,39 @@ fn tell(known: &Mutex<Known>, leader: Option<Address>) {
     }
 }
 
-/// Where a master is reached: by its address rather than by its name, as Mesos' agents do.
+/// Where a master is reached: by its address rather than by its name, as Mesos' agents do. Masters
+/// of older days tell only the number, which is in network order.
 fn address(info: &MasterInfo) -> Address {
     let port = u16::try_from(info.port).unwrap_or_default();
-    let ip = info.address.as_ref().and_then(|address| address.ip.clone());
-    match ip {
-        Some(ip) => Address::new(ip, port),
-        None => Address::new(info.hostname(), port),
-    }
+    let told = info.address.as_ref().and_then(|address| address.ip.clone());
+    let number = || (info.ip != 0).then(|| Ipv4Addr::from(info.ip.to_le_bytes()).to_string());
+    let host = told.or_else(number).unwrap_or_else(|| info.hostname().to_owned());
+    Address::new(host, port)
 }
 
 fn lock(known: &Mutex<Known>) -> MutexGuard<'_, Known> {
     // Plain data, which a panic elsewhere cannot leave half changed.
     known.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use orrery_api::v1;
+
+    use super::*;
+
+    #[test]
+    fn a_master_is_reached_by_its_address_its_number_or_its_name() {
+        let older = MasterInfo {
+            ip: u32::from_le_bytes([10, 0, 0, 1]),
+            port: 5050,
+            hostname: Some("name".to_owned()),
+            ..Default::default()
+        };
+        assert_eq!(address(&older), Address::new("10.0.0.1", 5050));
+        let told = v1::Address { ip: Some("10.0.0.2".to_owned()), port: 5050, hostname: None };
+        let newer = MasterInfo { address: Some(told), ..older.clone() };
+        assert_eq!(address(&newer), Address::new("10.0.0.2", 5050));
+        assert_eq!(address(&MasterInfo { ip: 0, ..older }), Address::new("name", 5050));
+    }
 }

@@ -1,6 +1,7 @@
 //! Three masters that elect their leader among themselves, over real sockets and on a real disk.
 
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
@@ -50,6 +51,13 @@ async fn get(client: &Client, port: u16, path: &str) -> (StatusCode, Option<Addr
     (parts.status, client::redirect_target(&parts))
 }
 
+async fn metrics(client: &Client, port: u16) -> BTreeMap<String, f64> {
+    let request = Request::get("/metrics/snapshot").body(Bytes::new()).unwrap();
+    let response = client.send(&Address::new("127.0.0.1", port), request).await.unwrap();
+    let body = response.into_body().collect(1 << 20).await.unwrap();
+    serde_json::from_slice(&body).unwrap()
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_dead_leader_is_replaced_and_comes_back_as_a_follower() {
     let runtime = orrery_runtime_real::runtime();
@@ -72,6 +80,13 @@ async fn a_dead_leader_is_replaced_and_comes_back_as_a_follower() {
     }
     assert_eq!(get(&client, follower, "/health").await.0, StatusCode::OK);
     assert_eq!(get(&client, ports[first], "/state").await.0, StatusCode::OK);
+    let (leads, follows) = (metrics(&client, ports[first]).await, metrics(&client, follower).await);
+    assert_eq!((leads["master/elected"], follows["master/elected"]), (1.0, 0.0));
+    assert!(follows["master/uptime_secs"] > 0.0);
+    // Whoever draws a master's counters sees zeros while it does not lead, and no gaps.
+    let missing: Vec<_> = leads.keys().filter(|name| !follows.contains_key(*name)).collect();
+    let of_leaders = |name: &&String| name.starts_with("registrar/");
+    assert!(missing.iter().all(of_leaders), "{missing:?}");
 
     let mut last = first;
     for round in 0..3 {
