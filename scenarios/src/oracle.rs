@@ -311,8 +311,8 @@ impl Oracle {
         let mut state = self.state();
         state.understood.insert(session.framework, Understood::by(info));
         state.kills.started(session);
-        state.written.framework_started(session.framework, info);
         state.answers.started(session);
+        state.written.framework_started(session.framework, info);
     }
 
     /// A process is subscribed.
@@ -366,7 +366,7 @@ impl Oracle {
         // A master that has lost the registry knows of no agent that it has not heard of.
         let reconciled = match state.lost_registry {
             Some(_) => Ok(()),
-            None => reconciliation::updated(&state.truth, status, aware),
+            None => reconciliation::updated(&state.truth, &state.registry, status, aware),
         };
         let found = [
             (Invariant::Answers, state.answers.heard(session, id)),

@@ -6,14 +6,21 @@ use orrery_api::v1::task_status::{Reason, Source};
 use orrery_api::v1::{self, TaskState};
 use orrery_model::task_state::is_terminal;
 
+use super::registry::Registry;
 use super::truth::Truth;
 
 /// Sets a status against what the agents have. `aware` tells whether its framework knows the states
-/// that tell a partition from a loss.
+/// that tell a partition from a loss. Who names no agent may hear of a task on an unreachable one
+/// that nobody knows it: a master that took over has never had it on record.
 ///
 /// # Errors
 /// The status is the master's own and says that a living task is over or unknown.
-pub fn updated(truth: &Truth, status: &v1::TaskStatus, aware: bool) -> Result<(), String> {
+pub fn updated(
+    truth: &Truth,
+    registry: &Registry,
+    status: &v1::TaskStatus,
+    aware: bool,
+) -> Result<(), String> {
     if status.source() != Source::Master {
         return Ok(());
     }
@@ -28,6 +35,13 @@ pub fn updated(truth: &Truth, status: &v1::TaskStatus, aware: bool) -> Result<()
     let id = &status.task_id.value;
     match truth.life_of(id) {
         None => Ok(()),
+        Some((agent, _))
+            if matches!(state, TaskState::TaskUnknown | TaskState::TaskLost)
+                && status.agent_id.is_none()
+                && registry.is_unreachable(agent) =>
+        {
+            Ok(())
+        }
         Some((agent, real)) => Err(format!(
             "the master says {} ({}) of task {id}, which is {} on agent {agent}",
             state.as_str_name(),

@@ -92,6 +92,12 @@ impl Registry {
         !is_known || self.truth != truth.version()
     }
 
+    /// Whether an agent is unreachable for the latest master.
+    pub(crate) fn is_unreachable(&self, agent: &str) -> bool {
+        let latest = self.terms.last();
+        latest.is_some_and(|term| term.now.get(agent) == Some(&Standing::Unreachable))
+    }
+
     /// Sets what the latest master knows against what was acted on before, and against what agents
     /// were told. Addresses that move make agents be replaced that do not know it.
     pub(crate) fn latest_stepped(
