@@ -67,10 +67,10 @@ pub enum Action {
 }
 
 impl Plan {
-    /// Whether what is told or found may be something else than what was told or written, so that
-    /// anything can follow from it. Messages have no checksums, and a bit that flips can make another
-    /// message of one; a disk that comes back as it was has forgotten what was acknowledged. Several
-    /// replicas of the registry know what is rotten among them.
+    /// Whether what is told or found may be something else than what was told or written, so
+    /// that anything can follow from it. Messages have no checksums, and a bit that flips can make
+    /// another message of one; a disk that comes back as it was has forgotten what was
+    /// acknowledged. Several replicas of the registry know what is rotten among them.
     pub fn is_beyond_repair(&self) -> bool {
         self.steps.iter().any(|step| match &step.action {
             Action::Fail(Fault::World(fault), _) => match fault {

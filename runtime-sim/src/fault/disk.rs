@@ -66,8 +66,8 @@ faults! {
         Misdirect("D9", "misdirect") {
             /// Where.
             host: String,
-            /// The file that it lands in; `*` in it stands for anything, and one of those that match
-            /// is chosen.
+            /// The file that it lands in; `*` in it stands for anything, and one of those that
+            /// match is chosen.
             victim: String,
         }
         /// The next write lands nowhere.

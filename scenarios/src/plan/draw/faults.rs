@@ -1,5 +1,5 @@
 //! Drawing faults: which kinds a plan has, and where they hit. What each kind draws stands in the
-//! files beside this one, each about one part of the catalogue; `docs/simulation.md` lists them all.
+//! files beside this one, each about one part of the catalogue; `docs/simulation.md` lists them.
 
 mod clocks;
 mod disks;
