@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use http::{Method, StatusCode};
 use orrery_api::v1::{self, master};
-use orrery_endpoints::system;
 use orrery_http::{MediaType, Request, Response, limits, media, respond};
 use orrery_master::{Agent, Framework, Input, Master, Task};
 use orrery_model::{Resources, Scalar};
