@@ -83,6 +83,7 @@ async fn start(runtime: &Runtime, folder: &std::path::Path, count: u16) -> (Repl
 
 fn appends(criterion: &mut Criterion) {
     let system = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("tokio");
+    let _inside = system.enter();
     let runtime = orrery_runtime_real::runtime();
     let data = Bytes::from(vec![7; LENGTH]);
     for count in [1, 3] {

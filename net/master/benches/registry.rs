@@ -87,6 +87,7 @@ async fn appended(log: &Log) -> usize {
 
 fn registry(criterion: &mut Criterion) {
     let system = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("tokio");
+    let _inside = system.enter();
     let runtime = orrery_runtime_real::runtime();
     let folder = tempfile::tempdir().expect("a folder");
     let all = operations();
