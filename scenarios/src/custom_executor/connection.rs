@@ -12,7 +12,7 @@ use orrery_api::v1;
 use orrery_api::v1::executor::{Call, Event, call, event};
 use orrery_executor::Settings;
 use orrery_http::recordio::Decoder;
-use orrery_http::{Client, MediaType, ResponseBody, limits};
+use orrery_http::{Client, MediaType, ResponseBody, limits, wire_log};
 use orrery_runtime::tasks::AbortOnDrop;
 use orrery_runtime::{Address, Runtime};
 use tokio::sync::mpsc;
@@ -23,6 +23,9 @@ use super::Heard;
 const ANSWER: Duration = Duration::from_secs(30);
 /// The pause before a call that got no answer is sent again.
 const RETRY: Duration = Duration::from_millis(500);
+
+/// What traces call the wire between agents and executors.
+const CHANNEL: &str = "executor";
 
 /// Tasks and updates that the agent may not know of.
 #[derive(Debug, Default)]
@@ -124,6 +127,7 @@ impl Endpoint {
 
     async fn subscribe(&self, call: &Call) -> Result<ResponseBody, Heard> {
         let request = request(call).map_err(|_| Heard::Refused)?;
+        wire_log::sent(CHANNEL, call);
         let answer = self.client.stream(&self.agent, request);
         let answer = match self.runtime.timeout(ANSWER, answer).await {
             Some(Ok(answer)) => answer,
@@ -148,6 +152,7 @@ impl Endpoint {
     /// Sends one call; false when it is worth another try.
     async fn send(&self, call: &Call) -> bool {
         let Ok(request) = request(call) else { return true };
+        wire_log::sent(CHANNEL, call);
         let answer = self.client.send(&self.agent, request);
         let Some(Ok(answer)) = self.runtime.timeout(ANSWER, answer).await else { return false };
         !is_server_error(answer, &self.runtime).await
@@ -175,6 +180,7 @@ async fn hear(mut stream: ResponseBody, inbox: &mpsc::UnboundedSender<Heard>) {
         decoder.push(&piece);
         while let Ok(Some(record)) = decoder.next() {
             let Ok(event) = protobuf::decode::<Event>(&record) else { return };
+            wire_log::received(CHANNEL, &event);
             let _ = inbox.send(Heard::Event(Box::new(event)));
         }
     }
