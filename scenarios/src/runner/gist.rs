@@ -136,9 +136,9 @@ mod tests {
             "UPDATE 325aa598 task-0-3 TASK_DROPPED \"Offer \\\"O1\\\" is no longer valid\" S0"
         );
         let debug = format!(
-            "StatusUpdate 10.0.0.2:1 StatusUpdate {{ agent_id: Some(AgentId {{ \
-             value: \"{UUID}-S7\" }}), status: TaskStatus {{ task_id: TaskId {{ value: \"task-1-0\" }}, state: \
-             TaskRunning, uuid: b\"\\\"\\xf6\", message: Some(\"well\") }}, latest_state: \
+            "StatusUpdate 10.0.0.2:1 StatusUpdate {{ agent_id: Some(AgentId {{ value: \
+             \"{UUID}-S7\" }}), status: TaskStatus {{ task_id: TaskId {{ value: \"task-1-0\" }}, \
+             state: TaskRunning, uuid: b\"\\\"\\xf6\", message: Some(\"well\") }}, latest_state: \
              TaskFailed }}"
         );
         assert_eq!(
