@@ -85,7 +85,7 @@ pub const CASES: &[Case] = &[
     case(Agent::OverlooksReboot.bug(), Tasks),
     case(Agent::ForgetsExecutorsToStart.bug(), Tasks),
     case(Executor::StartsAgainWhenBack.bug(), Runs),
-    case(Executor::BrokenConnectionLosesUpdates.bug(), Executors),
+    rare(Executor::BrokenConnectionLosesUpdates.bug(), Executors),
     case(Executor::LeavesUnacknowledged.bug(), Executors),
     case(Executor::KillNeverEscalates.bug(), Kills),
     case(Executor::KillDuringStartIsLost.bug(), Order),
