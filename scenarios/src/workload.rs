@@ -22,8 +22,8 @@ use crate::plan::{Executor, Profile, Temper};
 
 pub use store::{Store, StoreHandle};
 pub(crate) use task::script_of;
-pub use task::{needed, task_info};
 use task::{executor_needs, give_to_executor};
+pub use task::{needed, task_info};
 
 /// How long what nobody wants is not offered again, in seconds.
 const REFUSAL: f64 = 1.0;

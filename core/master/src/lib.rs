@@ -60,7 +60,7 @@ pub use maintenance::MachineName;
 pub use metrics::Metrics;
 pub use options::Options;
 pub use planted::PlantedBug;
-pub use registry::{Registry, RegistryOperation};
 pub use record::Task;
+pub use registry::{Registry, RegistryOperation};
 pub use state::{Agent, Executor, Framework, Master, Offer, TaskKey, UnreachableAgent};
 pub use validation::{InvalidCall, validate_call};

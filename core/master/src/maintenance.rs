@@ -52,7 +52,7 @@ impl Registry {
             let mode = Some(Mode::Draining as i32);
             let new = || v1::MachineInfo { id, mode, unavailability: None };
             let info = self.machines.entry(machine).or_insert_with(new);
-            info.unavailability = Some(unavailability.clone());
+            info.unavailability = Some(*unavailability);
         }
         self.schedule = schedule.clone();
     }

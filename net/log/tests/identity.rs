@@ -82,8 +82,8 @@ async fn two_processes_do_not_share_a_folder() {
     let own = Address::new("localhost", 1);
     let options = || options(folder.path(), &own, std::slice::from_ref(&own));
     let (log, _service) = orrery_net_log::start(&runtime, options()).await.expect("a replica");
-    let error = orrery_net_log::start(&runtime, options()).await.err().expect("it is in use");
-    assert!(matches!(error, StartError::InUse { .. }), "{error}");
+    let second = orrery_net_log::start(&runtime, options()).await;
+    assert!(matches!(second, Err(StartError::InUse { .. })), "the folder is in use");
     log.stop().await;
     orrery_net_log::start(&runtime, options()).await.expect("it is free again");
 }

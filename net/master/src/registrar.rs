@@ -5,11 +5,11 @@
 //! written again, in parts, and all before it is cut off; so a change costs at most twice its size.
 
 mod entries;
-mod statistics;
 #[cfg(test)]
 mod entries_test;
 #[cfg(test)]
 mod recovery_test;
+mod statistics;
 
 use std::sync::Arc;
 use std::time::Duration;

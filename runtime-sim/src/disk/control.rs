@@ -55,8 +55,8 @@ impl DiskControl {
         self.host.files().lock().metadata(path.as_ref()).is_ok()
     }
 
-    /// Whether a file below `folder` holds these bytes, or has them for its name, whatever a loss of
-    /// power would now leave of what is not durable.
+    /// Whether a file below `folder` holds these bytes, or has them for its name, whatever a loss
+    /// of power would now leave of what is not durable.
     pub fn survives(&self, folder: impl AsRef<Path>, bytes: &[u8]) -> bool {
         self.host.files().lock().survives(folder.as_ref(), bytes)
     }

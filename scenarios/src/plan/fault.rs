@@ -75,8 +75,8 @@ pub enum ClusterFault {
         /// The agent.
         agent: Place,
     },
-    /// An agent is killed, and its executors are stopped (SIGSTOP) for a time of their own, whatever
-    /// is mended meanwhile: they come back late, or never (P8, P9).
+    /// An agent is killed, and its executors are stopped (SIGSTOP) for a time of their own,
+    /// whatever is mended meanwhile: they come back late, or never (P8, P9).
     Strand {
         /// The agent.
         agent: Place,
