@@ -92,6 +92,11 @@ impl Core {
         self.frameworks.contains(&number)
     }
 
+    /// Whether it has all masters.
+    pub(crate) fn has_all_masters(&self) -> bool {
+        !self.outside.iter().any(|(place, _)| matches!(place, Place::Master(_)))
+    }
+
     /// The frameworks outside.
     pub fn frameworks_away(&self) -> BTreeSet<usize> {
         let away = self.outside.iter().filter_map(|(place, _)| match place {

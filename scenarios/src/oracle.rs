@@ -531,6 +531,11 @@ impl Oracle {
         self.state().lost_registry.clone()
     }
 
+    /// Whether any master has ever led.
+    pub(crate) fn has_led(&self) -> bool {
+        !self.state().terms.ids.is_empty()
+    }
+
     /// How many tasks were launched, and how many of them are known to have started.
     pub fn launched_and_started(&self) -> (usize, usize) {
         self.state().runs.launched_and_started()

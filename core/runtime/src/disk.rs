@@ -275,6 +275,20 @@ pub async fn replace_file(disk: &dyn Disk, path: &Path, content: Bytes) -> io::R
     replaced
 }
 
+/// The whole content of a file that [`replace_file`] writes, durable from now on: a process may have
+/// been killed when the file had its new name, but before that was synced, and what somebody acts
+/// upon must not be gone after a loss of power.
+///
+/// # Errors
+/// As [`read_file`] and [`Disk::sync_directory`].
+pub async fn read_replaced_file(disk: &dyn Disk, path: &Path) -> io::Result<Bytes> {
+    let content = read_file(disk, path).await?;
+    if let Some(folder) = path.parent() {
+        disk.sync_directory(folder).await?;
+    }
+    Ok(content)
+}
+
 async fn replace(disk: &dyn Disk, path: &Path, content: Bytes) -> io::Result<()> {
     let mut temporary = path.as_os_str().to_owned();
     temporary.push(".new");

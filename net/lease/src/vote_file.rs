@@ -38,7 +38,7 @@ impl VoteFile {
         let path = folder.join(FILE_NAME);
         let failed = |source| VoteFileError::Disk { path: path.clone(), source };
         disk::create_durable_directories(&*runtime.disk, folder).await.map_err(failed)?;
-        let durable = match disk::read_file(&*runtime.disk, &path).await {
+        let durable = match disk::read_replaced_file(&*runtime.disk, &path).await {
             Ok(content) => decode(&content)
                 .map_err(|text| VoteFileError::Damaged { path: path.clone(), text })?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => Durable::default(),

@@ -6,6 +6,7 @@ use orrery_election::PlantedBug as Election;
 use orrery_lease::PlantedBug as Lease;
 use orrery_log::PlantedBug as Log;
 use orrery_planted::Bug;
+use orrery_runtime::PlantedBug as Runtime;
 use orrery_zookeeper::PlantedBug as ZooKeeper;
 
 /// A bug, and the test that finds it.
@@ -31,6 +32,9 @@ const LEASE: &str = "core/lease/src/property_test.rs";
 /// Contenders and detectors before simulated ZooKeeper servers.
 const ELECTION: &str = "runtime-sim/tests/election/main.rs";
 
+/// A file that is replaced again and again, on a disk that forgets.
+const FILES: &str = "scenarios/tests/replaced_files.rs";
+
 const fn random(bug: &'static Bug, test: &'static str, seeds: u64) -> Elsewhere {
     Elsewhere { bug, test, seeds: Some(seeds) }
 }
@@ -41,6 +45,7 @@ const fn script(bug: &'static Bug) -> Elsewhere {
 
 /// All of them, by the part of the product that has them.
 pub const ELSEWHERE: &[Elsewhere] = &[
+    random(Runtime::FolderIsNotSynced.bug(), FILES, 1),
     script(Log::PromiseIsNotDurable.bug()),
     random(Log::AnswersBeforeSync.bug(), LOG_CLUSTER, 1),
     random(Log::QuorumOffByOne.bug(), LOG_RANDOM, 6),
