@@ -337,13 +337,27 @@ pub(crate) fn install_executors(host: &Host, oracle: &Oracle) {
     let (watcher, of_custom) = (oracle.clone(), host.clone());
     host.install_program(EXECUTOR, move |runtime, command| {
         check_start(&oracle, &place, &command.environment);
-        orrery_net_executor::run(runtime, command.environment)
+        run_command_executor(runtime, command.environment, oracle.clone())
     });
     host.install_program(custom_executor::PROGRAM, move |runtime, command| {
         check_start(&watcher, &of_custom, &command.environment);
         let watcher = custom_executor::Watcher::new(&watcher, &of_custom, &command.environment);
         custom_executor::run(runtime, command.environment, watcher)
     });
+}
+
+/// A command executor, which is named after its task.
+async fn run_command_executor(
+    runtime: Runtime,
+    environment: Vec<(String, String)>,
+    oracle: Oracle,
+) -> i32 {
+    let id = environment.iter().find(|(name, _)| name == "MESOS_EXECUTOR_ID").cloned();
+    let code = orrery_net_executor::run(runtime, environment).await;
+    if let Some((_, task)) = id.filter(|_| code == 0) {
+        oracle.executor_left_well(&task);
+    }
+    code
 }
 
 /// An executor of a framework that checkpoints is started only once a later run of the agent would

@@ -296,6 +296,11 @@ impl Oracle {
         self.state().exits.misbehave();
     }
 
+    /// The command executor of a task has ended by itself and as if all was well.
+    pub(crate) fn executor_left_well(&self, task: &str) {
+        self.state().exits.left_well(task);
+    }
+
     /// A daemon has ended by itself.
     pub fn daemon_ended(&self, host: &str, error: &str) {
         self.note(host, &format!("ends: {error}"));

@@ -30,8 +30,6 @@ pub struct Case {
     pub invariant: Invariant,
     /// Bugs of other machines without which it has no occasion to show.
     pub with: &'static [&'static Bug],
-    /// Whether it takes more seeds than a test run has time for.
-    pub rare: bool,
 }
 
 impl Bugs {

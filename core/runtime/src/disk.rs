@@ -275,9 +275,9 @@ pub async fn replace_file(disk: &dyn Disk, path: &Path, content: Bytes) -> io::R
     replaced
 }
 
-/// The whole content of a file that [`replace_file`] writes, durable from now on: a process may have
-/// been killed when the file had its new name, but before that was synced, and what somebody acts
-/// upon must not be gone after a loss of power.
+/// The whole content of a file that [`replace_file`] writes, durable from now on: a process may
+/// have been killed when the file had its new name, but before that was synced, and what somebody
+/// acts upon must not be gone after a loss of power.
 ///
 /// # Errors
 /// As [`read_file`] and [`Disk::sync_directory`].

@@ -2,7 +2,7 @@
 //! acknowledgement of the last update before it does; and how a task ended is what its framework is
 //! told. Mesos' bugs of the kind: MESOS-8411, MESOS-8537, MESOS-9847, MESOS-10007.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use orrery_agent::Agent;
 use orrery_api::v1::task_status::{Reason, Source};
@@ -29,6 +29,8 @@ const COMMAND_EXITED: &str = "Command exited";
 pub struct Exits {
     /// The exit code, by task id, of those that end by themselves.
     codes: BTreeMap<String, i32>,
+    /// Tasks whose executors have ended by themselves and as if all was well.
+    left_well: BTreeSet<String>,
     /// Executors were made to end as if all was well.
     misbehaving: bool,
 }
@@ -46,6 +48,10 @@ impl Exits {
         self.misbehaving = true;
     }
 
+    pub(crate) fn left_well(&mut self, task: &str) {
+        self.left_well.insert(task.to_owned());
+    }
+
     /// Sets the end of a task against its script.
     pub(crate) fn updated(&self, status: &v1::TaskStatus) -> Result<(), String> {
         let id = &status.task_id.value;
@@ -54,7 +60,9 @@ impl Exits {
         let own_executor_left = status.reason() == Reason::ExecutorTerminated
             && state == TaskState::TaskFailed
             && status.source() == Source::Agent;
-        if own_executor_left && message.contains(ENDED_WELL) && !self.misbehaving {
+        // An agent that was restarted cannot know how an executor has ended.
+        let left_well = message.contains(ENDED_WELL) || self.left_well.contains(id);
+        if own_executor_left && left_well && !self.misbehaving {
             return Err(format!("the executor of task {id} left before it had told its end"));
         }
         let Some(code) = self.codes.get(id) else { return Ok(()) };
