@@ -9,13 +9,17 @@ use crate::ranges::Ranges;
 use crate::resources::iter::ValueRef;
 use crate::scalar::Scalar;
 
-/// The known scalars in a fixed array and everything else in a list, ascending by name and then by
-/// kind of value, without empty values.
+/// The known scalars in a fixed array and everything else in a list.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Amounts {
     known: [Scalar; 4],
-    others: Vec<Other>,
+    others: Others,
 }
+
+/// Ascending by name and then by kind of value, without empty values; `None` when there are none.
+/// Offers take all of an agent's ports again and again, so a copy shares them until it is changed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Others(Option<Arc<Vec<Other>>>);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Other {
@@ -38,13 +42,15 @@ impl Amounts {
         match (known_index(name), value) {
             (Some(index), Value::Scalar(scalar)) => amounts.known[index] = scalar,
             (_, value) if value.is_empty() => {}
-            (_, value) => amounts.others.push(Other { name: name.into(), value }),
+            (_, value) => {
+                amounts.others = std::iter::once(Other { name: name.into(), value }).collect();
+            }
         }
         amounts
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.known == [Scalar::ZERO; 4] && self.others.is_empty()
+        self.known == [Scalar::ZERO; 4] && self.others.0.is_none()
     }
 
     /// An order for telling indivisible disks apart, which are single known scalars.
@@ -54,22 +60,14 @@ impl Amounts {
 
     pub(super) fn contains(&self, wanted: &Self) -> bool {
         self.known.iter().zip(&wanted.known).all(|(mine, wanted)| mine >= wanted)
-            && wanted.others.iter().all(|wanted| {
-                self.find(wanted)
-                    .is_ok_and(|index| self.others[index].value.contains(&wanted.value))
-            })
+            && self.others.contains(&wanted.others)
     }
 
     pub(super) fn add(&mut self, more: &Self) {
         for (mine, more) in self.known.iter_mut().zip(&more.known) {
             *mine += *more;
         }
-        for other in &more.others {
-            match self.find(other) {
-                Ok(index) => self.others[index].value.add(&other.value),
-                Err(index) => self.others.insert(index, other.clone()),
-            }
-        }
+        self.others.add(&more.others);
     }
 
     /// Stops at zero.
@@ -77,20 +75,14 @@ impl Amounts {
         for (mine, less) in self.known.iter_mut().zip(&less.known) {
             *mine = (*mine - *less).max(Scalar::ZERO);
         }
-        for other in &less.others {
-            if let Ok(index) = self.find(other) {
-                self.others[index].value.subtract(&other.value);
-                if self.others[index].value.is_empty() {
-                    self.others.remove(index);
-                }
-            }
-        }
+        self.others.subtract(&less.others);
     }
 
     /// Only the scalars.
     pub(super) fn scalars(&self) -> Self {
         let scalar = |other: &&Other| matches!(other.value, Value::Scalar(_));
-        Self { known: self.known, others: self.others.iter().filter(scalar).cloned().collect() }
+        let others = self.others.as_slice().iter().filter(scalar).cloned().collect();
+        Self { known: self.known, others }
     }
 
     pub(super) fn scalar(&self, name: &str) -> Scalar {
@@ -101,7 +93,7 @@ impl Amounts {
             Value::Scalar(scalar) if *other.name == *name => Some(scalar),
             _ => None,
         };
-        self.others.iter().find_map(scalar).unwrap_or_default()
+        self.others.as_slice().iter().find_map(scalar).unwrap_or_default()
     }
 
     pub(super) fn add_quantities(&self, copies: u32, quantities: &mut Quantities) {
@@ -109,7 +101,7 @@ impl Amounts {
         for (sum, amount) in quantities.known_mut().iter_mut().zip(&self.known) {
             *sum += times(*amount);
         }
-        for other in &self.others {
+        for other in self.others.as_slice() {
             if let Value::Scalar(amount) = other.value {
                 quantities.set(&other.name, quantities.get(&other.name) + times(amount));
             }
@@ -119,7 +111,7 @@ impl Amounts {
     /// Every value that is not empty: known names first.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&str, ValueRef<'_>)> {
         let known = KNOWN.into_iter().zip(self.known).filter(|(_, amount)| !amount.is_zero());
-        let others = self.others.iter().map(|other| {
+        let others = self.others.as_slice().iter().map(|other| {
             let value = match &other.value {
                 Value::Scalar(scalar) => ValueRef::Scalar(*scalar),
                 Value::Ranges(ranges) => ValueRef::Ranges(ranges),
@@ -129,13 +121,72 @@ impl Amounts {
         });
         known.map(|(name, amount)| (name, ValueRef::Scalar(amount))).chain(others)
     }
+}
 
-    fn find(&self, wanted: &Other) -> Result<usize, usize> {
-        self.others.binary_search_by(|other| {
-            let names = other.name.cmp(&wanted.name);
-            names.then_with(|| other.value.kind().cmp(&wanted.value.kind()))
-        })
+impl Others {
+    fn as_slice(&self) -> &[Other] {
+        self.0.as_deref().map_or(&[], Vec::as_slice)
     }
+
+    fn same(&self, other: &Self) -> bool {
+        matches!((&self.0, &other.0), (Some(mine), Some(other)) if Arc::ptr_eq(mine, other))
+    }
+
+    fn contains(&self, wanted: &Self) -> bool {
+        let mine = self.as_slice();
+        let holds = |wanted: &Other| {
+            find(mine, wanted).is_ok_and(|index| mine[index].value.contains(&wanted.value))
+        };
+        self.same(wanted) || wanted.as_slice().iter().all(holds)
+    }
+
+    fn add(&mut self, more: &Self) {
+        let Some(mine) = &mut self.0 else {
+            self.clone_from(more);
+            return;
+        };
+        for other in more.as_slice() {
+            let mine = Arc::make_mut(mine);
+            match find(mine, other) {
+                Ok(index) => mine[index].value.add(&other.value),
+                Err(index) => mine.insert(index, other.clone()),
+            }
+        }
+    }
+
+    /// Stops at zero.
+    fn subtract(&mut self, less: &Self) {
+        if self.same(less) {
+            self.0 = None;
+        }
+        let Some(mine) = &mut self.0 else { return };
+        for other in less.as_slice() {
+            if let Ok(index) = find(mine, other) {
+                let mine = Arc::make_mut(mine);
+                mine[index].value.subtract(&other.value);
+                if mine[index].value.is_empty() {
+                    mine.remove(index);
+                }
+            }
+        }
+        if mine.is_empty() {
+            self.0 = None;
+        }
+    }
+}
+
+impl FromIterator<Other> for Others {
+    fn from_iter<I: IntoIterator<Item = Other>>(others: I) -> Self {
+        let others: Vec<Other> = others.into_iter().collect();
+        Self((!others.is_empty()).then(|| Arc::new(others)))
+    }
+}
+
+fn find(others: &[Other], wanted: &Other) -> Result<usize, usize> {
+    others.binary_search_by(|other| {
+        let names = other.name.cmp(&wanted.name);
+        names.then_with(|| other.value.kind().cmp(&wanted.value.kind()))
+    })
 }
 
 impl Value {
