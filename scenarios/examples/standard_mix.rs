@@ -1,9 +1,10 @@
 //! How fast whole clusters run: the standard mix of three masters, twenty agents, three frameworks
 //! and faults, for ten simulated minutes each, and then until the cluster is at rest. What is
-//! printed is for one core; the same arguments give the same runs.
+//! printed is for one core; the same arguments give the same runs. A fourth argument names a folder
+//! for the plans of runs that fail, one of each kind of failure.
 //!
 //! ```text
-//! cargo run --release -p orrery-scenarios --features sim --example standard_mix -- 0 5 10
+//! cargo run --release -p orrery-scenarios --features sim --example standard_mix -- 0 5 10 failures
 //! ```
 
 #[cfg(feature = "sim")]
@@ -15,12 +16,13 @@ fn main() {
     use std::time::Duration;
 
     use orrery_scenarios::plan::Plan;
-    use orrery_scenarios::runner::{Settings, failure, run_plan, usage};
+    use orrery_scenarios::runner::{Settings, failure, keep, run_plan, usage};
 
     let argument = |place, usual| {
         std::env::args().nth(place).map_or(usual, |text| text.parse().expect("a number"))
     };
     let (first, runs, minutes): (u64, u64, u64) = (argument(1, 0), argument(2, 5), argument(3, 10));
+    let folder = std::env::args().nth(4).map(std::path::PathBuf::from);
     let (mut simulated, mut processor, mut steps, mut failures) = (0.0, 0.0, 0, 0);
     for seed in first..first + runs {
         let plan = Plan::standard_mix(seed, Duration::from_secs(60 * minutes));
@@ -34,6 +36,9 @@ fn main() {
         if let Some(failed) = failure(&run) {
             failures += 1;
             println!("  failed: {}: {}", failed.violation.invariant, failed.violation.message);
+            if let Some(folder) = &folder {
+                keep::keep(folder, &failed).expect("the folder can be written");
+            }
         }
         simulated += elapsed;
         processor += cost;

@@ -128,9 +128,10 @@ impl Tasks {
 }
 
 impl Task {
-    /// After a terminal state only that same state may come: to a later process of the framework,
+    /// After a terminal state only that same state may come: to another process of the framework,
     /// which cannot know that it was told, or as an answer to a question. Who asks for a task that
-    /// has ended may also hear that nobody knows it any more.
+    /// has ended, be it a process that has not heard of it, may also hear that nobody knows it any
+    /// more.
     fn check_end(
         &self,
         id: &str,
@@ -138,17 +139,15 @@ impl Task {
         session: Session,
         is_answer: bool,
     ) -> Result<(), String> {
-        if is_answer && self.asked_after_end {
+        let Some((end, told)) = self.end else { return Ok(()) };
+        let may_ask = self.asked_after_end || told != session;
+        let is_forgotten = is_answer && may_ask && tells_nothing(state);
+        let is_repeated = end == state && (is_answer || told != session);
+        if is_forgotten || is_repeated {
             return Ok(());
         }
-        match self.end {
-            Some((end, told)) if end != state || (told == session && !is_answer) => Err(format!(
-                "task {id}: {} after the terminal {}",
-                state.as_str_name(),
-                end.as_str_name(),
-            )),
-            _ => Ok(()),
-        }
+        let (name, end) = (state.as_str_name(), end.as_str_name());
+        Err(format!("task {id}: {name} after the terminal {end}"))
     }
 
     fn check_settled(&self, id: &str, agents: &AgentTasks) -> Result<(), String> {
@@ -185,5 +184,48 @@ impl Task {
                 state.as_str_name()
             )),
         }
+    }
+}
+
+/// Whether a master says by this state that it has no task on record.
+fn tells_nothing(state: TaskState) -> bool {
+    use TaskState::{TaskGone, TaskGoneByOperator, TaskLost, TaskUnknown, TaskUnreachable};
+    matches!(state, TaskGone | TaskGoneByOperator | TaskLost | TaskUnknown | TaskUnreachable)
+}
+
+#[cfg(test)]
+mod tests {
+    use v1::task_status::Reason;
+
+    use super::*;
+
+    /// Whether process `number` may hear `state` of a task of whose end process 1 was told.
+    fn may_hear(number: u32, state: TaskState, reason: Reason) -> bool {
+        let session = |number| Session { framework: 0, number };
+        let task_id = v1::TaskId { value: "t".to_owned() };
+        let status = |state: TaskState, reason: Reason| v1::TaskStatus {
+            task_id: task_id.clone(),
+            state: state as i32,
+            reason: Some(reason as i32),
+            ..Default::default()
+        };
+        let mut tasks = Tasks::default();
+        let info = v1::TaskInfo { task_id: task_id.clone(), ..Default::default() };
+        tasks.launched(session(0), &info);
+        let end = status(TaskState::TaskKilled, Reason::CommandExecutorFailed);
+        tasks.updated(session(1), &end, true).expect("the first end");
+        tasks.updated(session(number), &status(state, reason), true).is_ok()
+    }
+
+    #[test]
+    fn only_who_does_not_know_of_an_end_may_be_told_of_nothing() {
+        use TaskState::{TaskGone, TaskKilled, TaskRunning};
+        let answer = Reason::Reconciliation;
+        assert!(may_hear(0, TaskGone, answer));
+        assert!(!may_hear(1, TaskGone, answer));
+        assert!(!may_hear(0, TaskGone, Reason::ExecutorTerminated));
+        assert!(!may_hear(0, TaskRunning, answer));
+        assert!(may_hear(1, TaskKilled, answer));
+        assert!(!may_hear(1, TaskKilled, Reason::CommandExecutorFailed));
     }
 }
