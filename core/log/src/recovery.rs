@@ -137,6 +137,10 @@ impl Recovery {
         records: &mut Vec<Record>,
     ) -> Option<Request> {
         let Phase::Inquiring(answers) = &mut self.phase else { return None };
+        // An earlier answer may have been enough. Whoever votes must not start over for a late one.
+        if replica.state() == ReplicaState::Voting {
+            return None;
+        }
         let own = &replica.voter();
         let other = answer.voter.id != own.id && answer.voter.address != own.address;
         if answer.nonce != self.nonce || !other {

@@ -1,7 +1,7 @@
 //! Orders of events that random faults meet too rarely, each of which one planted bug makes wrong.
 
 use super::{Message, Node, World, address, timing};
-use crate::{Caller, Input, PlantedBug, Request};
+use crate::{Caller, Input, PlantedBug, ReplicaState, Request};
 
 impl Message {
     fn ends(&self) -> (usize, usize) {
@@ -167,4 +167,28 @@ fn a_replica_that_was_outlived_starts_over() {
     let generation =
         |node: &Node| node.machine.as_ref().map(|it| it.parts().0.metadata().generation);
     assert_eq!(generation(&world.nodes[0]), Some(8));
+}
+
+/// Two replicas of a new log vote on the first answer that tells of another one that does. The
+/// second answers are late: were they taken for a reason to start over, a majority would do so
+/// together and wait for each other for ever.
+#[test]
+fn a_replica_that_votes_heeds_no_late_answers() {
+    let mut world = World::new(3, false, timing());
+    (0..3).for_each(|node| world.tick(node));
+    world.flow();
+    world.tick(0);
+    world.flow();
+    for node in [1, 2] {
+        world.tick(node);
+        world.pass(node, 0);
+        world.pass(0, node);
+    }
+    world.pass(1, 2);
+    world.pass(2, 1);
+    world.pass(1, 2);
+    let states: Vec<_> = (0..3).map(|node| world.state(node)).collect();
+    assert_eq!(states, [Some(ReplicaState::Voting); 3]);
+    world.converge();
+    assert_eq!(world.violation, None);
 }
