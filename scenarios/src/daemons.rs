@@ -198,6 +198,7 @@ impl Daemon<Master> {
         let (orders, queue) = mpsc::unbounded_channel();
         let oracle = oracle.clone();
         let name = self.host.name().to_owned();
+        oracle.copies(|copies| copies.read(&name));
         let process = self
             .host
             .start("mesos-master", |runtime| run_master(runtime, options, queue, oracle, name));
@@ -212,11 +213,19 @@ async fn run_master(
     oracle: Oracle,
     name: String,
 ) -> i32 {
+    // Of a single copy nobody can say that it has caught up with anything.
+    let mut waits_for_vote = !matches!(options.elections, Elections::Alone);
     let error = match orrery_net_master::start(runtime, options).await {
         Ok(mut running) => loop {
+            let votes = running.votes();
             let order = tokio::select! {
                 biased;
                 ended = running.ended() => break ended.to_string(),
+                () = votes, if waits_for_vote => {
+                    oracle.copies(|copies| copies.votes(&name));
+                    waits_for_vote = false;
+                    continue;
+                }
                 Some(order) = orders.recv() => order,
             };
             match order {

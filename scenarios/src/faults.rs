@@ -75,10 +75,9 @@ impl Scene {
         if spoils_disk(fault) {
             self.oracle().disk_spoiled();
         }
-        // Several masters have a copy each.
-        let only_copy = self.cluster().shape().masters == 1;
-        if let Some(host) = destroyed_registry(fault).filter(|_| only_copy) {
-            self.oracle().registry_lost(host);
+        if let Some((host, is_gone)) = spoiled_copy(fault) {
+            self.oracle()
+                .copies(|copies| if is_gone { copies.lose(host) } else { copies.rot(host) });
         }
         match fault {
             sim::Fault::Process(ProcessFault::Crash { .. } | ProcessFault::Reboot { .. }) => {
@@ -246,17 +245,19 @@ fn spoils_disk(fault: &sim::Fault) -> bool {
     )
 }
 
-/// The master's host whose disk forgets what was synced there, or spoils it.
-fn destroyed_registry(fault: &sim::Fault) -> Option<&String> {
+/// The master's host whose disk spoils what was synced there, and whether it is gone at once; rot
+/// shows when it is read.
+fn spoiled_copy(fault: &sim::Fault) -> Option<(&String, bool)> {
     let sim::Fault::Disk(fault) = fault else { return None };
-    let host = match fault {
+    let (host, is_gone) = match fault {
         DiskFault::Wipe { host }
         | DiskFault::TruncateTail { host, .. }
         | DiskFault::Misdirect { host, .. }
-        | DiskFault::Restore { host, .. } => host,
+        | DiskFault::Restore { host, .. } => (host, true),
+        DiskFault::FlipBit { host, .. } => (host, false),
         _ => return None,
     };
-    host.starts_with("master-").then_some(host)
+    matches!(Place::of_host(host), Some(Place::Master(_))).then_some((host, is_gone))
 }
 
 /// The host whose daemon cannot do its work while the fault lasts, and may end.

@@ -23,6 +23,7 @@
 pub mod checks;
 pub mod cluster;
 pub mod converge;
+mod copies;
 mod custom_executor;
 mod daemons;
 mod faults;

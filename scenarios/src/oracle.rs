@@ -14,6 +14,7 @@ use orrery_runtime_sim::{Host, World};
 use tokio::sync::mpsc;
 
 use crate::checks::{Checks, Invariant, Violation};
+use crate::copies::Copies;
 use crate::invariants::acknowledgements::Acknowledgements;
 use crate::invariants::answers::{Answers, Question};
 use crate::invariants::conservation::Books;
@@ -34,7 +35,7 @@ use crate::invariants::tasks::{AgentTasks, Tasks};
 use crate::invariants::truth::Truth;
 use crate::invariants::written::Written;
 use crate::invariants::{Session, conservation, executors, identity, reconciliation, streams};
-use crate::plan::Abuse;
+use crate::plan::{Abuse, Place};
 
 /// How many events are kept for a failure's message.
 const NOTES: usize = 60;
@@ -93,8 +94,8 @@ struct State {
     terms: Terms,
     /// Whether hosts take addresses from each other.
     addresses_move: bool,
-    /// Where the registry was lost, which nothing can survive.
-    lost_registry: Option<String>,
+    /// The masters' copies of the registry. Nothing can survive the loss of most of them.
+    copies: Copies,
     /// What each framework understands, by number.
     understood: BTreeMap<usize, Understood>,
     offers: Offers,
@@ -124,10 +125,15 @@ impl std::fmt::Debug for Oracle {
 }
 
 impl Oracle {
-    /// An oracle that checks `checks`, and where its violations arrive.
-    pub fn new(world: &World, checks: Checks) -> (Self, mpsc::UnboundedReceiver<Violation>) {
+    /// An oracle that checks `checks` in a cluster of so many masters, and where its violations
+    /// arrive.
+    pub fn new(
+        world: &World,
+        checks: Checks,
+        masters: usize,
+    ) -> (Self, mpsc::UnboundedReceiver<Violation>) {
         let (violations, receiver) = mpsc::unbounded_channel();
-        let state = Mutex::default();
+        let state = Mutex::new(State { copies: Copies::of(masters), ..State::default() });
         let inner = Inner { world: world.clone(), checks, state, violations };
         let oracle = Self { inner: Arc::new(inner) };
         oracle.watch_promises();
@@ -191,7 +197,7 @@ impl Oracle {
     /// Looks into a master after a step. Most steps, such as those of pings, change nothing.
     pub fn master_stepped(&self, master: &Master) {
         let mut state = self.state();
-        let registry_is_lost = state.lost_registry.is_some();
+        let registry_is_lost = state.copies.were_lost();
         let now = self.inner.world.now();
         if !state.terms.is_latest(master) {
             drop(state);
@@ -226,7 +232,7 @@ impl Oracle {
             let moving = state.addresses_move;
             let now = self.inner.world.now();
             let checked = state.registry.latest_stepped(master, &state.truth, moving, now);
-            if state.lost_registry.is_some() { Ok(()) } else { checked }
+            if state.copies.were_lost() { Ok(()) } else { checked }
         });
     }
 
@@ -301,10 +307,15 @@ impl Oracle {
         self.state().exits.left_well(task);
     }
 
-    /// A daemon has ended by itself.
+    /// A daemon has ended by itself. A master that can have no registry does.
     pub fn daemon_ended(&self, host: &str, error: &str) {
         self.note(host, &format!("ends: {error}"));
-        if self.state().excused.get(host).is_none_or(|times| *times == 0) {
+        let state = self.state();
+        let is_excused = state.excused.get(host).is_some_and(|times| *times > 0);
+        let is_master = matches!(Place::of_host(host), Some(Place::Master(_)));
+        let has_no_registry = is_master && state.copies.proof().is_some();
+        drop(state);
+        if !(is_excused || has_no_registry) {
             self.check(Invariant::Daemons, Err(format!("{host}: {error}")));
         }
     }
@@ -369,9 +380,9 @@ impl Oracle {
         let aware = understood.is_none_or(|understood| understood.partitions);
         state.losses.updated(session, status);
         // A master that has lost the registry knows of no agent that it has not heard of.
-        let reconciled = match state.lost_registry {
-            Some(_) => Ok(()),
-            None => reconciliation::updated(&state.truth, &state.registry, status, aware),
+        let reconciled = match state.copies.were_lost() {
+            true => Ok(()),
+            false => reconciliation::updated(&state.truth, &state.registry, status, aware),
         };
         let found = [
             (Invariant::Answers, state.answers.heard(session, id)),
@@ -526,14 +537,14 @@ impl Oracle {
         self.check(Invariant::Offers, forbidden);
     }
 
-    /// The only copy of the registry was on the disk of `host`, and what was synced there is lost.
-    pub(crate) fn registry_lost(&self, host: &str) {
-        self.state().lost_registry.get_or_insert_with(|| host.to_owned());
+    /// Changes what is known of the masters' copies of the registry.
+    pub(crate) fn copies(&self, change: impl FnOnce(&mut Copies)) {
+        change(&mut self.state().copies);
     }
 
-    /// The host whose disk took the only copy of the registry with it, if that happened.
+    /// Why the masters can have no registry, if that can be proved.
     pub(crate) fn lost_registry(&self) -> Option<String> {
-        self.state().lost_registry.clone()
+        self.state().copies.proof()
     }
 
     /// Whether any master has ever led.

@@ -19,6 +19,7 @@ use std::time::Duration;
 
 use core::net::SocketAddr;
 
+use orrery_log::Log;
 use orrery_master::Master;
 use orrery_runtime::Runtime;
 use orrery_runtime::tasks::AbortOnDrop;
@@ -70,6 +71,7 @@ pub struct Running {
     ended: oneshot::Receiver<Ended>,
     /// Asks the office to hand over; it answers by ending.
     stop: oneshot::Sender<()>,
+    log: Option<Log>,
     _tasks: Vec<AbortOnDrop>,
 }
 
@@ -100,6 +102,21 @@ impl Running {
     /// Whether it leads and has recovered the registry.
     pub fn leads(&self) -> bool {
         matches!(self.front.role(), Role::Leading(_))
+    }
+
+    /// Completes once this master's copy of the registry votes: it was never lost, or knows again
+    /// what a majority of the others knew. Never, if there is none or it cannot be used.
+    pub fn votes(&self) -> impl Future<Output = ()> + Send + 'static {
+        let log = self.log.clone();
+        async move {
+            let is_ready = match log {
+                Some(log) => log.ready().await.is_ok(),
+                None => false,
+            };
+            if !is_ready {
+                std::future::pending::<()>().await;
+            }
+        }
     }
 
     /// Looks at the state machine between two steps; for tests. `None` when it does not lead.

@@ -96,10 +96,11 @@ pub async fn start(runtime: Runtime, options: Options) -> Result<Running, StartE
         log: log.clone(),
         address,
     };
+    let kept = log.clone();
     let working = async move {
         let ended = tokio::select! {
             biased;
-            why = log_ended(log) => Err(why),
+            why = log_ended(kept) => Err(why),
             why = refused(refusal) => Err(why),
             ended = office.run(stopped) => ended,
         };
@@ -108,7 +109,7 @@ pub async fn start(runtime: Runtime, options: Options) -> Result<Running, StartE
         let _ = end.send(Ended(why));
     };
     tasks.push(runtime.spawn("office", working).abort_on_drop());
-    let mut running = Running { address, runtime, front, ended, stop, _tasks: tasks };
+    let mut running = Running { address, runtime, front, ended, stop, log, _tasks: tasks };
     if alone {
         // It leads as soon as it has read its registry, or never.
         tokio::select! {
