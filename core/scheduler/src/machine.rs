@@ -199,13 +199,21 @@ impl<F: Framework> SchedulerMachine<F> {
 
     fn update(&mut self, now: Now, status: orrery_api::v1::TaskStatus, outputs: &mut Vec<Output>) {
         let asked = self.session.reconciliation.answered(&status.task_id);
+        let was_live = self.session.tasks.is_live(&status.task_id);
+        let verdict = self.session.tasks.update(&status, asked);
+        // An update from before that an agent repeats does not change what the framework believes.
+        let believed = self.session.tasks.state_of(&status.task_id);
         let settles_nothing =
-            matches!(status.state(), TaskState::TaskUnreachable | TaskState::TaskUnknown);
+            matches!(believed, Some(TaskState::TaskUnreachable | TaskState::TaskUnknown));
         sometimes!(settles_nothing, "a framework is told that a task is unreachable or unknown");
-        if settles_nothing && self.session.tasks.is_live(&status.task_id) {
+        sometimes!(
+            settles_nothing && believed != Some(status.state()),
+            "an agent is back and repeats what was told before its task was unreachable"
+        );
+        if settles_nothing && was_live {
             self.session.reconciliation.keep_asking(now.instant, &status.task_id);
         }
-        match self.session.tasks.update(&status, asked) {
+        match verdict {
             Verdict::Ignore => reachable!("a framework is spared what it knows already"),
             Verdict::AcknowledgeOnly if PlantedBug::AcknowledgesOnce.is_planted() => {}
             Verdict::AcknowledgeOnly => {

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use common::*;
 use orrery_api::v1;
-use orrery_api::v1::TaskState::{TaskFinished, TaskLost, TaskRunning, TaskStarting};
+use orrery_api::v1::TaskState::{
+    TaskFinished, TaskLost, TaskRunning, TaskStarting, TaskUnreachable,
+};
 use orrery_api::v1::scheduler::call::Type;
 use orrery_runtime::machine::Machine;
 use orrery_scheduler::{Delivery, Input};
@@ -125,6 +127,28 @@ fn unanswered_questions_are_asked_again_until_each_was_answered() {
     let next = play.machine.deadline().unwrap().since(play.now);
     assert!(next > Duration::from_secs(60), "only the heartbeat is waited for");
     assert_eq!(play.updates().len(), 2);
+}
+
+/// The agent of an unreachable task returns to a master that took over, and repeats an update that
+/// the framework knows: that tells nothing of what is the case now.
+#[test]
+fn a_repeated_update_is_no_answer_for_an_unreachable_task() {
+    let mut play = Play::new(Recorder::default());
+    play.subscribe();
+    play.act(|_, context| {
+        context.launch(&[offer_id("O")], [task("a")].to_vec(), None);
+    });
+    play.update(status("a", TaskRunning, Some(1)));
+    play.update(answer("a", TaskUnreachable));
+    play.disconnect();
+    play.subscribe();
+    let outputs = play.update(status("a", TaskRunning, Some(1)));
+    assert_eq!(kinds(&outputs), [Type::Acknowledge]);
+    assert_eq!(kinds(&play.tick()), [Type::Reconcile]);
+    play.update(answer("a", TaskRunning));
+    assert_eq!(play.updates().len(), 3);
+    let next = play.machine.deadline().unwrap().since(play.now);
+    assert!(next > Duration::from_secs(60), "only the heartbeat is waited for");
 }
 
 #[test]
