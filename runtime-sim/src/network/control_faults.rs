@@ -110,6 +110,7 @@ impl NetworkControl {
         self.heal_all();
         self.with(|network, world| {
             network.restore_names(world);
+            network.mends += 1;
             for from in 0..network.stations.len() as u32 {
                 for to in 0..network.stations.len() as u32 {
                     network.hold(world, from, to, false);
@@ -130,7 +131,7 @@ impl NetworkControl {
 
     /// Cuts a random choice of the ways between `hosts` one after another, up to `step` apart,
     /// waits, and mends them one after another in another order ("swizzle-clogging"). Ways that
-    /// were cut before stay out of it.
+    /// were cut before stay out of it. It ends when everything is mended.
     pub async fn swizzle(&self, hosts: &[Host], step: Duration) {
         let ways = self.ways(hosts);
         super::swizzle::run(self, ways, step).await;

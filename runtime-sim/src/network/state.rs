@@ -65,6 +65,8 @@ pub(crate) struct Network {
     pub(crate) aliases: BTreeMap<String, Option<u32>>,
     /// Counts addresses that were given out later.
     pub(crate) moved: u32,
+    /// How often everything was mended.
+    pub(crate) mends: u32,
     opened: u64,
     /// The limit that a random 64-bit number must be under for a partial read or write.
     partial: u64,
@@ -86,6 +88,7 @@ impl Network {
             names: BTreeMap::new(),
             aliases: BTreeMap::new(),
             moved: 0,
+            mends: 0,
             opened: 0,
         }
     }

@@ -7,10 +7,12 @@ use super::control::Way;
 use crate::config::nanoseconds;
 use crate::timers::Sleep;
 
-/// Cuts a random choice of `ways` and mends them. The stream of random values is one of its own,
-/// told apart by the time at which it starts.
+/// Cuts a random choice of `ways` and mends them, unless all is mended meanwhile. The stream of
+/// random values is one of its own, told apart by the time at which it starts.
 pub(crate) async fn run(control: &NetworkControl, mut ways: Vec<Way>, step: Duration) {
     let world = control.world();
+    let mends = || control.with(|network, _| network.mends);
+    let before = mends();
     let mut random = world.generator("swizzle", world.now());
     random.shuffle(&mut ways);
     if !ways.is_empty() {
@@ -24,11 +26,17 @@ pub(crate) async fn run(control: &NetworkControl, mut ways: Vec<Way>, step: Dura
     for (from, to) in &ways {
         control.cut_one_way(from, to);
         pause().await;
+        if mends() != before {
+            return;
+        }
     }
     let mut order = world.generator("swizzle order", world.now());
     order.shuffle(&mut ways);
     for (from, to) in &ways {
         pause().await;
+        if mends() != before {
+            return;
+        }
         control.heal_one_way(from, to);
     }
 }
