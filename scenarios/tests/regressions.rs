@@ -65,9 +65,8 @@ fn the_registry_survives_a_power_cut() {
 async fn cut_the_masters_power(cluster: Cluster) {
     let admitted = |master: &orrery_master::Master| -> Vec<String> {
         let connected = master.agents().map(|(_, agent)| agent.id().to_owned());
-        let id = |info: &orrery_api::v1::AgentInfo| Some(info.id.as_ref()?.value.clone());
-        let mut ids: Vec<String> =
-            connected.chain(master.recovered_agents().filter_map(id)).collect();
+        let recovered = master.recovered_agents().keys().cloned();
+        let mut ids: Vec<String> = connected.chain(recovered).collect();
         ids.sort();
         ids
     };

@@ -22,7 +22,7 @@ fn cluster() -> Allocator {
         allocator.add_framework(FrameworkKey(number), &format!("fw-{number:04}"), options, true);
     }
     for number in 0..AGENTS {
-        allocator.add_agent(AgentKey(number), &format!("S{number}"), total.clone(), &[]);
+        allocator.add_agent(AgentKey(number), format!("S{number}"), total.clone(), &[]);
     }
     allocator
 }

@@ -1,6 +1,7 @@
 //! What the allocator knows about an agent.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use orrery_coverage::{reachable, sometimes};
 use orrery_model::{Resources, Scalar};
@@ -9,24 +10,24 @@ use crate::options::FrameworkKey;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Agent {
-    pub(crate) id: String,
-    pub(crate) total: Resources,
+    pub(crate) id: Arc<str>,
+    pub(crate) total: Arc<Resources>,
     /// What each framework holds, with allocation roles.
     pub(crate) allocations: BTreeMap<FrameworkKey, Resources>,
     pub(crate) active: bool,
     /// Which of the allocator's changes was the last one here.
     pub(crate) revision: u64,
-    /// `total` without what is allocated.
-    free: Resources,
+    /// `total` without what is allocated; the same object on an agent that is idle.
+    free: Arc<Resources>,
     /// Whether more is allocated than there is, as after an agent came back smaller than before.
     overcommitted: bool,
 }
 
 impl Agent {
-    pub(crate) fn new(id: &str, total: Resources) -> Self {
+    pub(crate) fn new(id: Arc<str>, total: Arc<Resources>) -> Self {
         Self {
-            id: id.to_owned(),
-            free: total.clone(),
+            id,
+            free: Arc::clone(&total),
             total,
             allocations: BTreeMap::new(),
             active: true,
@@ -43,7 +44,7 @@ impl Agent {
         self.total.scalar("gpus") > Scalar::ZERO
     }
 
-    pub(crate) fn set_total(&mut self, total: Resources) {
+    pub(crate) fn set_total(&mut self, total: Arc<Resources>) {
         self.total = total;
         self.count_free();
     }
@@ -52,7 +53,7 @@ impl Agent {
     pub(crate) fn allocate(&mut self, framework: FrameworkKey, resources: &Resources) {
         *self.allocations.entry(framework).or_default() += resources;
         match self.free.checked_sub(&resources.unallocated()) {
-            Some(rest) if !self.overcommitted => self.free = rest,
+            Some(rest) if !self.overcommitted => self.free = Arc::new(rest),
             _ => self.count_free(),
         }
     }
@@ -77,7 +78,7 @@ impl Agent {
         if self.overcommitted {
             self.count_free();
         } else {
-            self.free += released.unallocated();
+            *Arc::make_mut(&mut self.free) += released.unallocated();
         }
         released
     }
@@ -87,7 +88,7 @@ impl Agent {
         let allocated = self.allocated();
         self.overcommitted = !self.total.contains(&allocated);
         sometimes!(self.overcommitted, "an agent has less than is held on it");
-        self.free = &self.total - &allocated;
+        self.free = Arc::new(&*self.total - &allocated);
     }
 
     /// Whether what is allocated and what is free make up the total.
@@ -95,7 +96,7 @@ impl Agent {
         // An agent on which nothing is held is the usual case and needs no sum.
         match self.allocations.is_empty() {
             true => self.free == self.total,
-            false => self.allocated() + &self.free == self.total,
+            false => self.allocated() + &*self.free == *self.total,
         }
     }
 

@@ -1,6 +1,7 @@
 //! The allocator's state, and everything that changes it except runs.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use orrery_coverage::{reachable, sometimes};
@@ -210,14 +211,15 @@ impl Allocator {
     pub fn add_agent(
         &mut self,
         key: AgentKey,
-        id: &str,
-        total: Resources,
+        id: impl Into<Arc<str>>,
+        total: impl Into<Arc<Resources>>,
         used: &[(FrameworkKey, Resources)],
     ) {
         self.remove_agent(key);
+        let total = total.into();
         self.pool.add(&total.quantities());
         self.pool_changed = true;
-        self.agents.insert(key.0, Agent::new(id, total));
+        self.agents.insert(key.0, Agent::new(id.into(), total));
         self.touch(key);
         for (framework, resources) in used {
             self.allocate(*framework, key, resources);
@@ -226,10 +228,11 @@ impl Allocator {
     }
 
     /// Replaces what an agent has in total. Refusals on it are forgotten.
-    pub fn update_agent(&mut self, key: AgentKey, total: Resources) {
+    pub fn update_agent(&mut self, key: AgentKey, total: impl Into<Arc<Resources>>) {
         let Some(agent) = self.agents.get_mut(key.0) else {
             return;
         };
+        let total = total.into();
         self.pool.subtract(&agent.total.quantities());
         self.pool.add(&total.quantities());
         self.pool_changed = true;

@@ -317,7 +317,7 @@ impl Pair {
             Operation::AddAgent { agent, kind } => {
                 self.remove_agent(agent);
                 let total = Resources::parse(AGENTS[kind], "*").unwrap();
-                self.allocator.add_agent(AgentKey(agent), &format!("S{agent}"), total.clone(), &[]);
+                self.allocator.add_agent(AgentKey(agent), format!("S{agent}"), total.clone(), &[]);
                 self.model.agents.insert(agent, Agent { total, active: true });
             }
             Operation::UpdateAgent { agent, kind } => self.update_agent(agent, kind),

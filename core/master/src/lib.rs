@@ -27,6 +27,7 @@ mod adoption;
 mod agents;
 mod calls;
 mod checks;
+mod description;
 mod event;
 mod frameworks;
 mod gone;
@@ -55,6 +56,7 @@ mod updates;
 mod validation;
 
 pub use checks::{Audit, Changes};
+pub use description::Description;
 pub use event::{Answer, ConnectionId, Input, LinkId, Output, Refusal, RequestId, Ticket};
 pub use maintenance::MachineName;
 pub use metrics::Metrics;

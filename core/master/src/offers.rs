@@ -86,11 +86,12 @@ impl Master {
             ..Default::default()
         };
         if let Some(agent) = self.agents.get(&offer.agent) {
-            message.agent_id = agent.info.id.clone().unwrap_or_default();
-            message.hostname.clone_from(&agent.info.hostname);
-            message.url = Some(agent_url(agent));
-            message.domain.clone_from(&agent.info.domain);
-            message.attributes.clone_from(&agent.info.attributes);
+            let info = agent.info.message();
+            message.url = Some(agent_url(&info, &agent.pid));
+            message.agent_id = agent.agent_id();
+            message.hostname = info.hostname;
+            message.domain = info.domain;
+            message.attributes = info.attributes;
             message.executor_ids = agent
                 .executors
                 .keys()
@@ -243,16 +244,16 @@ pub(crate) fn refusal(filters: Option<&v1::Filters>) -> Duration {
 }
 
 /// Where the agent's own endpoints are.
-fn agent_url(agent: &crate::Agent) -> v1::Url {
+fn agent_url(info: &v1::AgentInfo, pid: &str) -> v1::Url {
     // The pid reads `slave(1)@ip:port`.
-    let (path, address) = agent.pid.split_once('@').unwrap_or(("slave(1)", ""));
+    let (path, address) = pid.split_once('@').unwrap_or(("slave(1)", ""));
     let ip = address.rsplit_once(':').map_or(address, |(ip, _)| ip);
     v1::Url {
         scheme: "http".to_owned(),
         address: v1::Address {
-            hostname: Some(agent.info.hostname.clone()),
+            hostname: Some(info.hostname.clone()),
             ip: Some(ip.to_owned()),
-            port: agent.info.port(),
+            port: info.port(),
         },
         path: Some(format!("/{path}")),
         ..Default::default()

@@ -242,14 +242,15 @@ const LEAST_ENTRIES: usize = 64;
 #[derive(Debug)]
 pub(crate) struct Records {
     shapes: BTreeSet<Known>,
-    agent_ids: BTreeSet<Arc<str>>,
+    /// Ids and versions of agents.
+    texts: BTreeSet<Arc<str>>,
     /// How many entries both sets may have before they are looked through.
     limit: usize,
 }
 
 impl Default for Records {
     fn default() -> Self {
-        Self { shapes: BTreeSet::new(), agent_ids: BTreeSet::new(), limit: LEAST_ENTRIES }
+        Self { shapes: BTreeSet::new(), texts: BTreeSet::new(), limit: LEAST_ENTRIES }
     }
 }
 
@@ -265,7 +266,7 @@ impl Records {
     ) -> Result<Task, ResourceError> {
         let name = std::mem::take(&mut message.name);
         let id = Arc::from(std::mem::take(&mut message.task_id.value));
-        let agent_id = self.agent_id(std::mem::take(&mut message.agent_id.value));
+        let agent_id = self.text(std::mem::take(&mut message.agent_id.value));
         let executor_id = message.executor_id.take();
         let state = std::mem::take(&mut message.state);
         let told = message.status_update_state.take();
@@ -305,24 +306,25 @@ impl Records {
         Ok(shape)
     }
 
-    fn agent_id(&mut self, id: String) -> Arc<str> {
-        if let Some(id) = self.agent_ids.get(id.as_str()) {
-            return Arc::clone(id);
+    /// A text that many records have, such as the id of an agent.
+    pub(crate) fn text(&mut self, text: String) -> Arc<str> {
+        if let Some(text) = self.texts.get(text.as_str()) {
+            return Arc::clone(text);
         }
-        let id = Arc::<str>::from(id);
+        let text = Arc::<str>::from(text);
         self.make_room();
-        self.agent_ids.insert(Arc::clone(&id));
-        id
+        self.texts.insert(Arc::clone(&text));
+        text
     }
 
     /// Drops what nobody uses any more each time that there is twice as much as was left last time.
     fn make_room(&mut self) {
-        if self.shapes.len() + self.agent_ids.len() < self.limit {
+        if self.shapes.len() + self.texts.len() < self.limit {
             return;
         }
         self.shapes.retain(|Known(shape)| Arc::strong_count(shape) > 1);
-        self.agent_ids.retain(|id| Arc::strong_count(id) > 1);
-        self.limit = (2 * (self.shapes.len() + self.agent_ids.len())).max(LEAST_ENTRIES);
+        self.texts.retain(|id| Arc::strong_count(id) > 1);
+        self.limit = (2 * (self.shapes.len() + self.texts.len())).max(LEAST_ENTRIES);
     }
 }
 

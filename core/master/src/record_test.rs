@@ -113,5 +113,5 @@ fn equal_shapes_are_kept_once_and_unused_ones_not_for_ever() {
     for number in 0..10 * LEAST_ENTRIES {
         drop(of(number, number as f64 + 2.0));
     }
-    assert!(records.shapes.len() + records.agent_ids.len() <= 2 * LEAST_ENTRIES);
+    assert!(records.shapes.len() + records.texts.len() <= 2 * LEAST_ENTRIES);
 }

@@ -1,6 +1,7 @@
 //! How an agent comes, and comes back.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use orrery_allocator::AgentKey;
@@ -11,7 +12,7 @@ use orrery_model::Resources;
 
 use crate::state::{Agent, Pending};
 use crate::timers::Timer;
-use crate::{LinkId, Master, Output, PlantedBug, RegistryOperation, Ticket};
+use crate::{Description, LinkId, Master, Output, PlantedBug, RegistryOperation, Ticket};
 
 /// An agent that waits for the registry before it is let in.
 #[derive(Debug)]
@@ -20,7 +21,7 @@ pub(crate) struct Registration {
     link: Option<LinkId>,
     register: link::Register,
     info: v1::AgentInfo,
-    total: Resources,
+    total: Arc<Resources>,
 }
 
 impl Registration {
@@ -69,6 +70,7 @@ impl Master {
             }
         }
         let total = Resources::from_messages(&info.resources)
+            .map(Arc::new)
             .map_err(|error| format!("AgentInfo.resources: {error}"))?;
         Ok(Registration { link: Some(link), register, info, total })
     }
@@ -87,9 +89,10 @@ impl Master {
             self.keep_waiting(ticket, &registration);
             return;
         }
+        let at = Arc::<str>::from(pid.as_str());
         let replaced: Vec<AgentKey> = self
             .addresses
-            .range((pid.clone(), AgentKey(0))..=(pid.clone(), AgentKey(u32::MAX)))
+            .range((Arc::clone(&at), AgentKey(0))..=(at, AgentKey(u32::MAX)))
             .map(|(_, key)| *key)
             .filter(|key| self.agents.get(key).is_some_and(|agent| !agent.leaving))
             .filter(|_| !PlantedBug::ReplacedAgentStays.is_planted())
@@ -128,13 +131,17 @@ impl Master {
                 reachable!("an agent registers again while it is being given up");
                 // It is being given up; once that is stored it can come back.
                 self.close_link_of(&registration);
+            } else if registration.link < Some(self.agents[&key].latest_link) {
+                reachable!("what an agent sent on an earlier link comes after a later one");
+                // It tells of tasks that may have ended since, and nobody is at its other end.
+                self.close_link_of(&registration);
             } else {
                 self.reconnect(key, registration);
             }
             return;
         }
         match self.recovered.get(&id) {
-            Some(known) if *known == registration.info => {
+            Some(known) if *known == Description::from(&registration.info) => {
                 reachable!("an agent comes back to a restarted master");
                 self.add_agent(registration, true);
             }
@@ -230,26 +237,31 @@ impl Master {
             self.registering.remove(&link);
         }
         let key = AgentKey(self.next_key());
-        let id = info.id.as_ref().map_or_else(String::new, |id| id.value.clone());
+        let description = Description::from(&info);
+        let id = self.records.text(info.id.map_or_else(String::new, |id| id.value));
         tracing::info!(agent_id = %id, pid = %register.pid, returned, "agent registered");
-        self.recovered.remove(&id);
-        self.waiting.remove(&id);
-        let was_unreachable = self.unreachable.contains_key(&id);
+        let known = self.recovered.remove(id.as_ref());
+        self.waiting.remove(id.as_ref());
+        let was_unreachable = self.unreachable.contains_key(id.as_ref());
         if !PlantedBug::ReturnedAgentStaysUnreachable.is_planted() {
-            self.unreachable.remove(&id);
+            self.unreachable.remove(id.as_ref());
         }
         always!(!self.agent_keys.contains_key(&id), "an agent is added once", id);
-        self.agent_keys.insert(id.clone(), key);
-        self.addresses.insert((register.pid.clone(), key));
+        self.agent_keys.insert(Arc::clone(&id), key);
+        let pid = Arc::<str>::from(register.pid.as_str());
+        self.addresses.insert((Arc::clone(&pid), key));
         self.agents.insert(
             key,
             Box::new(Agent {
-                info,
-                pid: register.pid.clone(),
-                version: register.version.clone(),
+                id: Arc::clone(&id),
+                // The registry's copy, where there is one: it takes no more memory.
+                info: known.filter(|known| *known == description).unwrap_or(description),
+                pid,
+                version: self.records.text(register.version.clone()),
                 capabilities: register.capabilities.clone(),
                 link,
-                total: total.clone(),
+                latest_link: link.unwrap_or(LinkId(0)),
+                total: Arc::clone(&total),
                 registered: self.now.wall,
                 reregistered: returned.then_some(self.now.wall),
                 tasks: BTreeSet::new(),
@@ -283,7 +295,7 @@ impl Master {
             self.adopt_history(key, std::mem::take(&mut register.completed_tasks));
         }
         let used = self.adopt_work(key, register, was_unreachable);
-        self.allocator.add_agent(key, &id, total, &used);
+        self.allocator.add_agent(key, id, total, &used);
         let missing = self.missing_unreachable_tasks(key);
         self.send_registered(key, missing);
         self.shutdown_frameworks(key, ended);
@@ -303,19 +315,23 @@ impl Master {
         let Some(agent) = self.agents.get_mut(&key) else { return };
         tracing::info!(agent_id = agent.id(), "agent registered again");
         let old = std::mem::replace(&mut agent.link, link);
+        agent.latest_link = link.unwrap_or(agent.latest_link);
         agent.reregistered = Some(self.now.wall);
         agent.ping_outstanding = false;
         agent.missed_pings = 0;
-        if agent.pid != register.pid {
-            self.addresses.remove(&(std::mem::take(&mut agent.pid), key));
-            self.addresses.insert((register.pid.clone(), key));
+        if *agent.pid != *register.pid {
+            let pid = Arc::<str>::from(register.pid.as_str());
+            self.addresses.insert((Arc::clone(&pid), key));
+            self.addresses.remove(&(std::mem::replace(&mut agent.pid, pid), key));
         }
-        agent.pid.clone_from(&register.pid);
-        agent.version.clone_from(&register.version);
+        agent.version = self.records.text(register.version.clone());
         agent.capabilities.clone_from(&register.capabilities);
-        let changed = agent.info != info;
-        agent.info.clone_from(&info);
-        agent.total = total.clone();
+        let description = Description::from(&info);
+        let changed = agent.info != description;
+        if changed {
+            agent.info = description;
+        }
+        agent.total = Arc::clone(&total);
         if let Some(old) = old.filter(|old| Some(*old) != link) {
             reachable!("an agent's new link comes before the end of its old one");
             self.links.remove(&old);
@@ -344,7 +360,7 @@ impl Master {
     }
 
     fn send_registered(&mut self, key: AgentKey, missing_tasks: Vec<link::TaskReference>) {
-        let agent_id = self.agents.get(&key).and_then(|agent| agent.info.id.clone());
+        let agent_id = self.agents.get(&key).map(|agent| agent.agent_id());
         self.tell_agent(
             key,
             from_master::Body::Registered(link::Registered {

@@ -10,6 +10,7 @@ use orrery_api::v1::master_info::capability::Type as CapabilityType;
 use orrery_api::v1::quota::QuotaConfig;
 use orrery_runtime::WallTime;
 
+use crate::Description;
 use crate::maintenance::MachineName;
 
 /// One change of the registry.
@@ -68,7 +69,7 @@ pub enum RegistryOperation {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Registry {
     /// Admitted agents by id.
-    pub admitted: BTreeMap<String, v1::AgentInfo>,
+    pub admitted: BTreeMap<String, Description>,
     /// Unreachable agents by id, with the time since when.
     pub unreachable: BTreeMap<String, WallTime>,
     /// Agents that an operator declared gone, with the time since when.
@@ -97,7 +98,7 @@ impl Registry {
             | RegistryOperation::MarkReachable(info) => {
                 let Some(id) = info.id.as_ref().map(|id| id.value.clone()) else { return };
                 self.unreachable.remove(&id);
-                self.admitted.insert(id, v1::AgentInfo::clone(info));
+                self.admitted.insert(id, Description::from(info.as_ref()));
             }
             RegistryOperation::MarkUnreachable { agent_id, since } => {
                 if self.admitted.remove(agent_id).is_some() {

@@ -7,7 +7,7 @@ use orrery_api::v1::maintenance::Schedule;
 use orrery_api::{registry as message, v1};
 use orrery_runtime::WallTime;
 
-use crate::{MachineName, Registry, RegistryOperation};
+use crate::{Description, MachineName, Registry, RegistryOperation};
 
 impl Registry {
     /// The form in which it is stored.
@@ -16,7 +16,7 @@ impl Registry {
             admitted: self
                 .admitted
                 .values()
-                .map(|info| message::AdmittedAgent { agent_info: Some(info.clone()) })
+                .map(|info| message::AdmittedAgent { agent_info: Some(info.message()) })
                 .collect(),
             unreachable: self
                 .unreachable
@@ -43,7 +43,10 @@ impl Registry {
     /// Adds a part of a registry that is stored in several.
     pub fn extend(&mut self, part: message::Registry) {
         let infos = part.admitted.into_iter().filter_map(|entry| entry.agent_info);
-        self.admitted.extend(infos.filter_map(|info| Some((info.id.clone()?.value, info))));
+        self.admitted.extend(infos.filter_map(|info| {
+            let description = Description::from(&info);
+            Some((info.id?.value, description))
+        }));
         let entries = part.unreachable.into_iter();
         add(&mut self.unreachable, entries.map(|entry| (entry.agent_id, entry.since_nanoseconds)));
         let entries = part.gone.into_iter();

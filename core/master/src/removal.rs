@@ -1,5 +1,7 @@
 //! How an agent leaves for good, or is given up for the time being. The registry is written first.
 
+use std::sync::Arc;
+
 use orrery_allocator::AgentKey;
 use orrery_api::v1::task_status::Reason;
 use orrery_api::v1::{self, TaskState, scheduler};
@@ -155,7 +157,7 @@ impl Master {
     /// Takes an agent out of the books and tells every framework.
     pub(crate) fn forget_agent(&mut self, key: AgentKey) {
         let Some(agent) = self.agents.get(&key) else { return };
-        let agent_id = agent.info.id.clone();
+        let agent_id = Some(agent.agent_id());
         let executors: Vec<_> = agent.executors.keys().cloned().collect();
         for (framework, executor_id) in executors {
             self.remove_executor(framework, key, &executor_id);
@@ -163,7 +165,7 @@ impl Master {
         self.allocator.remove_agent(key);
         let Some(agent) = self.agents.remove(&key) else { return };
         self.agent_keys.remove(agent.id());
-        self.addresses.remove(&(agent.pid.clone(), key));
+        self.addresses.remove(&(Arc::clone(&agent.pid), key));
         if let Some(link) = agent.link {
             self.links.remove(&link);
             self.emit(Output::CloseLink { link });

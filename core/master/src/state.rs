@@ -11,7 +11,10 @@ use orrery_runtime::{Generator, Now, WallTime};
 
 use crate::record::{Records, Task};
 use crate::timers::{Timer, Timers};
-use crate::{ConnectionId, LinkId, Metrics, Options, Output, Registry, RegistryOperation, Ticket};
+use crate::{
+    ConnectionId, Description, LinkId, Metrics, Options, Output, Registry, RegistryOperation,
+    Ticket,
+};
 
 /// A task's name within the cluster: whose it is and what that framework calls it.
 pub type TaskKey = (FrameworkKey, Arc<str>);
@@ -19,18 +22,21 @@ pub type TaskKey = (FrameworkKey, Arc<str>);
 /// An agent that is registered, connected or not.
 #[derive(Debug)]
 pub struct Agent {
+    pub(crate) id: Arc<str>,
     /// As the agent described itself, its id included.
-    pub info: v1::AgentInfo,
+    pub info: Description,
     /// `slave(1)@ip:port`.
-    pub pid: String,
+    pub pid: Arc<str>,
     /// The agent's version.
-    pub version: String,
+    pub version: Arc<str>,
     /// What the agent can do.
     pub capabilities: Vec<v1::agent_info::Capability>,
     /// The way to it; `None` while it is disconnected.
     pub link: Option<LinkId>,
+    /// The last one on which it has registered.
+    pub(crate) latest_link: LinkId,
     /// All it has, without allocation.
-    pub total: Resources,
+    pub total: Arc<Resources>,
     /// When it was first registered with this master.
     pub registered: WallTime,
     /// When it last came back.
@@ -58,7 +64,12 @@ pub struct Agent {
 impl Agent {
     /// Its id.
     pub fn id(&self) -> &str {
-        self.info.id.as_ref().map_or("", |id| id.value.as_str())
+        &self.id
+    }
+
+    /// Its id as a message.
+    pub fn agent_id(&self) -> v1::AgentId {
+        v1::AgentId { value: self.id.as_ref().to_owned() }
     }
 
     /// Whether it is connected and takes part in offers.
@@ -192,10 +203,10 @@ pub struct Master {
 
     /// Boxed, because a tree that grew by ascending keys is hardly more than half full.
     pub(crate) agents: BTreeMap<AgentKey, Box<Agent>>,
-    pub(crate) agent_keys: BTreeMap<String, AgentKey>,
+    pub(crate) agent_keys: BTreeMap<Arc<str>, AgentKey>,
     pub(crate) links: BTreeMap<LinkId, AgentKey>,
     /// Agents that a previous master knew and that have not returned yet.
-    pub(crate) recovered: BTreeMap<String, v1::AgentInfo>,
+    pub(crate) recovered: BTreeMap<String, Description>,
     /// How many of them there were.
     pub(crate) recovered_count: usize,
     /// Agents that are to be given up.
@@ -210,7 +221,7 @@ pub struct Master {
     /// Of them the admissions by the agent's address.
     pub(crate) waiting_at: BTreeMap<String, Ticket>,
     /// Registered agents by their address.
-    pub(crate) addresses: BTreeSet<(String, AgentKey)>,
+    pub(crate) addresses: BTreeSet<(Arc<str>, AgentKey)>,
 
     pub(crate) frameworks: BTreeMap<FrameworkKey, Framework>,
     pub(crate) framework_keys: BTreeMap<String, FrameworkKey>,
@@ -320,9 +331,9 @@ impl Master {
             || self.unreachable.contains_key(id)
     }
 
-    /// Agents that a previous master knew and that have not returned yet.
-    pub fn recovered_agents(&self) -> impl Iterator<Item = &v1::AgentInfo> {
-        self.recovered.values()
+    /// Agents that a previous master knew and that have not returned yet, by id.
+    pub fn recovered_agents(&self) -> &BTreeMap<String, Description> {
+        &self.recovered
     }
 
     /// Agents that do not answer any more, by id.

@@ -36,7 +36,7 @@ impl Master {
             return;
         };
         let latest = TaskState::try_from(update.latest_state).unwrap_or(state);
-        status.agent_id = self.agents.get(&agent).and_then(|agent| agent.info.id.clone());
+        status.agent_id = self.agents.get(&agent).map(|agent| agent.agent_id());
         let task_id = status.task_id.value.clone();
         let ours = self
             .frameworks
@@ -125,7 +125,7 @@ impl Master {
             return reachable!("an executor of a framework that is over exits");
         };
         self.remove_executor(framework, agent, &executor_id.value);
-        let agent_id = self.agents.get(&agent).and_then(|agent| agent.info.id.clone());
+        let agent_id = self.agents.get(&agent).map(|agent| agent.agent_id());
         self.tell(
             framework,
             scheduler::Event {
@@ -145,7 +145,7 @@ impl Master {
         let agent_id = self
             .agent_on(link)
             .and_then(|agent| self.agents.get(&agent))
-            .and_then(|agent| agent.info.id.clone());
+            .map(|agent| agent.agent_id());
         let (Some(agent_id), Some(framework_id), Some(executor_id)) =
             (agent_id, message.framework_id, message.executor_id)
         else {

@@ -15,7 +15,7 @@ const AGENT: &str = "old-S0";
 
 fn cluster() -> Cluster {
     let info = register_message(1, Some(AGENT), "cpus:4;mem:4096").agent_info.unwrap();
-    let admitted = [(AGENT.to_owned(), info)].into();
+    let admitted = [(AGENT.to_owned(), (&info).into())].into();
     let mut cluster =
         Cluster::with_registry(options(), Registry { admitted, ..Default::default() });
     cluster.stores = false;

@@ -25,7 +25,7 @@ fn agent_info(id: &str) -> v1::AgentInfo {
 fn registry(agents: usize) -> Registry {
     let ids = (0..agents).map(|number| format!("old-S{number}"));
     Registry {
-        admitted: ids.map(|id| (id.clone(), agent_info(&id))).collect(),
+        admitted: ids.map(|id| (id.clone(), (&agent_info(&id)).into())).collect(),
         ..Default::default()
     }
 }
@@ -87,7 +87,7 @@ fn tasks_of_an_unreachable_agent_end_when_it_is_gone() {
 fn a_recovered_agent_can_be_gone() {
     let mut cluster = Cluster::with_registry(options(), registry(2));
     assert_eq!(cluster.mark_gone("old-S1"), Answer::Done);
-    assert_eq!(cluster.master.recovered_agents().count(), 1);
+    assert_eq!(cluster.master.recovered_agents().len(), 1);
     cluster.pass(Duration::from_secs(700));
     assert_eq!(cluster.master.unreachable_agents().len(), 1);
 }

@@ -192,11 +192,11 @@ fn time(time: WallTime) -> Option<v1::TimeInfo> {
 
 fn get_agents(master: &Master) -> answers::GetAgents {
     let agent = |key, agent: &Agent| answers::get_agents::Agent {
-        agent_info: agent.info.clone(),
+        agent_info: agent.info.message(),
         active: agent.is_active(),
         deactivated: Some(false),
-        version: agent.version.clone(),
-        pid: Some(agent.pid.clone()),
+        version: agent.version.as_ref().to_owned(),
+        pid: Some(agent.pid.as_ref().to_owned()),
         registered_time: time(agent.registered),
         reregistered_time: agent.reregistered.and_then(time),
         total_resources: agent.total.to_endpoint_messages(),
@@ -207,7 +207,7 @@ fn get_agents(master: &Master) -> answers::GetAgents {
     };
     answers::GetAgents {
         agents: master.agents().map(|(key, one)| agent(key, one)).collect(),
-        recovered_agents: master.recovered_agents().cloned().collect(),
+        recovered_agents: master.recovered_agents().values().map(|info| info.message()).collect(),
     }
 }
 
@@ -244,7 +244,7 @@ fn get_frameworks(master: &Master) -> answers::GetFrameworks {
 
 fn get_executors(master: &Master) -> answers::GetExecutors {
     let executors = master.agents().flat_map(|(_, agent)| {
-        let agent_id = agent.info.id.clone().unwrap_or_default();
+        let agent_id = agent.agent_id();
         agent.executors.values().map(move |executor| answers::get_executors::Executor {
             executor_info: executor.info.clone(),
             agent_id: agent_id.clone(),

@@ -173,7 +173,7 @@ fn add_resources(master: &Master, all: &mut BTreeMap<String, f64>) {
     let mut total = Resources::default();
     let mut used = Resources::default();
     for (key, agent) in master.agents() {
-        total += &agent.total;
+        total += agent.total.as_ref();
         used += &master.used(key);
     }
     for (suffix, total, used) in [

@@ -108,14 +108,14 @@ fn frameworks_object(master: &Master, wanted: Option<&str>) -> Object {
 }
 
 fn agent_object(master: &Master, key: AgentKey, agent: &Agent) -> Object {
-    let mut object = objects::agent_identity(&agent.info);
-    object.insert("pid".into(), agent.pid.as_str().into());
+    let mut object = objects::agent_identity(&agent.info.message());
+    object.insert("pid".into(), agent.pid.as_ref().into());
     object.insert("registered_time".into(), number(agent.registered.as_seconds()));
     if let Some(time) = agent.reregistered {
         object.insert("reregistered_time".into(), number(time.as_seconds()));
     }
     for (name, resources) in [
-        ("resources", &agent.total),
+        ("resources", agent.total.as_ref()),
         ("used_resources", &master.used(key)),
         ("offered_resources", &master.offered(key)),
         ("unreserved_resources", &agent.total.unreserved()),
@@ -125,7 +125,7 @@ fn agent_object(master: &Master, key: AgentKey, agent: &Agent) -> Object {
     object.insert("reserved_resources".into(), reserved(&agent.total, objects::resources));
     object.insert("active".into(), agent.is_active().into());
     object.insert("deactivated".into(), false.into());
-    object.insert("version".into(), agent.version.as_str().into());
+    object.insert("version".into(), agent.version.as_ref().into());
     let capabilities = agent.capabilities.iter().map(|it| it.r#type().as_str_name());
     object.insert("capabilities".into(), capabilities.collect());
     object
@@ -138,7 +138,8 @@ fn reserved(total: &Resources, show: impl Fn(&Resources) -> Value) -> Value {
 }
 
 fn recovered_agents(master: &Master) -> Value {
-    master.recovered_agents().map(objects::agent_identity).map(Value::from).collect()
+    let recovered = master.recovered_agents().values();
+    recovered.map(|info| Value::from(objects::agent_identity(&info.message()))).collect()
 }
 
 fn framework_summary(master: &Master, key: Option<FrameworkKey>, framework: &Framework) -> Object {

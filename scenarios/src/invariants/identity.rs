@@ -39,7 +39,7 @@ impl Identity {
 pub fn master(master: &Master) -> Result<(), String> {
     let mut addresses = BTreeMap::new();
     for (_, agent) in master.agents().filter(|(_, agent)| !agent.is_leaving()) {
-        if let Some(other) = addresses.insert(agent.pid.as_str(), agent.id()) {
+        if let Some(other) = addresses.insert(agent.pid.as_ref(), agent.id()) {
             return Err(format!("agents {other} and {} are both at {}", agent.id(), agent.pid));
         }
     }

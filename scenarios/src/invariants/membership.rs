@@ -45,8 +45,8 @@ impl Membership {
     pub(crate) fn master_stepped(&mut self, master: &Master) -> Result<(), String> {
         let mut now: BTreeMap<&str, Place> = BTreeMap::new();
         let registered = master.agents().map(|(_, agent)| (agent.id(), Place::Registered));
-        let recovered = master.recovered_agents().filter_map(|agent| agent.id.as_ref());
-        let recovered = recovered.map(|id| (id.value.as_str(), Place::Recovered));
+        let recovered = master.recovered_agents().keys();
+        let recovered = recovered.map(|id| (id.as_str(), Place::Recovered));
         let unreachable = master.unreachable_agents().keys();
         let unreachable = unreachable.map(|id| (id.as_str(), Place::Unreachable));
         for (id, place) in registered.chain(recovered).chain(unreachable) {

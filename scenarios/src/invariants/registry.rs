@@ -55,9 +55,9 @@ pub struct Registry {
 
 fn standings(master: &Master, before: &Standings) -> Standings {
     let forgotten = before.keys().map(|id| (id.clone(), Standing::Forgotten));
-    let recovered = master.recovered_agents().filter_map(|agent| agent.id.as_ref());
+    let recovered = master.recovered_agents().keys();
     let registered = master.agents().map(|(_, agent)| agent.id());
-    let admitted = registered.chain(recovered.map(|id| id.value.as_str()));
+    let admitted = registered.chain(recovered.map(String::as_str));
     let admitted = admitted.map(|id| (id.to_owned(), Standing::Admitted));
     let unreachable = master.unreachable_agents().keys();
     let unreachable = unreachable.map(|id| (id.clone(), Standing::Unreachable));

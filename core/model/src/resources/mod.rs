@@ -127,7 +127,13 @@ impl Resources {
     fn add_group(&mut self, group: &Group) {
         match self.find(group) {
             Ok(index) => self.groups[index].add(group),
-            Err(index) => self.groups.insert(index, group.clone()),
+            Err(index) => {
+                if self.groups.is_empty() {
+                    // Mostly it stays the only one, and a master keeps that for each agent.
+                    self.groups.reserve_exact(1);
+                }
+                self.groups.insert(index, group.clone());
+            }
         }
     }
 
