@@ -187,12 +187,28 @@ impl Cluster {
         }
     }
 
-    /// From its next start on, a daemon has another flag.
-    pub(crate) fn change(&self, place: Place, flag: &Flag) {
+    /// From its next start on, a daemon has another flag. Returns whether it had one of its kind
+    /// before.
+    pub(crate) fn change(&self, place: Place, flag: &Flag) -> bool {
         let mut flags = lock(&self.inner.flags);
         let flags = flags.entry(place).or_default();
+        let before = flags.len();
         flags.retain(|other| std::mem::discriminant(other) != std::mem::discriminant(flag));
+        let had_one = flags.len() < before;
         flags.push(flag.clone());
+        had_one
+    }
+
+    /// From their next start on, masters have the quorum that they should have. Returns those that
+    /// had another.
+    pub(crate) fn correct_quorums(&self) -> Vec<Place> {
+        let mut wrong = Vec::new();
+        for (place, flags) in lock(&self.inner.flags).iter_mut() {
+            let before = flags.len();
+            flags.retain(|flag| !matches!(flag, Flag::Quorum(_)));
+            wrong.extend((flags.len() < before).then_some(*place));
+        }
+        wrong
     }
 
     /// Cuts a host's power.

@@ -1,8 +1,8 @@
 //! The masters' copies of the registry: which of them are there, and whether so many were lost at
 //! one time that no cluster could bear it.
 //!
-//! What counts is what happened to disks, and that a copy was told to vote again after that: it does
-//! so only once it knows what a majority knew. A master that a bug keeps from catching up stays
+//! What counts is what happened to disks, and that a replica votes again after that: it does so
+//! only once it knows what a majority knew. A master that a bug keeps from catching up stays
 //! without its copy, but alone it excuses nothing.
 
 use std::collections::BTreeSet;
@@ -119,8 +119,8 @@ mod tests {
     fn a_majority_is_lost_until_a_new_registry_begins() {
         let mut copies = three();
         ["master-0", "master-2"].iter().for_each(|host| copies.lose(host));
-        let proof = "the copies of the registry on master-0, master-2 were lost before any of these \
-                     had caught up, and 1 of 3 masters are no majority";
+        let proof = "the copies of the registry on master-0, master-2 were lost before any of \
+                     these had caught up, and 1 of 3 masters are no majority";
         assert_eq!(copies.proof().as_deref(), Some(proof));
         copies.lose("master-1");
         (0..3).for_each(|number| copies.votes(&format!("master-{number}")));

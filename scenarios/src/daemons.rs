@@ -179,13 +179,15 @@ impl<M: 'static> Daemon<M> {
 impl Daemon<Master> {
     pub(crate) fn start(&self, number: usize, shape: &Shape, flags: &[Flag], oracle: &Oracle) {
         let mut options = orrery_net_master::Options::new(self.host.ip(), MASTER_PORT);
-        for flag in flags {
-            if let Flag::Version(version) = flag {
-                options.version.version.clone_from(version);
-            }
-        }
         options.elections = elections(shape, number);
         options.quorum = shape.masters / 2 + 1;
+        for flag in flags {
+            match flag {
+                Flag::Version(version) => options.version.version.clone_from(version),
+                Flag::Quorum(quorum) => options.quorum = *quorum,
+                Flag::Attributes(_) | Flag::Resources(_) => {}
+            }
+        }
         options.log_timing = LOG_TIMING;
         options.hostname = Some(self.host.name().to_owned());
         options.work_dir = Some(PathBuf::from("/var/lib/master"));
@@ -267,6 +269,7 @@ impl Daemon<Agent> {
                 }
                 Flag::Resources(text) => options.resources = parse_resources(text),
                 Flag::Version(version) => options.version.version.clone_from(version),
+                Flag::Quorum(_) => {}
             }
         }
         options.registration_backoff_factor = Duration::from_millis(500);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use orrery_runtime_sim::{self as sim, DiskFault, NetworkFault, ProcessFault};
 
-use crate::plan::{Action, ClusterFault, Fault, Place};
+use crate::plan::{Action, ClusterFault, Fault, Flag, Place};
 use crate::scenario::Scene;
 
 /// What a fault does to the daemon of its host.
@@ -46,6 +46,10 @@ impl Scene {
             for other in &hosts[number + 1..] {
                 self.world().network().set_latency(one, other, usual);
             }
+        }
+        for place in self.cluster().correct_quorums() {
+            self.oracle().excuse(&place.to_string(), false);
+            self.cluster().kill_daemon(place);
         }
         for place in self.cluster().places() {
             self.power_on(place);
@@ -133,7 +137,10 @@ impl Scene {
             ClusterFault::Change { place, flag } => {
                 let place = *place;
                 self.cluster().kill_daemon(place);
-                self.cluster().change(place, flag);
+                let had_one = self.cluster().change(place, flag);
+                if matches!(flag, Flag::Quorum(_)) && !had_one {
+                    self.oracle().excuse(&place.to_string(), true);
+                }
                 self.later(lasting, move |scene| scene.start(place));
             }
         }

@@ -7,4 +7,6 @@ orrery_planted::bugs! {
     ToldBeforeItIsStored,
     /// MESOS-5576: the first message that a master sends on a new link is lost.
     FirstMessageIsLost,
+    /// A master begins however many others have joined, so that its quorum may be no majority.
+    QuorumIsNotChecked,
 }

@@ -20,6 +20,8 @@ use orrery_runtime::tasks::AbortOnDrop;
 use orrery_runtime::{Address, Instant, Runtime};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::PlantedBug;
+
 /// How many changes of the group may wait to be taken in.
 const QUEUE: usize = 8;
 
@@ -159,7 +161,7 @@ impl Group {
     /// These have joined at present. Returns whom the log is to consist of from now on.
     fn seen(&mut self, joined: BTreeSet<Address>, now: Instant) -> Option<BTreeSet<Address>> {
         let (most, quorum) = (self.quorum.saturating_mul(2).saturating_sub(1), self.quorum);
-        if joined.len() > most {
+        if joined.len() > most && !PlantedBug::QuorumIsNotChecked.is_planted() {
             if self.trouble.is_none() {
                 self.deadline = Some(now + self.patience);
             }

@@ -13,7 +13,7 @@ use orrery_runtime_sim::{self as sim, NetworkFault, ProcessFault};
 
 use crate::daemons::zookeeper_hosts;
 
-use super::{Action, ClusterFault, Fault, Flag, Operation, Place, Profile, Shape, Step};
+use super::{Action, ClusterFault, Elections, Fault, Flag, Operation, Place, Profile, Shape, Step};
 
 /// How large a cluster may be. The upper ends keep a slip of the finger from filling the memory.
 const MASTERS: RangeInclusive<usize> = 1..=9;
@@ -86,6 +86,7 @@ fn check_cluster_fault(fault: &ClusterFault, shape: &Shape) -> Checked {
         }
         ClusterFault::Change { place, flag } => match flag {
             Flag::Version(_) => check_host("place", &place.to_string(), shape),
+            Flag::Quorum(quorum) => check_quorum(*place, *quorum, shape),
             Flag::Resources(text) => {
                 check_agent("place", *place, shape)?;
                 check_resources("resources", text)
@@ -162,6 +163,15 @@ fn check_agent(field: &'static str, place: Place, shape: &Shape) -> Checked {
             Err(ParseFaultError::new(field, &place.to_string(), expected))
         }
     }
+}
+
+fn check_quorum(place: Place, quorum: usize, shape: &Shape) -> Checked {
+    let meets = shape.elections == Elections::ZooKeeper;
+    if !(meets && matches!(place, Place::Master(number) if number < shape.masters)) {
+        let expected = "a master, and 'elections zookeeper' ahead of it";
+        return Err(ParseFaultError::new("place", &place.to_string(), expected));
+    }
+    check_range("quorum", &quorum, &(1..=2 * shape.masters))
 }
 
 /// Checks a pattern of processes against what runs on a host of that kind.

@@ -107,7 +107,7 @@ variants! {
     "change" => Change { place: place, flag: flag },
 }
 
-/// A flag of a daemon that differs from the shape's. Masters have a version alone.
+/// A flag of a daemon that differs from the shape's. Masters have no attributes or resources.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Flag {
     /// `--attributes`
@@ -116,6 +116,9 @@ pub enum Flag {
     Resources(String),
     /// Another version of the program, by the name that it gives itself.
     Version(String),
+    /// `--quorum` of a master that meets the others in ZooKeeper: an operator's mistake, which is
+    /// corrected when everything is mended. Such a master may end by itself.
+    Quorum(usize),
 }
 
 variants! {
@@ -123,4 +126,5 @@ variants! {
     "attributes" => Attributes { 0: attributes },
     "resources" => Resources { 0: resources },
     "version" => Version { 0: version },
+    "quorum" => Quorum { 0: quorum },
 }

@@ -5,6 +5,7 @@
 use orrery_election::PlantedBug as Election;
 use orrery_lease::PlantedBug as Lease;
 use orrery_log::PlantedBug as Log;
+use orrery_net_master::PlantedBug as NetMaster;
 use orrery_planted::Bug;
 use orrery_runtime::PlantedBug as Runtime;
 use orrery_zookeeper::PlantedBug as ZooKeeper;
@@ -35,6 +36,9 @@ const ELECTION: &str = "runtime-sim/tests/election/main.rs";
 /// A file that is replaced again and again, on a disk that forgets.
 const FILES: &str = "scenarios/tests/replaced_files.rs";
 
+/// Masters of which one has another quorum than the others.
+const QUORUM: &str = "scenarios/tests/wrong_quorum.rs";
+
 const fn random(bug: &'static Bug, test: &'static str, seeds: u64) -> Elsewhere {
     Elsewhere { bug, test, seeds: Some(seeds) }
 }
@@ -46,6 +50,7 @@ const fn script(bug: &'static Bug) -> Elsewhere {
 /// All of them, by the part of the product that has them.
 pub const ELSEWHERE: &[Elsewhere] = &[
     random(Runtime::FolderIsNotSynced.bug(), FILES, 1),
+    random(NetMaster::QuorumIsNotChecked.bug(), QUORUM, 1),
     script(Log::PromiseIsNotDurable.bug()),
     random(Log::AnswersBeforeSync.bug(), LOG_CLUSTER, 1),
     random(Log::QuorumOffByOne.bug(), LOG_RANDOM, 6),
