@@ -220,6 +220,30 @@ fn an_agent_that_returns_without_an_unreachable_task_is_asked_to_end_it() {
     assert!(framework.tasks.is_empty() && framework.unreachable_tasks.is_empty());
 }
 
+/// The agent was killed while its registration crept over a slow link, and its next run was faster.
+#[test]
+fn what_an_earlier_run_of_an_agent_has_sent_late_brings_no_ended_task_back() {
+    let Running { mut cluster, scheduler, link, agent } = one_task();
+    cluster.feed(Input::LinkClosed { link });
+    let early = LinkId(cluster.next_id());
+    let late = LinkId(cluster.next_id());
+    let register = |tasks| orrery_api::link::Register {
+        tasks,
+        ..register_message(1, Some(&agent), "cpus:4;mem:4096")
+    };
+    let running = vec![running_task(&scheduler.id, &agent)];
+    cluster.register(late, register(running.clone()));
+    cluster.update(late, &scheduler.id, "a", TaskState::TaskFailed, 1);
+    let status = cluster.take_statuses(&scheduler).pop().expect("an end");
+    cluster.acknowledge(&scheduler, &status);
+    cluster.register(early, register(running));
+    assert_eq!(cluster.closed_links, [early]);
+    let (_, framework) = cluster.master.frameworks().next().expect("it is subscribed");
+    assert!(framework.tasks.is_empty(), "it has ended");
+    cluster.update(late, &scheduler.id, "b", TaskState::TaskFailed, 2);
+    assert!(cluster.take_messages(late).len() > 1, "the agent is reached where it was");
+}
+
 /// An earlier master had the agent answer for a launch that was lost, and is gone before that end
 /// was acknowledged.
 #[test]
