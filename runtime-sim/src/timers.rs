@@ -5,7 +5,7 @@
 //! poll. Here each wait is one entry; a dropped one is skipped; and only the nearest deadline is
 //! handed to madsim.
 
-use std::cmp::Reverse;
+use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 use std::future::Future;
 use std::pin::{Pin, pin};
@@ -20,7 +20,7 @@ use crate::network::NetworkEvent;
 use crate::world::Inner;
 
 /// What is due.
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug)]
 pub(crate) enum Event {
     /// A [`Sleep`] ends.
     Wake(Key),
@@ -28,9 +28,49 @@ pub(crate) enum Event {
     Network(NetworkEvent),
 }
 
-/// The queue. Ties are broken by the order of scheduling.
+/// An event in the queue.
+#[derive(Debug)]
+struct Entry {
+    /// The virtual time above and the number of the event below, so that ties are broken by the
+    /// order of scheduling and the queue compares single numbers.
+    rank: u128,
+    event: Event,
+}
+
+impl Entry {
+    fn new(at: u64, number: u64, event: Event) -> Self {
+        Self { rank: (u128::from(at) << 64) | u128::from(number), event }
+    }
+
+    fn at(&self) -> u64 {
+        (self.rank >> 64) as u64
+    }
+}
+
+impl PartialEq for Entry {
+    fn eq(&self, other: &Self) -> bool {
+        self.rank == other.rank
+    }
+}
+
+impl Eq for Entry {}
+
+impl PartialOrd for Entry {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Entry {
+    /// The heap gives out its greatest, which is to be the earliest.
+    fn cmp(&self, other: &Self) -> Ordering {
+        other.rank.cmp(&self.rank)
+    }
+}
+
+/// The queue.
 pub(crate) struct Timers {
-    queue: BinaryHeap<Reverse<(u64, u64, Event)>>,
+    queue: BinaryHeap<Entry>,
     scheduled: u64,
     sleepers: Arena<Waker>,
     /// The deadlines that madsim was given and that are still to come, the nearest one last.
@@ -60,7 +100,7 @@ impl Timers {
     /// Queues `event` for the virtual time `at`, in nanoseconds.
     pub(crate) fn schedule(&mut self, at: u64, event: Event) {
         self.scheduled += 1;
-        self.queue.push(Reverse((at, self.scheduled, event)));
+        self.queue.push(Entry::new(at, self.scheduled, event));
         if let Some(driver) = self.driver.take() {
             self.arm(at, &driver);
             self.driver = Some(driver);
@@ -78,12 +118,8 @@ impl Timers {
     }
 
     fn pop(&mut self, now: u64) -> Option<Event> {
-        match self.queue.peek() {
-            Some(Reverse((at, ..))) if *at <= now => {
-                self.queue.pop().map(|Reverse((_, _, event))| event)
-            }
-            _ => None,
-        }
+        let due = self.queue.peek().is_some_and(|entry| entry.at() <= now);
+        if due { self.queue.pop().map(|entry| entry.event) } else { None }
     }
 
     /// Sees to it that the driver is woken when the next event is due. What nobody waits for any
@@ -92,13 +128,13 @@ impl Timers {
         while self.armed.last().is_some_and(|at| *at <= now) {
             self.armed.pop();
         }
-        while let Some(Reverse((_, _, Event::Wake(key)))) = self.queue.peek()
+        while let Some(Entry { event: Event::Wake(key), .. }) = self.queue.peek()
             && self.sleepers.get(*key).is_none()
         {
             self.queue.pop();
         }
-        if let Some(Reverse((at, ..))) = self.queue.peek() {
-            self.arm(*at, driver);
+        if let Some(at) = self.queue.peek().map(Entry::at) {
+            self.arm(at, driver);
         }
         self.driver = Some(driver.clone());
     }

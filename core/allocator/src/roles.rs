@@ -314,15 +314,12 @@ impl Roles {
         }
         if !node.clients_in_order.is_empty() {
             let share = pool.share(&node.own.held, 1.0);
-            if old.is_none_or(|old| old.share != share) {
+            if old.as_ref().is_none_or(|old| old.share != share) {
                 node.own.queue_up(Position::first_at(share, &node.children));
             }
-            let position = Position {
-                share,
-                grants: node.own.grants,
-                component: ".".into(),
-                child: Child::Own,
-            };
+            let component = old.map_or_else(|| ".".into(), |old| old.component);
+            let grants = node.own.grants;
+            let position = Position { share, grants, component, child: Child::Own };
             node.own_position = Some(position.clone());
             node.children.insert(position);
         }

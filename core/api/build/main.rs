@@ -56,7 +56,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         config.boxed(format!(".orrery.link.v1.FromMaster.body.{large}"));
     }
     // What hardly any resource or task has would be most of the size of all of them.
-    for rare in ["Resource.disk", "Task.container", "Task.health_check", "Task.discovery"] {
+    let rare = ["Resource.disk", "Resource.reservation"];
+    for rare in rare.into_iter().chain(["Task.container", "Task.health_check", "Task.discovery"]) {
         config.boxed(format!(".mesos.v1.{rare}"));
     }
     config.include_file("messages.rs");

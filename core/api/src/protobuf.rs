@@ -5,7 +5,6 @@
 //! build script makes, and names what is missing. A value that an enum does not know counts as
 //! missing, as it does in Mesos.
 
-use bytes::Bytes;
 use prost::Message;
 use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_field};
 
@@ -75,8 +74,7 @@ pub fn encode<M: Message>(message: &M) -> Vec<u8> {
 /// # Errors
 /// [`DecodeError`]; missing fields are named with their paths.
 pub fn decode<M: Checked>(bytes: &[u8]) -> Result<M, DecodeError> {
-    // One copy here lets every bytes field of the message share it.
-    let message = M::decode(Bytes::copy_from_slice(bytes))?;
+    let message = M::decode(bytes)?;
     let mut check = Check::default();
     check.message(bytes, M::SHAPE)?;
     if check.missing.is_empty() {
@@ -98,12 +96,17 @@ impl Check {
             return Ok(());
         }
         let mut seen = [0_u32; MAX_FIELDS];
+        // Writers keep the order of the fields, so the next one is nearly always where the last one
+        // was, or right behind.
+        let mut next = 0;
         while !bytes.is_empty() {
             let (number, wire_type) = decode_key(&mut bytes)?;
-            let known = shape.fields.iter().zip(&mut seen);
-            match known.into_iter().find(|(field, _)| field.number == number) {
-                Some((field, count)) => self.field(&mut bytes, wire_type, field, count)?,
-                None => skip_field(wire_type, number, &mut bytes, DecodeContext::default())?,
+            match position(shape.fields, number, next) {
+                Some(index) => {
+                    next = index;
+                    self.field(&mut bytes, wire_type, &shape.fields[index], &mut seen[index])?;
+                }
+                None => skip(wire_type, number, &mut bytes)?,
             }
         }
         for (field, count) in shape.fields.iter().zip(&seen) {
@@ -140,7 +143,7 @@ impl Check {
                 Ok(())
             }
             _ => {
-                skip_field(wire_type, field.number, bytes, DecodeContext::default())?;
+                skip(wire_type, field.number, bytes)?;
                 *count += 1;
                 Ok(())
             }
@@ -158,6 +161,21 @@ impl Check {
         }
         path.push_str(name);
         path
+    }
+}
+
+/// Where `number` stands among `fields`, looking from `start` on first.
+fn position(fields: &[Field], number: u32, start: usize) -> Option<usize> {
+    let (before, after) = fields.split_at_checked(start)?;
+    let at = |fields: &[Field]| fields.iter().position(|field| field.number == number);
+    at(after).map(|index| start + index).or_else(|| at(before))
+}
+
+/// Takes a value of no interest off the front of `bytes`.
+fn skip(wire_type: WireType, number: u32, bytes: &mut &[u8]) -> Result<(), DecodeError> {
+    match wire_type {
+        WireType::LengthDelimited => take_delimited(bytes).map(drop),
+        _ => Ok(skip_field(wire_type, number, bytes, DecodeContext::default())?),
     }
 }
 

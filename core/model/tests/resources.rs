@@ -219,8 +219,9 @@ fn flags_reserve_to_a_role() {
 fn the_older_format_is_upgraded_and_written() {
     let mut older = scalar("cpus", 2.0);
     older.role = Some("eng".into());
-    older.reservation =
-        Some(v1::resource::ReservationInfo { principal: Some("me".into()), ..Default::default() });
+    let reservation =
+        v1::resource::ReservationInfo { principal: Some("me".into()), ..Default::default() };
+    older.reservation = Some(Box::new(reservation));
     let resources = Resources::from_messages(&[older.clone(), scalar("mem", 1.0)]).unwrap();
     let newer = resources.to_messages();
     assert_eq!(newer[0].role, None);

@@ -37,7 +37,7 @@ pub(crate) struct Owner {
 pub(crate) type Side = usize;
 
 /// What the network does at a point of time.
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug)]
 pub(crate) enum NetworkEvent {
     /// A request to connect reaches its host, for the n-th time.
     Request { connection: Key, attempt: u32 },

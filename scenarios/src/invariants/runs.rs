@@ -86,8 +86,13 @@ impl Runs {
         let id = &status.task_id.value;
         let from_agent = matches!(status.source(), Source::Agent | Source::Executor);
         // What a master says of an agent that it cannot see is no proof that the task is over.
+        let ends = from_agent && is_terminal(status.state()) && !self.ended.contains_key(id);
+        if !ends && !self.ended.contains_key(id) {
+            // Counting looks at all disks; the end of the task or of the run comes soon enough.
+            return Ok(());
+        }
         let starts = self.starts(id);
-        if from_agent && is_terminal(status.state()) && !self.ended.contains_key(id) {
+        if ends {
             self.ended.insert(id.clone(), starts);
             if status.reason == Some(Reason::TaskKilledDuringLaunch as i32) {
                 self.never.insert(id.clone());

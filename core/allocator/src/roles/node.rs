@@ -40,7 +40,7 @@ impl Default for Node {
     fn default() -> Self {
         Self {
             parent: None,
-            component: "".into(),
+            component: Arc::default(),
             name: None,
             weight: 1.0,
             below: BTreeMap::new(),
@@ -98,7 +98,7 @@ pub(crate) struct Client {
 impl Default for Client {
     fn default() -> Self {
         Self {
-            id: "".into(),
+            id: Arc::default(),
             usage: Usage::default(),
             subscribed: false,
             active: false,
@@ -125,7 +125,7 @@ pub(crate) struct ClientPosition {
 impl ClientPosition {
     /// The grants of the one that is next among those with exactly this share.
     pub(super) fn first_at(share: Share, order: &BTreeSet<Self>) -> Option<u64> {
-        let lowest = Self { share, grants: 0, id: "".into(), framework: FrameworkKey(0) };
+        let lowest = Self { share, grants: 0, id: Arc::default(), framework: FrameworkKey(0) };
         order.range(lowest..).next().filter(|it| it.share == share).map(|it| it.grants)
     }
 }
@@ -142,7 +142,7 @@ pub(crate) struct Position {
 impl Position {
     /// The grants of the one that is next among those with exactly this share.
     pub(super) fn first_at(share: Share, order: &BTreeSet<Self>) -> Option<u64> {
-        let lowest = Self { share, grants: 0, component: "".into(), child: Child::Own };
+        let lowest = Self { share, grants: 0, component: Arc::default(), child: Child::Own };
         order.range(lowest..).next().filter(|it| it.share == share).map(|it| it.grants)
     }
 }

@@ -235,10 +235,10 @@ impl Entry<'_> {
         message
     }
 
-    pub(super) fn to_older_message(self) -> Option<v1::Resource> {
+    pub(super) fn to_older_message(self) -> v1::Resource {
         let mut message = self.bare_message();
         self.write_older(&mut message);
-        (self.reservations().len() <= 1).then_some(message)
+        message
     }
 
     /// Sets `role` and `reservation`. A refined reservation has no older form and sets neither.
@@ -248,7 +248,7 @@ impl Entry<'_> {
             [only] => {
                 message.role = Some(only.role.clone());
                 let dynamic = only.kind == ReservationType::Dynamic;
-                message.reservation = dynamic.then(|| only.to_older_message());
+                message.reservation = dynamic.then(|| Box::new(only.to_older_message()));
             }
             _ => {}
         }

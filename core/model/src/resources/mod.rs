@@ -78,7 +78,8 @@ impl Resources {
     /// Messages for frameworks that do not know `reservations`: only `role` and `reservation`.
     /// `None` when a reservation is refined, which that format cannot express.
     pub fn to_older_messages(&self) -> Option<Vec<v1::Resource>> {
-        self.iter().map(|entry| entry.to_older_message()).collect()
+        let refined = self.groups.iter().any(|group| group.reservations().len() > 1);
+        (!refined).then(|| self.iter().map(Entry::to_older_message).collect())
     }
 
     /// Whether there is nothing.
