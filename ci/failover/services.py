@@ -116,6 +116,18 @@ class Master(Service):
                 f"--work_dir={self.folder}", "--quorum=2", *self.cluster.master_flags()]
 
 
+class LogReplica(Service):
+    """A replica of the masters' log that is no master."""
+
+    def __init__(self, cluster, number):
+        super().__init__(cluster, f"replica-{number}", 5052)
+
+    def command(self):
+        return [ORRERY, "log", "replica", f"--path={self.folder}", "--quorum=2", "--initialize",
+                f"--address={self.address}", f"--zk={self.cluster.where}",
+                f"--zk_session_timeout={self.cluster.session_timeout}"]
+
+
 class Agent(Service):
     def __init__(self, cluster, number):
         super().__init__(cluster, f"agent-{number}", 5051)
@@ -127,14 +139,16 @@ class Agent(Service):
 
 
 class Cluster:
-    """Three masters, agents, and three ZooKeeper servers unless the masters vote by themselves."""
+    """Masters and replicas of their log, three together; agents; and three ZooKeeper servers unless
+    the masters vote by themselves."""
 
-    def __init__(self, zookeeper, agents=5, session_timeout="4secs"):
+    def __init__(self, zookeeper, agents=5, session_timeout="4secs", replicas=0):
         self.folder = tempfile.mkdtemp(prefix="orrery-failover-")
         self.network = Network()
         self.session_timeout = session_timeout
         self.zookeepers = [ZooKeeper(self, number) for number in range(3)] if zookeeper else []
-        self.masters = [Master(self, number) for number in range(3)]
+        self.masters = [Master(self, number) for number in range(3 - replicas)]
+        self.replicas = [LogReplica(self, number) for number in range(replicas)]
         self.agents = [Agent(self, number) for number in range(agents)]
         if zookeeper:
             servers = ",".join(one.address for one in self.zookeepers)
@@ -151,8 +165,15 @@ class Cluster:
             self.close()
             raise
 
+    def add_agent(self):
+        """One agent more, which is started."""
+        agent = Agent(self, len(self.agents))
+        self.agents.append(agent)
+        agent.start()
+        return agent
+
     def services(self):
-        return [*self.zookeepers, *self.masters, *self.agents]
+        return [*self.zookeepers, *self.masters, *self.replicas, *self.agents]
 
     def master_flags(self):
         timing = ["--agent_ping_timeout=3secs", "--max_agent_ping_timeouts=10"]
