@@ -65,10 +65,7 @@ class Course:
         self.stop()
 
     def build(self):
-        self.machine.start_master()
-        target = ("127.0.0.1", self.machine.master.port)
-        for number in range(self.plan.agents):
-            self.machine.add_agent(self.proxy.add(f"agent-{number}", target))
+        target = self.build_election() if self.plan.zookeepers else self.build_master()
         self.frameworks = [
             Framework(number, self.proxy.add(f"scheduler-{number}", target), self.oracle,
                       self.name, self.seed)
@@ -77,6 +74,50 @@ class Course:
             framework.start()
         self.wait("the first subscriptions", lambda: all(one.id for one in self.frameworks))
         self.wait("the agents", self.all_agents_are_back)
+
+    def build_master(self):
+        """One master, which each agent reaches by a link of its own; returns its address."""
+        self.machine.start_master()
+        target = ("127.0.0.1", self.machine.masters[0].port)
+        for number in range(self.plan.agents):
+            port = self.proxy.add(f"agent-{number}", target)
+            self.machine.add_agent(f"127.0.0.1:{port}")
+        return target
+
+    def build_election(self):
+        """Masters that meet in ZooKeeper, and agents that find them there. Each has a link of its
+        own to each server, and each master one by which all others reach it. Returns where the
+        leader is reached."""
+        self.machine.start_zookeepers(self.plan.zookeepers)
+
+        def servers(client):
+            ports = [self.proxy.add(f"{client}>{one.name}", ("127.0.0.1", one.port))
+                     for one in self.machine.zookeepers]
+            return f"zk://{','.join(f'127.0.0.1:{port}' for port in ports)}/mesos"
+
+        for number in range(self.plan.masters):
+            name = f"master-{number}"
+            port = self.proxy.add(f"others>{name}", None)
+            self.machine.add_master(self.plan.masters, servers(name), port)
+            self.proxy.aim(f"others>{name}", ("127.0.0.1", self.machine.masters[number].port))
+        for number in range(self.plan.agents):
+            self.machine.add_agent(servers(f"agent-{number}"))
+        self.wait("a leader", self.machine.leader)
+        return "127.0.0.1", self.port_of(self.machine.leader())
+
+    def port_of(self, master):
+        """Where others reach a master."""
+        if not self.machine.advertised:
+            return master.port
+        return self.machine.advertised[self.machine.masters.index(master)]
+
+    def follow(self, leader):
+        """New connections of the schedulers go to whoever leads."""
+        target = ("127.0.0.1", self.port_of(leader))
+        for framework in self.frameworks:
+            if self.proxy.links[framework.name].target != target:
+                self.oracle.note(f"* {framework.name} is told of {leader.name}")
+                self.proxy.aim(framework.name, target)
 
     def wait(self, what, condition, patience=30.0):
         """Waits as long as nothing is wrong."""
@@ -146,6 +187,7 @@ class Course:
         self.at(time.monotonic() + float(seconds), mend)
 
     def break_link(self, verb, name, *words):
+        name = self.present(name)
         end = self.proxy.fail(name, verb, words)
         if end is None:
             return
@@ -160,6 +202,7 @@ class Course:
         self.repair_after(words[-1], repair)
 
     def break_process(self, verb, place, seconds):
+        place = self.present(place)
         if place.startswith("executor@"):
             return self.break_executor(verb, int(place.partition("@")[2]), seconds)
         service = self.service(place)
@@ -173,20 +216,28 @@ class Course:
         service.kill()
         return self.repair_after(seconds, lambda: self.restart(service))
 
+    def present(self, place):
+        """What a place is called at present: the leader is one of the masters, the first of them
+        while there is none."""
+        return (self.machine.leader() or self.machine.masters[0]).name \
+            if place == "leader" else place
+
     def service(self, place):
-        number = place.partition("-")[2]
-        return self.machine.agents[int(number)] if number else self.machine.master
+        kind, _, number = place.partition("-")
+        services = {"agent": self.machine.agents, "master": self.machine.masters,
+                    "zookeeper": self.machine.zookeepers}
+        return services[kind][int(number or 0)]
 
     def restart(self, service):
         self.oracle.note(f"* {service.name} is started again")
         service.start()
-        if service is self.machine.master:
+        if [service] == self.machine.masters:
             self.time_return(service.daemon, time.monotonic())
 
     def time_return(self, daemon, began):
         """Measures how long it takes until the agents are back, if nothing else is broken."""
         def look():
-            if self.repairs or daemon is not self.machine.master.daemon:
+            if self.repairs or daemon is not self.machine.masters[0].daemon:
                 return
             if self.all_agents_are_back():
                 self.back_times.append(time.monotonic() - began)
@@ -225,11 +276,12 @@ class Course:
             self.oracle.state(state)
 
     def try_state(self):
-        master = self.machine.master
-        if not master.is_up() or master.paused:
+        leader = self.machine.leader()
+        if not leader or not leader.is_up() or leader.paused:
             return None
+        self.follow(leader)
         try:
-            return self.machine.state()
+            return self.machine.state(leader)
         except OSError:
             return None
 
@@ -313,7 +365,7 @@ class Course:
 
     def stop(self):
         for service in reversed(self.machine.services()):
-            code = service.daemon.stop()
+            code = service.stop()
             if code != 0:
                 raise Violation(f"{service.name} ended with {code}")
             service.daemon = None

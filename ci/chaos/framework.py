@@ -311,8 +311,8 @@ class Framework:
         if answer.status == 202:
             return "accepted"
         self.note(f"{kind} is answered with {answer.status} {text!r}")
-        # The stream may be an old one, or the master has been restarted; anything else is not.
-        if answer.status not in (400, 403, 503):
+        # The stream may be an old one, or the master has been restarted or does not lead any more.
+        if answer.status not in (307, 400, 403, 503):
             self.oracle.fail(f"{self.name}: {kind} is answered with {answer.status} {text!r}")
         return "refused"
 

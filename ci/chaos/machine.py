@@ -1,18 +1,23 @@
 """The real side: daemons that are killed, stopped and started anew, and what else runs."""
 
+import http.client
 import json
 import os
 import re
 import shutil
 import signal
+import socket
 import tempfile
 import time
 
-from cluster import Daemon, request
+import zookeeper
+from cluster import Daemon, request, wait_for
 
 RESOURCES = "cpus:1;mem:512;disk:100;ports:[]"
 MASTER_FLAGS = ["--agent_ping_timeout=1secs", "--max_agent_ping_timeouts=3",
                 "--offer_timeout=4secs", "--allocation_interval=200ms"]
+# Of masters that meet in ZooKeeper.
+ELECTION_FLAGS = ["--zk_session_timeout=2secs"]
 AGENT_FLAGS = ["--registration_backoff_factor=100ms", f"--resources={RESOURCES}",
                "--executor_registration_timeout=15secs"]
 
@@ -63,6 +68,10 @@ class Service:
     def is_up(self):
         return self.daemon is not None
 
+    def stop(self):
+        """Ends it in order; returns its exit code."""
+        return self.daemon.stop()
+
     def kill(self):
         self.daemon.stop(signal.SIGKILL)
         self.daemon = None
@@ -86,30 +95,115 @@ class Service:
             send(self.daemon.process.pid, signal.SIGCONT)
 
 
+class ZooKeeper(Service):
+    """A real ZooKeeper server with the services' verbs."""
+
+    def __init__(self, machine, number, addresses):
+        self.folder = f"{machine.folder}/zookeeper-{number}"
+        self.address = addresses[number]
+        zookeeper.configure(self.folder, number, addresses)
+        super().__init__(machine, "zookeeper", f"zookeeper-{number}", [])
+        self.port = self.address.client
+
+    def start(self):
+        self.runs += 1
+        self.paused = 0
+        self.daemon = Daemon(self.machine.folder, f"{self.name}.{self.runs}",
+                             zookeeper.arguments(self.folder), argv0=zookeeper.SERVER,
+                             environment=zookeeper.environment(self.folder))
+        self.machine.daemons.append(self.daemon)
+
+    def look(self):
+        """A server that was killed finds its port taken for a moment, and is started again."""
+        if self.daemon and self.daemon.process.poll() is not None:
+            self.start()
+
+    def stop(self):
+        """Java ends with the number of the signal."""
+        code = self.daemon.stop()
+        return 0 if code == 128 + signal.SIGTERM else code
+
+
+def _listens(port):
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def _leader_told_at(port):
+    """The port of the leader as a master knows it; None when it knows none or does not answer."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=1)
+    try:
+        connection.request("GET", "/redirect")
+        location = connection.getresponse().headers.get("Location", "")
+    except (OSError, http.client.HTTPException):
+        return None
+    finally:
+        connection.close()
+    return int(location.rpartition(":")[2]) if location else None
+
+
+def free_ports(count):
+    """Ports that were free just now, each another one."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [one.getsockname()[1] for one in sockets]
+    for one in sockets:
+        one.close()
+    return ports
+
+
 class Machine:
-    """A folder, a master and agents; everything that runs because of them can be found."""
+    """A folder, masters, agents and what they meet in; everything that runs because of them can be
+    found."""
 
     def __init__(self, run_name):
         self.folder = tempfile.mkdtemp(prefix="orrery-chaos-")
         self.run_name = run_name
         self.daemons = []
-        self.master = None
+        self.zookeepers = []
+        self.masters = []
+        # The ports by which others know the masters, where they are not the masters' own.
+        self.advertised = []
         self.agents = []
 
     def start_master(self):
-        self.master = Service(self, "master", "master", MASTER_FLAGS)
-        self.url = f"http://127.0.0.1:{self.master.port}"
+        self.masters.append(Service(self, "master", "master", MASTER_FLAGS))
 
-    def add_agent(self, port):
+    def start_zookeepers(self, count):
+        ports = free_ports(3 * count)
+        addresses = [zookeeper.Address("127.0.0.1", *ports[3 * one:3 * one + 3])
+                     for one in range(count)]
+        self.zookeepers = [ZooKeeper(self, number, addresses) for number in range(count)]
+        for one in self.zookeepers:
+            wait_for(f"{one.name} to listen", lambda: _listens(one.port))
+
+    def add_master(self, count, servers, port):
+        """One of `count` masters that meet before `servers` and is reached by others at `port`."""
+        flags = [*MASTER_FLAGS, *ELECTION_FLAGS, f"--zk={servers}", f"--quorum={count // 2 + 1}",
+                 "--advertise_ip=127.0.0.1", f"--advertise_port={port}"]
+        self.masters.append(Service(self, "master", f"master-{len(self.masters)}", flags))
+        self.advertised.append(port)
+
+    def add_agent(self, where):
         number = len(self.agents)
-        flags = [f"--master=127.0.0.1:{port}", *AGENT_FLAGS]
+        flags = [f"--master={where}", *AGENT_FLAGS]
         self.agents.append(Service(self, "agent", f"agent-{number}", flags))
 
     def services(self):
-        return [self.master, *self.agents] if self.master else []
+        return [*self.zookeepers, *self.masters, *self.agents]
 
-    def state(self):
-        status, _, body = request(self.url + "/state")
+    def leader(self):
+        """The master that says of itself that it leads, if one does."""
+        if not self.zookeepers:
+            return self.masters[0]
+        for master, port in zip(self.masters, self.advertised):
+            if master.is_up() and not master.paused and _leader_told_at(master.port) == port:
+                return master
+        return None
+
+    def state(self, leader):
+        status, _, body = request(f"http://127.0.0.1:{leader.port}/state")
+        if status == 307:
+            raise OSError("it does not lead any more")
         if status == 503:
             raise OSError("the master has not read its registry yet")
         assert status == 200, (status, body)

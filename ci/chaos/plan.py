@@ -10,7 +10,17 @@
     9.900 launch 0 3 stubborn           framework 0 wants three more tasks
    11.000 failover 1 0.5                the id is taken over; the old stream stays for 0.5 s
 
-What travels up goes to the master. A plan can also be written by hand and given with `--plan`.
+What travels up goes to the master. Where masters meet in ZooKeeper (`masters=3 zookeepers=3`) places
+are also master-0, zookeeper-1 and so on; links are master-0>zookeeper-1, which leads up to the
+server, and others>master-0; and a place that is named instead means all links to it and from it. The
+place `leader` is whichever master leads then.
+
+    8.000 crash zookeeper-2 1.5
+    9.000 cut master-0>zookeeper-1 both 3.0
+    9.500 cut zookeeper-1 both 3.0      nobody reaches the server
+   10.000 crash leader 1.0
+
+A plan can also be written by hand and given with `--plan`.
 """
 
 import random
@@ -44,9 +54,14 @@ class Plan:
     frameworks: int
     seconds: float
     steps: tuple
+    masters: int = 1
+    # None: there is one master.
+    zookeepers: int = 0
 
     def __str__(self):
         head = f"shape agents={self.agents} frameworks={self.frameworks} seconds={self.seconds:g}"
+        if self.zookeepers:
+            head += f" masters={self.masters} zookeepers={self.zookeepers}"
         return "\n".join([head, *map(str, self.steps)])
 
 
@@ -62,10 +77,10 @@ def parse(text):
         steps.append(Step(float(at), verb, tuple(words)))
     steps.sort(key=lambda step: step.at)
     return Plan(int(shape["agents"]), int(shape["frameworks"]), float(shape["seconds"]),
-                tuple(steps))
+                tuple(steps), int(shape.get("masters", 1)), int(shape.get("zookeepers", 0)))
 
 
-def draw(seed, seconds, agents):
+def draw(seed, seconds, agents, zookeepers=0):
     """The plan of a seed. Each seed has weights of its own, so that runs differ in kind."""
     dice = random.Random(seed)
     frameworks = dice.randint(1, 3)
@@ -77,10 +92,15 @@ def draw(seed, seconds, agents):
     weights[dice.randrange(len(FAULTS))] += 1
     for _ in range(int(seconds * dice.uniform(0.1, 1.0))):
         verb = dice.choices(FAULTS, weights)[0]
-        steps.append(_fault(dice, verb, dice.uniform(CALM, seconds), agents, frameworks))
+        at = dice.uniform(CALM, seconds)
+        if zookeepers and dice.random() < 0.7:
+            steps.append(_election_fault(dice, verb, at, zookeepers))
+        elif not zookeepers or verb in ("crash", "pause"):
+            steps.append(_fault(dice, verb, at, agents, frameworks, zookeepers))
     steps.sort(key=lambda step: step.at)
+    masters = zookeepers or 1
     # As the text says it, so that a printed plan is the same plan.
-    return parse(str(Plan(agents, frameworks, seconds, tuple(steps))))
+    return parse(str(Plan(agents, frameworks, seconds, tuple(steps), masters, zookeepers)))
 
 
 def _operation(dice, at, frameworks):
@@ -95,14 +115,29 @@ def _operation(dice, at, frameworks):
     return Step(at, verb, tuple(words))
 
 
-def _fault(dice, verb, at, agents, frameworks):
+def _election_fault(dice, verb, at, count):
+    """A fault of a master, of a ZooKeeper server, or of the ways to them."""
+    server, master = f"zookeeper-{dice.randrange(count)}", f"master-{dice.randrange(count)}"
+    lasting = f"{dice.uniform(0.05, dice.choice((0.5, 3, 8))):.2f}"
+    if verb in ("crash", "pause"):
+        return Step(at, verb, (dice.choice(("leader", master, server)), lasting))
+    link = dice.choice(("leader", server, f"{master}>{server}"))
+    direction = dice.choice(("up", "down", "both"))
+    words = {"cut": (direction, lasting), "hold": (direction, lasting),
+             "delay": (str(dice.randint(5, 600)), lasting), "reset": (),
+             "halfclose": (dice.choice(("up", "down")),)}
+    return Step(at, verb, (link, *words[verb]))
+
+
+def _fault(dice, verb, at, agents, frameworks, zookeepers):
     agent = dice.randrange(agents)
     lasting = f"{dice.uniform(0.05, dice.choice((0.5, 3, 8))):.2f}"
     link = dice.choice((f"agent-{agent}", f"agent-{agent}",
                         f"scheduler-{dice.randrange(frameworks)}"))
     direction = dice.choice(("up", "down", "both"))
     if verb in ("crash", "pause"):
-        place = dice.choice(("master", f"agent-{agent}", f"executor@{agent}"))
+        places = ("master", f"agent-{agent}", f"executor@{agent}")
+        place = dice.choice(places[1:] if zookeepers else places)
         words = (place, lasting)
     elif verb in ("cut", "hold"):
         words = (link, direction, lasting)

@@ -21,6 +21,8 @@ class Connection:
 
     async def run(self):
         await self.link.wait_open("up")
+        if self.link.target is None:
+            return self.reset()
         try:
             reader, self.ends["up"] = await asyncio.open_connection(*self.link.target)
             up = self.ends["up"].get_extra_info("socket")
@@ -75,7 +77,7 @@ class Connection:
 
 
 class Link:
-    """A port of its own that leads to `target`, and its present faults."""
+    """A port of its own that leads to `target`, nowhere if that is None, and its present faults."""
 
     def __init__(self, name, target):
         self.name = name
@@ -160,15 +162,29 @@ class Proxy:
             return link.port
         return self._do(start())
 
+    def aim(self, name, target):
+        """Connections that come from now on go to `target`."""
+        async def turn():
+            self.links[name].target = target
+        self._do(turn())
+
+    def reaching(self, name):
+        """The links that a name means: one, or all that lead to a place or from it."""
+        if name in self.links:
+            return [self.links[name]]
+        return [link for link in self.links.values() if name in link.name.split(">")]
+
     def fail(self, name, verb, words):
-        """Starts a fault of a link; returns a function that ends it, or `None`."""
+        """Starts a fault of links; returns a function that ends it, or `None`."""
         async def begin():
-            return self.links[name].begin(verb, words)
-        end = self._do(begin())
+            ends = [link.begin(verb, words) for link in self.reaching(name)]
+            return [end for end in ends if end]
+        ends = self._do(begin())
 
         async def finish():
-            end()
-        return end and (lambda: self._do(finish()))
+            for end in ends:
+                end()
+        return (lambda: self._do(finish())) if ends else None
 
     def close(self):
         async def stop():

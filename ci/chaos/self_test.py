@@ -77,6 +77,34 @@ at 7s framework 1 fail-over 1500ms
         self.assertEqual(str(plans.parse(str(plan))), str(plan))
 
 
+    ELECTION = """masters 3
+elections zookeeper
+agents 2
+framework launcher
+at 1s kill zookeeper-1 zookeeper for 2s
+at 2s pause master-0 mesos-master for 3s
+at 3s cut master-1 zookeeper-2 both-ways for 4s
+at 4s partition master-0,agent-1 zookeeper-0 one-way for 1s
+at 5s break zookeeper-1 agent-0 all reset
+at 6s isolate zookeeper-0 for 500ms
+at 7s cut master-0 agent-0 both-ways for 1s
+at 8s expire-sessions zookeeper-0 all
+at 9s kill agent-0 mesos-agent for 1s
+"""
+
+    def test_a_plan_with_zookeeper_is_played_before_real_servers(self):
+        plan, left_out = simulated.translate(self.ELECTION)
+        self.assertEqual((plan.masters, plan.zookeepers), (3, 3))
+        self.assertEqual(left_out, ["at 7s cut master-0 agent-0 both-ways for 1s",
+                                    "at 8s expire-sessions zookeeper-0 all"])
+        told = [f"{step.at:g} {step.verb} {' '.join(step.words)}" for step in plan.steps]
+        self.assertEqual(told, [
+            "1 crash zookeeper-1 2", "2 pause master-0 3", "3 cut master-1>zookeeper-2 both 4",
+            "4 cut master-0>zookeeper-0 up 1", "4 cut agent-1>zookeeper-0 up 1",
+            "5 reset agent-0>zookeeper-1", "6 cut zookeeper-0 both 0.5", "9 crash agent-0 1"])
+        self.assertEqual(str(plans.parse(str(plan))), str(plan))
+
+
 class Observations(unittest.TestCase):
     def test_processes(self):
         for end, pids, good in ((None, [1], True), (None, [1, 2], False),
@@ -119,6 +147,15 @@ class Plans(unittest.TestCase):
             self.assertEqual(drawn, plans.parse(str(drawn)))
             verbs.update(step.verb for step in drawn.steps)
         self.assertEqual(verbs, set(plans.WORDS))
+
+    def test_so_is_one_before_zookeeper(self):
+        places = set()
+        for seed in range(100):
+            drawn = plans.draw(seed, 30, 3, 3)
+            self.assertEqual(drawn, plans.parse(str(drawn)))
+            places.update(step.words[0].partition("-")[0] for step in drawn.steps
+                          if step.verb in plans.FAULTS)
+        self.assertLessEqual({"leader", "zookeeper", "master", "agent"}, places)
 
 
 class Links(unittest.TestCase):

@@ -10,10 +10,10 @@ import urllib.request
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "e2e"))
 
+import zookeeper  # noqa: E402
 from cluster import ORRERY, wait_for  # noqa: E402
 from hosts import Network  # noqa: E402
 
-ZOOKEEPER = "/usr/share/zookeeper/bin/zkServer.sh"
 AGENT_RESOURCES = "cpus:64;mem:65536;disk:1024;ports:[]"
 
 
@@ -86,21 +86,14 @@ class ZooKeeper(Service):
         self.number = number
 
     def configure(self, servers):
-        lines = ["tickTime=500", "initLimit=20", "syncLimit=10", "clientPort=2181",
-                 f"clientPortAddress={self.host.ip}", f"dataDir={self.folder}",
-                 "admin.enableServer=false", "maxClientCnxns=0", "4lw.commands.whitelist=*"]
-        lines += [f"server.{one.number + 1}={one.host.ip}:2888:3888" for one in servers]
-        with open(os.path.join(self.folder, "zoo.cfg"), "w", encoding="utf-8") as file:
-            file.write("\n".join(lines) + "\n")
-        with open(os.path.join(self.folder, "myid"), "w", encoding="utf-8") as file:
-            file.write(str(self.number + 1))
+        addresses = [zookeeper.Address(one.host.ip) for one in servers]
+        zookeeper.configure(self.folder, self.number, addresses)
 
     def command(self):
-        return [ZOOKEEPER, "start-foreground", os.path.join(self.folder, "zoo.cfg")]
+        return [zookeeper.SERVER, *zookeeper.arguments(self.folder)]
 
     def environment(self):
-        return {**super().environment(), "ZOO_LOG_DIR": self.folder,
-                "JVMFLAGS": "-Xmx128m -XX:+UseSerialGC", "ZOO_LOG4J_PROP": "WARN,CONSOLE"}
+        return {**super().environment(), **zookeeper.environment(self.folder)}
 
     def send(self, number):
         # The script starts a Java of its own, in its session.
@@ -142,15 +135,16 @@ class Cluster:
     """Masters and replicas of their log, three together; agents; and three ZooKeeper servers unless
     the masters vote by themselves."""
 
-    def __init__(self, zookeeper, agents=5, session_timeout="4secs", replicas=0):
+    def __init__(self, with_zookeeper, agents=5, session_timeout="4secs", replicas=0):
         self.folder = tempfile.mkdtemp(prefix="orrery-failover-")
         self.network = Network()
         self.session_timeout = session_timeout
-        self.zookeepers = [ZooKeeper(self, number) for number in range(3)] if zookeeper else []
+        servers = range(3 if with_zookeeper else 0)
+        self.zookeepers = [ZooKeeper(self, number) for number in servers]
         self.masters = [Master(self, number) for number in range(3 - replicas)]
         self.replicas = [LogReplica(self, number) for number in range(replicas)]
         self.agents = [Agent(self, number) for number in range(agents)]
-        if zookeeper:
+        if with_zookeeper:
             servers = ",".join(one.address for one in self.zookeepers)
             self.where = f"zk://{servers}/mesos"
         else:

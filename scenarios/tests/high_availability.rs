@@ -54,6 +54,19 @@ fn play(elections: Elections) {
     assert!(failed.is_empty(), "failed: {failed:?}");
 }
 
+/// The plan that real daemons play as well.
+#[test]
+fn a_plan_for_real_masters_and_servers_as_well() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../ci/chaos/election.plan");
+    let plan = Plan::read(path.as_ref()).expect("a plan");
+    for seed in 0..20 {
+        let run = runner::run_plan(Plan { seed, ..plan.clone() }, &Settings::default());
+        if let Some(failure) = runner::failure(&run) {
+            panic!("seed {seed}: {failure}");
+        }
+    }
+}
+
 #[test]
 fn masters_that_elect_among_themselves() {
     play(Elections::Peers);
