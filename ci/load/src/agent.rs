@@ -205,6 +205,7 @@ mod tests {
         from_master::Body::RunTask(Box::new(link::RunTask {
             framework_info: Some(v1::FrameworkInfo { id, ..Default::default() }),
             task_info: Some(v1::TaskInfo { task_id, ..Default::default() }),
+            launch_executor: None,
         }))
     }
 

@@ -60,13 +60,23 @@ impl Agent {
             self.report(&key.framework, Some(&key.executor), &id, state, reason, &message);
         }
         if !generated {
-            self.send_to_master(from_agent::Body::ExecutorExited(link::ExecutorExited {
-                framework_id: Some(v1::FrameworkId { value: key.framework.clone() }),
-                executor_id: Some(v1::ExecutorId { value: key.executor.clone() }),
-                status: wait_status,
-            }));
+            self.tell_executor_exited(&key.framework, &key.executor, wait_status);
         }
         self.remove_if_finished(key);
+    }
+
+    /// Tells the master that an executor of a framework's own is not there any more.
+    pub(crate) fn tell_executor_exited(
+        &mut self,
+        framework_id: &str,
+        executor_id: &str,
+        status: i32,
+    ) {
+        self.send_to_master(from_agent::Body::ExecutorExited(link::ExecutorExited {
+            framework_id: Some(v1::FrameworkId { value: framework_id.to_owned() }),
+            executor_id: Some(v1::ExecutorId { value: executor_id.to_owned() }),
+            status,
+        }));
     }
 
     /// Moves an ended executor to the completed ones once nothing is owed to its framework.

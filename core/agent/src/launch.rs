@@ -13,12 +13,17 @@ use crate::framework::{
 };
 use crate::{Agent, Container, Output, command_executor, container, paths};
 
+/// The status of an executor that was never started.
+const NEVER_STARTED: i32 = -1;
+
 /// Tasks that belong together, and the executor they go to.
 struct Order {
     framework: v1::FrameworkInfo,
     executor: v1::ExecutorInfo,
     /// The executor was made for the one task.
     generated: bool,
+    /// Whether the master does not know that the executor runs; `None` if it does not say.
+    launches_executor: Option<bool>,
     tasks: Vec<v1::TaskInfo>,
     is_group: bool,
 }
@@ -41,8 +46,9 @@ impl Agent {
             Some(executor) => (executor.clone(), false),
             None => (command_executor::describe(&task, &framework_id, &self.options), true),
         };
-        let tasks = vec![task];
-        self.launch(Order { framework, executor, generated, tasks, is_group: false });
+        let (tasks, launches_executor) = (vec![task], run.launch_executor);
+        let is_group = false;
+        self.launch(Order { framework, executor, generated, launches_executor, tasks, is_group });
     }
 
     pub(crate) fn run_task_group(&mut self, run: link::RunTaskGroup) {
@@ -54,7 +60,8 @@ impl Agent {
         for task in &mut tasks {
             task.executor.get_or_insert_with(|| executor.clone());
         }
-        self.launch(Order { framework, executor, generated: false, tasks, is_group: true });
+        let (generated, launches_executor, is_group) = (false, run.launch_executor, true);
+        self.launch(Order { framework, executor, generated, launches_executor, tasks, is_group });
     }
 
     fn launch(&mut self, order: Order) {
@@ -83,6 +90,11 @@ impl Agent {
                 let id = &task.task_id.value;
                 self.report(&framework_id, Some(executor_id), id, *state, *reason, message);
             }
+            if order.launches_executor == Some(true) {
+                reachable!("an executor is not started for a launch that is refused");
+                // The master counts on it from when it sent the launch.
+                self.tell_executor_exited(&framework_id, executor_id, NEVER_STARTED);
+            }
             return;
         }
         self.enqueue(framework_id, order);
@@ -104,7 +116,17 @@ impl Agent {
             return Some(Refusal { state: TaskFailed, reason, message });
         }
         let key = ExecutorKey { framework: framework_id.to_owned(), executor: executor_id.clone() };
-        let executor = self.executor(&key)?;
+        let Some(executor) = self.executor(&key) else {
+            if order.launches_executor != Some(false) {
+                return None;
+            }
+            reachable!("a launch is for an executor that has ended on the agent meanwhile");
+            return Some(Refusal {
+                state: dropped_state(&order.framework),
+                reason: Reason::ExecutorTerminated,
+                message: "the executor that the task was for has ended".to_owned(),
+            });
+        };
         let ending =
             matches!(executor.state, ExecutorState::Terminating | ExecutorState::Terminated);
         sometimes!(ending, "a task comes to an executor that is ending");

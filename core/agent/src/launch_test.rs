@@ -101,6 +101,44 @@ fn tasks_share_a_custom_executor_and_outlive_none_of_its_life() {
     assert!(exited);
 }
 
+/// The end that the master hears of is that of the executor which it knows.
+#[test]
+fn a_launch_for_an_executor_that_has_ended_meanwhile_is_dropped() {
+    let mut bench = Bench::registered();
+    bench.run_at(task("a", Some(custom("e"))), true);
+    let container = bench.start(100);
+    bench.subscribe("e", 1);
+    bench.update("e", "a", TaskFinished, 1);
+    let end = bench.only_update();
+    bench.acknowledge("a", &end.uuid.unwrap_or_default());
+    bench.exited(&container, ExitStatus::Exited(0));
+    bench.run_at(task("b", Some(custom("e"))), false);
+    let dropped = bench.only_update();
+    assert_eq!((state(&dropped), reason(&dropped)), (TaskDropped, Reason::ExecutorTerminated));
+    assert_eq!(bench.launches().len(), 1);
+    bench.run_at(task("c", Some(custom("e"))), true);
+    assert_eq!(bench.launches().len(), 2, "the master has heard of the end");
+}
+
+#[test]
+fn the_master_hears_that_an_executor_was_not_started() {
+    let mut bench = Bench::registered();
+    let mut executor = custom("e");
+    executor.container = Some(v1::ContainerInfo {
+        r#type: v1::container_info::Type::Docker as i32,
+        ..Default::default()
+    });
+    bench.run_at(task("a", Some(executor)), true);
+    assert_eq!(state(&bench.updates()[0]), TaskFailed);
+    let exited = bench.outputs.iter().any(|output| match output {
+        Output::ToMaster(body) => {
+            matches!(&**body, from_agent::Body::ExecutorExited(it) if it.status == -1)
+        }
+        _ => false,
+    });
+    assert!(exited);
+}
+
 #[test]
 fn a_group_is_delivered_as_one() {
     let mut bench = Bench::registered();

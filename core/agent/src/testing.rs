@@ -196,6 +196,16 @@ impl Bench {
         self.master(from_master::Body::RunTask(Box::new(link::RunTask {
             framework_info: Some(self.framework_info()),
             task_info: Some(info),
+            launch_executor: None,
+        })));
+    }
+
+    /// Launches a task of a custom executor that the master knows, or does not.
+    pub(crate) fn run_at(&mut self, info: v1::TaskInfo, launch_executor: bool) {
+        self.master(from_master::Body::RunTask(Box::new(link::RunTask {
+            framework_info: Some(self.framework_info()),
+            task_info: Some(info),
+            launch_executor: Some(launch_executor),
         })));
     }
 
@@ -205,6 +215,7 @@ impl Bench {
             framework_info: Some(self.framework_info()),
             executor_info: Some(executor),
             task_group: Some(v1::TaskGroupInfo { tasks }),
+            launch_executor: None,
         })));
     }
 

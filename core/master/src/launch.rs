@@ -44,10 +44,11 @@ impl Master {
             }
         };
         task.resources = charge.task.to_messages();
+        let launch_executor = task.executor.is_some().then_some(charge.executor.is_some());
         self.book_task(accepted, &task, None, charge);
         let Some(framework) = self.frameworks.get(&accepted.framework) else { return };
         let framework_info = Some(framework.info.clone());
-        let run = link::RunTask { framework_info, task_info: Some(task) };
+        let run = link::RunTask { framework_info, task_info: Some(task), launch_executor };
         self.tell_agent(accepted.agent, from_master::Body::RunTask(Box::new(run)));
     }
 
@@ -79,6 +80,7 @@ impl Master {
         reachable!("a task group is launched");
         let executor_info = group.executor;
         let mut task_group = group.task_group;
+        let launch_executor = Some(charges.iter().any(|charge| charge.executor.is_some()));
         for (task, charge) in task_group.tasks.iter_mut().zip(charges) {
             task.resources = charge.task.to_messages();
             self.book_task(accepted, task, Some(&executor_info), charge);
@@ -88,6 +90,7 @@ impl Master {
             framework_info: Some(framework.info.clone()),
             executor_info: Some(executor_info),
             task_group: Some(task_group),
+            launch_executor,
         };
         self.tell_agent(accepted.agent, from_master::Body::RunTaskGroup(Box::new(run)));
     }

@@ -314,6 +314,7 @@ async fn a_missing_program_fails_the_task() {
     let _agent = start(runtime.clone(), options).await.unwrap();
     let mut link = master.admit().await;
     link.send(from_master::Body::RunTask(Box::new(link::RunTask {
+        launch_executor: None,
         framework_info: Some(v1::FrameworkInfo {
             id: Some(support::framework_id()),
             ..Default::default()

@@ -148,6 +148,7 @@ impl MasterLink {
             ..Default::default()
         };
         self.send(from_master::Body::RunTask(Box::new(link::RunTask {
+            launch_executor: None,
             framework_info: Some(framework()),
             task_info: Some(v1::TaskInfo {
                 name: "t0".into(),
