@@ -5,7 +5,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use http::Request;
+use http::header::IF_NONE_MATCH;
+use http::{Request, StatusCode};
 use orrery_coverage::reachable;
 use orrery_http::{Client, client};
 use orrery_runtime::{Address, Runtime};
@@ -14,8 +15,17 @@ use orrery_runtime::{Address, Runtime};
 /// cut off; the others are asked at the same time.
 pub(crate) const ANSWER_TIME: Duration = Duration::from_secs(1);
 
-/// Pause between two looks at whether a master that one is connected to still leads, on average.
+/// Pause before a master is asked whether the one that one is connected to still leads, on average.
 const LOOK_AGAIN: Duration = Duration::from_secs(4);
+
+/// How many seconds that master may keep the question until it knows of another leader, on average.
+const KEEP: u64 = 15;
+
+/// A question for masters.
+struct Question<'a> {
+    /// Nothing is to be answered as long as this one leads, for so many seconds at most.
+    unless: Option<(&'a Address, u64)>,
+}
 
 /// The leader that the first of `masters` to know one names.
 ///
@@ -26,12 +36,13 @@ pub(crate) async fn leader(
     client: &Client,
     masters: &[Address],
 ) -> Result<Address, String> {
-    let ask = |master| ask(runtime, client, master);
+    let ask = |master| ask(runtime, client, master, Question { unless: None });
     let mut answers: FuturesUnordered<_> = masters.iter().map(ask).collect();
     let mut failure = String::new();
     while let Some(answer) = answers.next().await {
         match answer {
-            Ok(leader) => return Ok(leader),
+            Ok(Some(leader)) => return Ok(leader),
+            Ok(None) => {}
             Err(error) => failure = error,
         }
     }
@@ -39,7 +50,8 @@ pub(crate) async fn leader(
 }
 
 /// Completes once a master names another leader than the one at `leader`. One of the others is
-/// asked each time, so that a leader that is alive has nothing to do with it.
+/// asked each time, so that a leader that is alive has nothing to do with it; it keeps the question
+/// until it has heard of a new leader itself, so that nobody learns of it late.
 pub(crate) async fn replaced(
     runtime: &Runtime,
     client: &Client,
@@ -48,29 +60,50 @@ pub(crate) async fn replaced(
 ) {
     let others: Vec<&Address> = masters.iter().filter(|master| *master != leader).collect();
     let mut random = runtime.random.generator();
+    let mut was_kept = false;
     loop {
-        // Not all that look at one time look again at one time.
-        let pause = LOOK_AGAIN / 2 + LOOK_AGAIN.mul_f64(random.fraction());
-        runtime.sleep(pause).await;
+        if !was_kept {
+            // Not all that look at one time look again at one time.
+            let pause = LOOK_AGAIN / 2 + LOOK_AGAIN.mul_f64(random.fraction());
+            runtime.sleep(pause).await;
+        }
         let number = random.below(others.len().max(1) as u64);
         let asked = usize::try_from(number).ok().and_then(|number| others.get(number));
         let Some(asked) = asked else { continue };
-        if ask(runtime, client, asked).await.is_ok_and(|other| other != *leader) {
-            reachable!("a leader turns out to be replaced by asking other masters");
-            return;
-        }
+        let question = Question { unless: Some((leader, KEEP / 2 + random.below(KEEP + 1))) };
+        was_kept = match ask(runtime, client, asked, question).await {
+            Ok(Some(other)) if other != *leader => {
+                reachable!("a leader turns out to be replaced by asking other masters");
+                return;
+            }
+            Ok(None) => true,
+            // Mesos' masters keep no question.
+            Ok(Some(_)) | Err(_) => false,
+        };
     }
 }
 
-async fn ask(runtime: &Runtime, client: &Client, master: &Address) -> Result<Address, String> {
+/// Who leads, as `master` says; `None` when nobody but the one that is known already.
+async fn ask(
+    runtime: &Runtime,
+    client: &Client,
+    master: &Address,
+    question: Question<'_>,
+) -> Result<Option<Address>, String> {
+    let limit = ANSWER_TIME + Duration::from_secs(question.unless.map_or(0, |(_, wait)| wait));
     let asked = async {
-        let request = Request::get("/redirect").body(Bytes::new());
-        let request = request.map_err(|error| error.to_string())?;
+        let mut request = Request::get("/redirect");
+        if let Some((known, wait)) = question.unless {
+            request = request.header(IF_NONE_MATCH, format!("\"{known}\""));
+            request = request.header("Prefer", format!("wait={wait}"));
+        }
+        let request = request.body(Bytes::new()).map_err(|error| error.to_string())?;
         match client.stream(master, request).await {
+            Ok(response) if response.status() == StatusCode::NOT_MODIFIED => Ok(None),
             Ok(response) => {
                 let (parts, _) = response.into_parts();
                 let target = client::redirect_target(&parts);
-                target.ok_or_else(|| format!("{master} answers {}", parts.status))
+                target.map(Some).ok_or_else(|| format!("{master} answers {}", parts.status))
             }
             Err(error) => {
                 reachable!("a master does not say who leads");
@@ -78,8 +111,8 @@ async fn ask(runtime: &Runtime, client: &Client, master: &Address) -> Result<Add
             }
         }
     };
-    let answer = runtime.timeout(ANSWER_TIME, asked).await;
+    let answer = runtime.timeout(limit, asked).await;
     let answer =
-        answer.unwrap_or_else(|| Err(format!("{master} does not answer within {ANSWER_TIME:?}")));
+        answer.unwrap_or_else(|| Err(format!("{master} does not answer within {limit:?}")));
     answer.inspect_err(|error| tracing::debug!(%master, error, "a master names no leader"))
 }

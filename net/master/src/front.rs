@@ -1,7 +1,7 @@
 //! The one HTTP service of a master's port: whoever asks is answered by what the master is at the
 //! moment.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use http::StatusCode;
 use orrery_coverage::reachable;
@@ -11,26 +11,16 @@ use orrery_net_log::LogService;
 use orrery_runtime::{Address, BoxFuture, Instant, Runtime};
 use tokio::sync::oneshot;
 
+use crate::redirect::Kept;
+use crate::role::{Role, Roles};
 use crate::routes::ROUTER;
-use crate::term::Term;
 use crate::{Options, standby};
-
-/// What a master is.
-#[derive(Clone)]
-pub(crate) enum Role {
-    /// It leads.
-    Leading(Arc<Term>),
-    /// It is elected, and reads the registry.
-    Recovering,
-    /// Another one leads, or none does.
-    Standby(Option<Address>),
-}
 
 /// The service.
 pub(crate) struct Front {
     runtime: Runtime,
     options: Arc<Options>,
-    role: Mutex<Role>,
+    roles: Arc<Roles>,
     started: Instant,
     log: Option<LogService>,
     member: Option<Member>,
@@ -45,26 +35,21 @@ impl Front {
         log: Option<LogService>,
         member: Option<Member>,
     ) -> (Arc<Self>, oneshot::Receiver<()>) {
-        let role = Mutex::new(Role::Standby(None));
+        let roles = Arc::new(Roles::new());
         let (leads, first_lead) = oneshot::channel();
         let leads = Mutex::new(Some(leads));
         let started = runtime.clock.now();
-        (Arc::new(Self { runtime, options, role, started, log, member, leads }), first_lead)
+        (Arc::new(Self { runtime, options, roles, started, log, member, leads }), first_lead)
     }
 
     pub(crate) fn role(&self) -> Role {
-        lock(&self.role).clone()
+        self.roles.get()
     }
 
     pub(crate) fn set_role(&self, role: Role) {
         let leads = matches!(role, Role::Leading(_));
-        let old = {
-            let mut current = lock(&self.role);
-            std::mem::replace(&mut *current, role)
-        };
-        // After the lock, because a term that ends closes much.
-        drop(old);
-        let first = if leads { lock(&self.leads).take() } else { None };
+        self.roles.set(role);
+        let first = if leads { self.first_lead() } else { None };
         if let Some(first) = first {
             // Not everybody who starts a master waits for that.
             let _ = first.send(());
@@ -80,6 +65,9 @@ impl Service for Front {
         }
         if let Some(member) = self.member.as_ref().filter(|_| Member::handles(path)) {
             return member.call(request);
+        }
+        if let Some(kept) = Kept::of(&request) {
+            return self.keep(kept, request);
         }
         match self.role() {
             Role::Leading(term) => term.call(request),
@@ -102,6 +90,24 @@ impl Service for Front {
 }
 
 impl Front {
+    fn first_lead(&self) -> Option<oneshot::Sender<()>> {
+        // What is under this lock is taken as a whole, which a panic elsewhere cannot interrupt.
+        self.leads.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Answers the question who leads once it is another one than is known.
+    fn keep(&self, kept: Kept, request: Request) -> BoxFuture<'static, Response> {
+        let (runtime, roles) = (self.runtime.clone(), Arc::clone(&self.roles));
+        Box::pin(async move {
+            let other = roles.until(|role| kept.is_answered_by(role));
+            match runtime.timeout(kept.wait, other).await {
+                Some(Role::Leading(term)) => term.call(request).await,
+                Some(Role::Standby(leader)) => standby::redirect(leader.as_ref(), ""),
+                Some(Role::Recovering) | None => respond::empty(StatusCode::NOT_MODIFIED),
+            }
+        })
+    }
+
     fn stand_by(&self, leader: Option<Address>, request: Request) -> BoxFuture<'static, Response> {
         let (runtime, options) = (self.runtime.clone(), Arc::clone(&self.options));
         let started = self.started;
@@ -109,11 +115,6 @@ impl Front {
             standby::answer(&runtime, &options, started, leader.as_ref(), request).await
         })
     }
-}
-
-/// What is under these locks is replaced as a whole, which a panic elsewhere cannot interrupt.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn is_api(path: &str) -> bool {

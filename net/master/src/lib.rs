@@ -35,8 +35,10 @@ mod options;
 mod page;
 mod planted;
 mod pulse;
+mod redirect;
 mod registrar;
 mod replicas;
+mod role;
 mod routes;
 mod scheduler_api;
 mod snapshot;
@@ -46,7 +48,8 @@ mod state;
 mod tasks;
 mod term;
 
-use front::{Front, Role};
+use front::Front;
+use role::Role;
 
 pub use options::{Elections, Options};
 pub use planted::PlantedBug;

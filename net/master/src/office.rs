@@ -12,9 +12,10 @@ use tokio::sync::oneshot;
 
 use crate::Options;
 use crate::election::{Election, Event};
-use crate::front::{Front, Role};
+use crate::front::Front;
 use crate::info::{master_info, public_address};
 use crate::registrar::{Limits, Registrar, RegistryError};
+use crate::role::Role;
 use crate::term::Term;
 
 /// Everything that a master needs to lead from time to time.

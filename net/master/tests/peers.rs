@@ -88,6 +88,8 @@ async fn a_dead_leader_is_replaced_and_comes_back_as_a_follower() {
     let of_leaders = |name: &&String| name.starts_with("registrar/");
     assert!(missing.iter().all(of_leaders), "{missing:?}");
 
+    let known = Address::new("127.0.0.1", ports[first]);
+    let mut replaced = Some(tokio::spawn(async move { detector.replaced(&known).await }));
     let mut last = first;
     for round in 0..3 {
         if round == 1 {
@@ -97,6 +99,9 @@ async fn a_dead_leader_is_replaced_and_comes_back_as_a_follower() {
         }
         let next = leader(&runtime, &masters).await;
         assert_ne!(next, last);
+        if let Some(replaced) = replaced.take() {
+            replaced.await.unwrap();
+        }
         masters[last] = Some(master(&runtime, &ports, last, folder.path()).await);
         last = next;
     }
