@@ -74,8 +74,13 @@ impl Router {
             return Err(RouteError::NotFound(path.to_owned()));
         }
         let found = match parts.split_first() {
-            Some((first, rest)) if self.is_process(first) => longest(self.delegated, rest),
-            _ => longest(self.others, &parts).or_else(|| longest(self.delegated, &parts)),
+            Some((first, rest)) if self.is_process(first) => {
+                longest(self.delegated, &rest.join("/"))
+            }
+            _ => {
+                let name = parts.join("/");
+                longest(self.others, &name).or_else(|| longest(self.delegated, &name))
+            }
         };
         found.ok_or_else(|| RouteError::NotFound(path.to_owned()))
     }
@@ -87,19 +92,18 @@ impl Router {
     }
 }
 
-/// The longest beginning of `parts` that is a name of the table.
-fn longest(table: &'static [&'static str], parts: &[&str]) -> Option<Route> {
+/// The longest beginning of `path`, in whole parts, that is a name of the table.
+fn longest(table: &'static [&'static str], path: &str) -> Option<Route> {
     let find = |name: &str| table.iter().copied().find(|known| *known == name);
-    if parts.is_empty() {
-        return find("").map(|endpoint| Route { endpoint, rest: String::new() });
-    }
-    (1..=parts.len()).rev().find_map(|length| {
-        let (name, rest) = parts.split_at(length);
-        let name = name.join("/");
+    let mut name = path;
+    loop {
         let current = name.strip_suffix(".json").filter(|name| OLD_ENDINGS.contains(name));
-        let endpoint = find(&name).or_else(|| current.and_then(find))?;
-        Some(Route { endpoint, rest: rest.join("/") })
-    })
+        if let Some(endpoint) = find(name).or_else(|| current.and_then(find)) {
+            let rest = path.get(name.len() + 1..).unwrap_or_default();
+            return Some(Route { endpoint, rest: rest.to_owned() });
+        }
+        name = name.rsplit_once('/')?.0;
+    }
 }
 
 #[cfg(test)]

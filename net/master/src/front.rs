@@ -97,6 +97,7 @@ impl Front {
 
     /// Answers the question who leads once it is another one than is known.
     fn keep(&self, kept: Kept, request: Request) -> BoxFuture<'static, Response> {
+        reachable!("a master keeps the question who leads");
         let (runtime, roles) = (self.runtime.clone(), Arc::clone(&self.roles));
         Box::pin(async move {
             let other = roles.until(|role| kept.is_answered_by(role));

@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use http::header::IF_NONE_MATCH;
 use http::{HeaderMap, Method};
-use orrery_coverage::reachable;
 use orrery_http::Request;
 use orrery_runtime::Address;
 
@@ -31,10 +30,10 @@ pub(crate) struct Kept {
 impl Kept {
     /// `None` when `request` is something else, or wants its answer at once.
     pub(crate) fn of(request: &Request) -> Option<Self> {
+        let kept = Self::of_headers(request.headers())?;
         let route = ROUTER.route(request.uri().path()).ok()?;
         let asks = route.endpoint == "redirect" && route.rest.is_empty();
-        let kept = Self::of_headers(request.headers());
-        kept.filter(|_| asks && *request.method() == Method::GET)
+        (asks && *request.method() == Method::GET).then_some(kept)
     }
 
     fn of_headers(headers: &HeaderMap) -> Option<Self> {
@@ -44,7 +43,6 @@ impl Kept {
         let mut preferences = preferences.flat_map(|value| value.split(','));
         let wait = preferences.find_map(|preference| preference.trim().strip_prefix("wait="))?;
         let wait = Duration::from_secs(wait.parse().ok()?).min(WAIT_MAX);
-        reachable!("a master keeps the question who leads");
         Some(Self { known, wait })
     }
 
