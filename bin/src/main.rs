@@ -10,6 +10,7 @@
 
 mod agent;
 mod daemon;
+mod descriptors;
 mod disk_probe;
 mod elections;
 mod execute;

@@ -9,6 +9,7 @@ use orrery_net_master::{Options, start};
 use tracing::info;
 
 use crate::daemon::{self, Stop};
+use crate::descriptors;
 use crate::elections;
 use crate::failure::Failure;
 use crate::host;
@@ -22,6 +23,7 @@ pub fn run(invocation: &Invocation) -> Result<ExitCode, Failure> {
         return Ok(ExitCode::SUCCESS);
     };
     logging::start(&flags)?;
+    descriptors::make_room();
     let options = options(&flags)?;
     let _held = options.work_dir.as_deref().map(work_dir::hold).transpose()?;
     daemon::run(async {

@@ -23,6 +23,7 @@ mod clock;
 mod disk;
 mod launch;
 mod network;
+mod priority;
 mod processes;
 mod random;
 mod sessions;
@@ -30,6 +31,8 @@ mod spawn;
 mod stream;
 mod tasks;
 mod users;
+
+pub use priority::go_first;
 
 /// A runtime on the machine it is called on. Its ports must be used inside the same tokio runtime,
 /// with I/O and time enabled, or in tasks that were spawned on it.

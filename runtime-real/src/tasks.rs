@@ -8,13 +8,10 @@ use std::cell::Cell;
 use std::sync::{Arc, OnceLock};
 
 use orrery_runtime::{BoxFuture, TaskHandle, Tasks};
-use rustix::process::setpriority_process;
-use rustix::thread::gettid;
 use tokio::runtime::{Builder, Handle, Runtime};
 use tracing::Instrument;
 
-/// How nice these threads are to others.
-const PRIORITY: i32 = -10;
+use crate::priority::go_first;
 
 /// Threads for files that prompt tasks write. Each costs memory only while it is busy.
 const BLOCKING_THREADS: usize = 4;
@@ -103,9 +100,7 @@ impl PromptThread {
 /// What a thread for prompt tasks does first.
 fn begin() {
     IS_PROMPT.set(true);
-    // With the right to it, such a thread goes before all that keep the processors busy. To Linux,
-    // which counts threads here, it is a process; without the right it is one like all others.
-    let _ = setpriority_process(Some(gettid()), PRIORITY);
+    go_first();
 }
 
 impl Drop for PromptThread {

@@ -11,8 +11,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use orrery_runtime::Address;
-use rustix::process::setpriority_process;
-use rustix::thread::gettid;
+use orrery_runtime_real::go_first;
 
 use crate::failure::Failure;
 use crate::latency::Latencies;
@@ -65,7 +64,7 @@ impl Probe {
 fn ask(mut stream: TcpStream, stopped: &AtomicBool) -> io::Result<Vec<Duration>> {
     // The emulated agents keep the processors busy, and what is asked about is not how soon the
     // answer is looked at. Without the right to it, that has to be counted in.
-    let _ = setpriority_process(Some(gettid()), -10);
+    go_first();
     let mut times = Vec::new();
     while !stopped.load(Ordering::Relaxed) {
         let start = Instant::now();

@@ -11,39 +11,55 @@ use orrery_runtime::{Instant, Runtime};
 /// agents come back at once, their queue is bounded, and a question waits no longer than it.
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
-/// Asks the machine for a sign of life whenever somebody asks for the master's health, and does not
+/// For how long a sign of life spares the machine another question.
+const FRESH: Duration = Duration::from_secs(1);
+
+/// Asks the machine for a sign of life when somebody asks for the master's health, and does not
 /// wait for it: the answer is about the last sign that was asked for. So it is prompt even when the
-/// machine is not, and costs nothing when nobody wants to know.
+/// machine is not, and costs nothing when nobody wants to know. Who asks again and again waits for
+/// nobody's locks either: to start a task takes one of all threads that run tasks, and theirs do
+/// not go before others.
 pub(crate) struct Pulse {
     runtime: Runtime,
     feeder: Feeder<Master>,
-    /// Since when a question waits for its answer.
-    asked: Arc<Mutex<Option<Instant>>>,
+    last: Arc<Mutex<Option<Sign>>>,
+}
+
+/// What is known of the machine.
+#[derive(Clone, Copy)]
+enum Sign {
+    /// A question waits for its answer since then.
+    Asked(Instant),
+    /// It gave a sign of life then.
+    Heard(Instant),
 }
 
 impl Pulse {
     pub(crate) fn new(runtime: Runtime, feeder: Feeder<Master>) -> Self {
-        Self { runtime, feeder, asked: Arc::default() }
+        Self { runtime, feeder, last: Arc::default() }
     }
 
     /// Whether the machine is alive, as far as is known. `Err` says for how long it has not been
     /// heard of.
     pub(crate) fn check(&self) -> Result<(), Duration> {
         let now = self.runtime.clock.now();
-        let mut asked = lock(&self.asked);
-        if let Some(since) = *asked {
-            let silence = now.since(since);
-            if silence > LONGEST_WAIT {
-                return Err(silence);
+        {
+            let mut last = lock(&self.last);
+            match *last {
+                Some(Sign::Asked(since)) if now.since(since) > LONGEST_WAIT => {
+                    return Err(now.since(since));
+                }
+                Some(Sign::Asked(_)) => return Ok(()),
+                Some(Sign::Heard(at)) if now.since(at) < FRESH => return Ok(()),
+                Some(Sign::Heard(_)) | None => *last = Some(Sign::Asked(now)),
             }
-            return Ok(());
         }
-        *asked = Some(now);
-        let (feeder, asked) = (self.feeder.clone(), Arc::clone(&self.asked));
+        let (runtime, feeder) = (self.runtime.clone(), self.feeder.clone());
+        let last = Arc::clone(&self.last);
         self.runtime.spawn("pulse", async move {
             // A machine that has ended leaves the question open.
             if feeder.inspect(|_| ()).await.is_ok() {
-                *lock(&asked) = None;
+                *lock(&last) = Some(Sign::Heard(runtime.clock.now()));
             }
         });
         Ok(())

@@ -84,7 +84,7 @@ impl Usage {
 }
 
 /// A framework in a role.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Client {
     pub(super) id: Arc<str>,
     pub(super) usage: Usage,
@@ -93,18 +93,6 @@ pub(crate) struct Client {
     /// Whether it takes offers.
     pub(super) active: bool,
     pub(super) position: Option<ClientPosition>,
-}
-
-impl Default for Client {
-    fn default() -> Self {
-        Self {
-            id: Arc::default(),
-            usage: Usage::default(),
-            subscribed: false,
-            active: false,
-            position: None,
-        }
-    }
 }
 
 impl Client {
