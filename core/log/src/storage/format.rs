@@ -198,6 +198,8 @@ pub(crate) fn find_record(bytes: &Bytes, sequence: u64, offset: usize) -> Option
     })
 }
 
-fn is_zero(bytes: &[u8]) -> bool {
-    bytes.iter().all(|byte| *byte == 0)
+/// Whether there are only zeros; a megabyte of them, which stands behind the last record, takes a
+/// few microseconds, since whole pieces are looked at.
+pub(crate) fn is_zero(bytes: &[u8]) -> bool {
+    bytes.chunks(1 << 12).all(|piece| piece.iter().fold(0, |any, byte| any | byte) == 0)
 }
