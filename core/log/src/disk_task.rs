@@ -63,7 +63,7 @@ impl DiskTask {
         match self.work().await {
             Ok(Some(stopped)) => {
                 self.ended.set(LogError::Stopped);
-                drop(self);
+                self.storage.close().await;
                 // Who does not wait any more needs nothing.
                 let _ = stopped.send(());
             }

@@ -346,15 +346,6 @@ impl LogMachine {
         }
     }
 
-    /// Carries out what the parts want: what goes to the own replica is done at once.
-    fn settle(&mut self, now: Instant, records: &mut Vec<Record>, outputs: &mut Vec<Output>) {
-        let mut effects = Vec::new();
-        self.coordinator.pump(now, &mut self.replica, records, &mut effects);
-        self.ask_for_pages(now, &mut effects);
-        outputs.extend(records.drain(..).map(Output::Persist));
-        self.carry(now, effects, outputs);
-    }
-
     fn ask_for_pages(&mut self, now: Instant, effects: &mut Vec<Effect>) {
         let retry = self.recovery.retry();
         let stale = |since: Instant| since + retry <= now;
@@ -366,6 +357,7 @@ impl LogMachine {
         }
     }
 
+    /// Carries out what the parts want: what goes to the own replica is done at once.
     fn carry(&mut self, now: Instant, effects: Vec<Effect>, outputs: &mut Vec<Output>) {
         for effect in effects {
             match effect {
@@ -467,8 +459,17 @@ impl Machine for LogMachine {
         }
         outputs.extend(records.drain(..).map(Output::Persist));
         self.carry(now, effects, outputs);
-        self.settle(now, &mut records, outputs);
         self.tell_voting(outputs);
+    }
+
+    /// Appends that have come together go out together.
+    fn settle(&mut self, now: Now, outputs: &mut Vec<Output>) {
+        let now = now.instant;
+        let (mut records, mut effects) = (Vec::new(), Vec::new());
+        self.coordinator.pump(now, &mut self.replica, &mut records, &mut effects);
+        self.ask_for_pages(now, &mut effects);
+        outputs.extend(records.drain(..).map(Output::Persist));
+        self.carry(now, effects, outputs);
     }
 
     fn deadline(&self) -> Option<Instant> {

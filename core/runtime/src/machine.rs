@@ -4,12 +4,17 @@
 //! function that carries it out. The machine never waits, so a step is a function of what was fed
 //! in, which is what makes it replayable.
 
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::Poll;
 
 use orrery_coverage::sometimes;
 use tokio::sync::mpsc;
 
 use crate::{BoxFuture, Instant, Now, Runtime};
+
+/// Steps after which a machine settles although further inputs are at hand.
+pub const SETTLE_AFTER: usize = 128;
 
 /// A machine without I/O: inputs in, outputs out.
 pub trait Machine: Send + 'static {
@@ -20,6 +25,11 @@ pub trait Machine: Send + 'static {
 
     /// Takes one input and appends what is to be done about it, in order.
     fn step(&mut self, now: Now, input: Self::Input, outputs: &mut Vec<Self::Output>);
+
+    /// Does what need not be done for each input by itself: called when no further input is at
+    /// hand, and after [`SETTLE_AFTER`] steps at the latest. Inputs that come together are so acted
+    /// upon together.
+    fn settle(&mut self, _now: Now, _outputs: &mut Vec<Self::Output>) {}
 
     /// When it wants to be woken by [`Machine::tick`], if at all.
     fn deadline(&self) -> Option<Instant>;
@@ -143,9 +153,22 @@ impl<M: Machine> Driver<M> {
         runtime: Runtime,
         mut carry: impl FnMut(M::Output) -> std::ops::ControlFlow<()>,
     ) -> M {
-        let mut outputs = Vec::new();
+        let (mut outputs, mut steps) = (Vec::new(), 0);
         loop {
-            let input = match self.next(&runtime).await {
+            let message = match self.at_hand(&runtime, steps).await {
+                None if steps > 0 => {
+                    steps = 0;
+                    self.machine.settle(runtime.now(), &mut outputs);
+                    if outputs.drain(..).try_for_each(&mut carry).is_break() {
+                        return self.machine;
+                    }
+                    continue;
+                }
+                None => self.next(&runtime).await,
+                message => message,
+            };
+            steps += 1;
+            let input = match message {
                 Some(Message::Input(input)) => input,
                 Some(Message::Inspect(inspection)) => {
                     inspection(&self.machine);
@@ -157,12 +180,23 @@ impl<M: Machine> Driver<M> {
             if let Some(Observer(look)) = &self.observer {
                 look(&self.machine);
             }
-            for output in outputs.drain(..) {
-                if carry(output).is_break() {
-                    return self.machine;
-                }
+            if outputs.drain(..).try_for_each(&mut carry).is_break() {
+                return self.machine;
             }
         }
+    }
+
+    /// What can be taken without waiting before the machine settles, after so many steps.
+    async fn at_hand(&mut self, runtime: &Runtime, steps: usize) -> Option<Message<M>> {
+        let is_due = |deadline| deadline <= runtime.clock.now();
+        if steps == 0 || steps >= SETTLE_AFTER || self.machine.deadline().is_some_and(is_due) {
+            return None;
+        }
+        poll_fn(|context| match self.receiver.poll_recv(context) {
+            Poll::Ready(message) => Poll::Ready(message),
+            Poll::Pending => Poll::Ready(None),
+        })
+        .await
     }
 
     async fn next(&mut self, runtime: &Runtime) -> Option<Message<M>> {

@@ -193,6 +193,7 @@ impl World {
         let Some(machine) = &mut self.node(number).machine else { return };
         let mut outputs = Vec::new();
         machine.step(now, input, &mut outputs);
+        machine.settle(now, &mut outputs);
         self.carry(number, outputs);
         self.settle(number);
         self.compare(number);

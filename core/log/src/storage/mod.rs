@@ -9,6 +9,9 @@ mod open;
 mod scan;
 #[cfg(test)]
 mod scan_test;
+mod spare;
+#[cfg(test)]
+mod spare_test;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -16,24 +19,31 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::{BufMut, Bytes, BytesMut};
-use orrery_runtime::{Disk, DiskLock, File, OpenOptions};
+use orrery_runtime::{Disk, DiskLock, File, OpenOptions, Runtime};
 
 use format::{put_record, segment_header};
 use index::Location;
 pub(crate) use index::{Index, LoadError};
 pub(crate) use open::{Looked, Opened, look, open};
+use spare::{Progress, Spare};
 
 use crate::record::{Metadata, Record};
 use crate::{Position, Value};
 
-/// A segment that is as long as this, in bytes, is followed by a new one.
+/// A segment that is as long as this, in bytes, is followed by a new one, which is waited for.
 const SEGMENT_BYTES: u64 = 64 << 20;
 
-/// So many zeros are written ahead of the records, in bytes. As long as records replace zeros, the
-/// file's length and blocks stay as they are, and a sync has only to write the records themselves.
+/// So many zeros are written ahead of the records, in bytes, where no spare segment is at hand. As
+/// long as records replace zeros, the file's length and blocks stay as they are, and a sync has
+/// only to write the records themselves.
 const AHEAD: usize = 1 << 20;
 
-/// Writes that are longer than this, in bytes, gain nothing by writing twice.
+/// From this length on, in bytes, a segment has its successor made. A log of which less is written
+/// needs none.
+const SPARE_FROM: u64 = AHEAD as u64 / 8;
+
+/// Writes that are longer than this, in bytes, gain nothing by writing twice. Where less room is
+/// left in a segment, the next one is begun.
 const SMALL: usize = AHEAD / 16;
 
 /// The segment that is written to.
@@ -51,16 +61,18 @@ struct Current {
 
 /// The open folder of a replica.
 pub(crate) struct Storage {
-    disk: Arc<dyn Disk>,
+    runtime: Runtime,
     folder: PathBuf,
     current: Current,
+    /// The segment after the current one.
+    spare: Option<Spare>,
     index: Index,
     /// The highest position in each older segment.
     older: BTreeMap<u64, Position>,
     metadata: Metadata,
     segment_bytes: u64,
     /// Keeps other processes out of the folder.
-    _lock: DiskLock,
+    lock: Arc<DiskLock>,
 }
 
 impl std::fmt::Debug for Storage {
@@ -73,6 +85,12 @@ fn segment_path(folder: &Path, sequence: u64) -> PathBuf {
     folder.join(format!("segment-{sequence:016x}.log"))
 }
 
+/// What a segment begins with, which must be remembered beside entries.
+fn begin_segment(buffer: &mut BytesMut, sequence: u64, metadata: &Metadata) {
+    buffer.put(segment_header(sequence));
+    put_record(buffer, sequence, 0, 0, Some(Record::Metadata(metadata.clone())));
+}
+
 /// Makes a segment that begins with what must be remembered beside entries, durably.
 async fn create_segment(
     disk: &dyn Disk,
@@ -81,8 +99,8 @@ async fn create_segment(
     metadata: &Metadata,
 ) -> io::Result<Current> {
     let file = disk.open(&segment_path(folder, sequence), OpenOptions::CREATE).await?;
-    let mut buffer = BytesMut::from(&segment_header(sequence)[..]);
-    put_record(&mut buffer, sequence, 0, 0, Some(Record::Metadata(metadata.clone())));
+    let mut buffer = BytesMut::new();
+    begin_segment(&mut buffer, sequence, metadata);
     let length = buffer.len() as u64;
     buffer.put_bytes(0, AHEAD);
     let allocated = buffer.len() as u64;
@@ -146,13 +164,16 @@ impl Storage {
     /// # Errors
     /// [`LoadError`].
     pub(crate) async fn load(&mut self, positions: &[Position]) -> Result<Vec<Value>, LoadError> {
-        self.index.load(&*self.disk, &self.folder, positions).await
+        self.index.load(&*self.runtime.disk, &self.folder, positions).await
     }
 
     /// The records, without one a marker, as they go to the end of the segment, and where that is.
     fn frame(&mut self, records: impl IntoIterator<Item = Option<Record>>) -> (u64, Bytes) {
         let Current { sequence, length: start, synced, allocated, .. } = self.current;
         let mut buffer = BytesMut::new();
+        if start == 0 {
+            begin_segment(&mut buffer, sequence, &self.metadata);
+        }
         for record in records {
             let position = record.as_ref().and_then(|record| self.note(record));
             let (offset, length) = put_record(&mut buffer, sequence, start, synced, record);
@@ -189,20 +210,40 @@ impl Storage {
         self.remove_truncated().await
     }
 
-    /// Begins a new segment where the last one is full.
+    /// Begins a new segment where the last one is full, and has one made before it is.
     async fn make_room(&mut self) -> io::Result<()> {
-        if self.current.length < self.segment_bytes {
+        let Current { sequence, length, allocated, .. } = self.current;
+        if length < SPARE_FROM {
             return Ok(());
         }
-        // What an older segment holds is durable, so nothing may stand after it.
-        self.current.file.truncate(self.current.length).await?;
-        self.current.file.sync().await?;
-        let highest = self.index.highest(self.current.sequence);
-        let next = self.current.sequence + 1;
-        let next = create_segment(&*self.disk, &self.folder, next, &self.metadata).await?;
-        self.older.insert(self.current.sequence, highest);
-        self.current = next;
+        let progress = Progress { length, allocated };
+        let mut spare = self.spare.take().unwrap_or_else(|| {
+            let lock = Arc::clone(&self.lock);
+            Spare::begin(&self.runtime, &self.folder, sequence + 1, progress, lock)
+        });
+        spare.keep_up(progress);
+        let has_room = length + SMALL as u64 <= allocated || !spare.is_made();
+        if has_room && length < self.segment_bytes {
+            self.spare = Some(spare);
+            return Ok(());
+        }
+        let allocated = spare.length;
+        let file = spare.wait().await?;
+        if self.current.synced < length {
+            // What an older segment holds is durable.
+            self.current.file.sync().await?;
+        }
+        self.older.insert(sequence, self.index.highest(sequence));
+        let sequence = sequence + 1;
+        self.current = Current { sequence, file, length: 0, allocated, synced: 0, unmarked: true };
         Ok(())
+    }
+
+    /// Returns once nothing touches the folder any more.
+    pub(crate) async fn close(self) {
+        if let Some(spare) = self.spare {
+            spare.give_up().await;
+        }
     }
 
     async fn remove_truncated(&mut self) -> io::Result<()> {
@@ -210,13 +251,14 @@ impl Storage {
         while let Some((sequence, highest)) = self.older.first_key_value()
             && *highest < self.metadata.begin
         {
-            self.disk.remove_file(&segment_path(&self.folder, *sequence)).await?;
+            let path = segment_path(&self.folder, *sequence);
+            self.runtime.disk.remove_file(&path).await?;
             self.index.close(*sequence);
             self.older.pop_first();
             removed = true;
         }
         if removed {
-            self.disk.sync_directory(&self.folder).await?;
+            self.runtime.disk.sync_directory(&self.folder).await?;
         }
         Ok(())
     }

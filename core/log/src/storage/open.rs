@@ -11,7 +11,7 @@ use bytes::Bytes;
 use orrery_runtime::disk::{create_durable_directories, read_file};
 use orrery_runtime::{Disk, DiskLock, OpenOptions, Runtime};
 
-use super::format::{SegmentHeader, VERSION, check_segment_header};
+use super::format::{SegmentHeader, VERSION, check_segment_header, is_zero};
 use super::scan::{Contents, Placed, scan};
 use super::{Current, Index, Location, SEGMENT_BYTES, Storage, create_segment, segment_path};
 use crate::record::{Metadata, Record};
@@ -55,12 +55,12 @@ pub(crate) async fn open(
     restore: &mut (dyn FnMut(Record) + Send),
 ) -> Result<Opened, StartError> {
     let failed = |source| StartError::Disk { folder: folder.to_owned(), source };
-    let disk = Arc::clone(&runtime.disk);
-    create_durable_directories(&*disk, folder).await.map_err(failed)?;
+    let disk = &*runtime.disk;
+    create_durable_directories(disk, folder).await.map_err(failed)?;
     let lock = lock(runtime, folder).await?;
     let mut catalogue = Catalogue::default();
-    let examined = examine(&*disk, folder, &mut catalogue, restore).await?;
-    finish(disk, folder, lock, examined, catalogue).await.map_err(failed)
+    let examined = examine(disk, folder, &mut catalogue, restore).await?;
+    finish(runtime, folder, lock, examined, catalogue).await.map_err(failed)
 }
 
 /// Two processes that write to one folder would destroy what stands in it. One that has just been
@@ -144,30 +144,23 @@ struct Last {
 struct Examined {
     sequences: Vec<u64>,
     last: Option<Last>,
-    /// A segment that was being made when its process ended.
-    torn: Option<u64>,
     damage: Vec<Damage>,
 }
 
 impl Examined {
-    /// Takes what a segment holds. False for one that was being made when its process ended.
+    /// Takes what a segment holds.
     fn take(
         &mut self,
         folder: &Path,
         sequence: u64,
         bytes: &Bytes,
         contents: &Contents,
-        last: bool,
-    ) -> Result<bool, StartError> {
+    ) -> Result<(), StartError> {
         let file = segment_path(folder, sequence);
         match check_segment_header(bytes, sequence) {
             SegmentHeader::Valid => {}
             SegmentHeader::Version(version) => {
                 return Err(StartError::Version { file, version, expected: VERSION });
-            }
-            SegmentHeader::Invalid if last && contents.records.is_empty() => {
-                self.torn = Some(sequence);
-                return Ok(false);
             }
             SegmentHeader::Invalid => {
                 self.damage.push(Damage { file: file.clone(), offset: 0, position: None });
@@ -184,10 +177,10 @@ impl Examined {
         }
         self.sequences.push(sequence);
         let rest = usize::try_from(contents.end).ok().and_then(|end| bytes.get(end..));
-        let ragged = rest.is_some_and(|rest| rest.iter().any(|byte| *byte != 0));
+        let ragged = rest.is_some_and(|rest| !is_zero(rest));
         let Contents { durable, end, .. } = *contents;
         self.last = Some(Last { sequence, durable, end, ragged });
-        Ok(true)
+        Ok(())
     }
 }
 
@@ -198,20 +191,33 @@ async fn examine(
     restore: &mut (dyn FnMut(Record) + Send),
 ) -> Result<Examined, StartError> {
     let failed = |source| StartError::Disk { folder: folder.to_owned(), source };
-    let sequences = sequences(disk, folder).await.map_err(failed)?;
+    let mut sequences = sequences(disk, folder).await.map_err(failed)?;
     let mut examined = Examined::default();
+    while let Some(last) = sequences.last()
+        && is_blank(disk, folder, *last).await.map_err(failed)?
+    {
+        sequences.pop();
+    }
     for sequence in sequences.iter().copied() {
         let last = sequences.last() == Some(&sequence);
         let bytes = read_file(disk, &segment_path(folder, sequence)).await.map_err(failed)?;
         let contents = scan(&bytes, sequence, last);
-        if examined.take(folder, sequence, &bytes, &contents, last)? {
-            for placed in contents.records {
-                catalogue.take(sequence, &placed);
-                restore(placed.record);
-            }
+        examined.take(folder, sequence, &bytes, &contents)?;
+        for placed in contents.records {
+            catalogue.take(sequence, &placed);
+            restore(placed.record);
         }
     }
     Ok(examined)
+}
+
+/// Whether nothing in a segment was ever durable: it was made for records that did not come.
+async fn is_blank(disk: &dyn Disk, folder: &Path, sequence: u64) -> io::Result<bool> {
+    let bytes = read_file(disk, &segment_path(folder, sequence)).await?;
+    let version = check_segment_header(&bytes, sequence);
+    let Contents { records, damage, durable, .. } = scan(&bytes, sequence, true);
+    let other = matches!(version, SegmentHeader::Version(_));
+    Ok(!other && records.is_empty() && damage.is_empty() && durable == 0)
 }
 
 async fn sequences(disk: &dyn Disk, folder: &Path) -> io::Result<Vec<u64>> {
@@ -226,13 +232,13 @@ async fn sequences(disk: &dyn Disk, folder: &Path) -> io::Result<Vec<u64>> {
 }
 
 async fn finish(
-    disk: Arc<dyn Disk>,
+    runtime: &Runtime,
     folder: &Path,
     lock: DiskLock,
     examined: Examined,
     catalogue: Catalogue,
 ) -> io::Result<Opened> {
-    let Examined { sequences, last, torn, mut damage } = examined;
+    let Examined { sequences, last, mut damage } = examined;
     let Catalogue { metadata, index, highest: mut older } = catalogue;
     if PlantedBug::VotesDespiteDamage.is_planted() {
         damage.clear();
@@ -240,19 +246,19 @@ async fn finish(
     for sequence in &sequences {
         older.entry(*sequence).or_default();
     }
-    let after = torn.or(last.as_ref().map(|last| last.sequence + 1)).unwrap_or(1);
+    let after = last.as_ref().map_or(1, |last| last.sequence + 1);
+    let disk = &*runtime.disk;
     let current = match last {
-        Some(last) if damage.is_empty() && torn.is_none() => {
+        Some(last) if damage.is_empty() => {
             older.remove(&last.sequence);
-            reopen(&*disk, folder, last).await?
+            reopen(disk, folder, last).await?
         }
-        _ => create_segment(&*disk, folder, after, &metadata).await?,
+        _ => create_segment(disk, folder, after, &metadata).await?,
     };
-    let folder = folder.to_owned();
-    let segment_bytes = SEGMENT_BYTES;
-    let _lock = lock;
+    let (runtime, folder) = (runtime.clone(), folder.to_owned());
+    let (segment_bytes, lock, spare) = (SEGMENT_BYTES, Arc::new(lock), None);
     let mut storage =
-        Storage { disk, folder, current, index, older, metadata, segment_bytes, _lock };
+        Storage { runtime, folder, current, spare, index, older, metadata, segment_bytes, lock };
     if !damage.is_empty() {
         storage.rewrite(&sequences).await?;
     }
@@ -287,7 +293,8 @@ impl Storage {
         let final_metadata = Record::Metadata(metadata);
         self.write_durably(vec![final_metadata.clone()]).await?;
         for sequence in old {
-            let bytes = read_file(&*self.disk, &segment_path(&self.folder, *sequence)).await?;
+            let path = segment_path(&self.folder, *sequence);
+            let bytes = read_file(&*self.runtime.disk, &path).await?;
             let contents = scan(&bytes, *sequence, old.last() == Some(sequence));
             let records = contents.records.into_iter().map(|placed| placed.record);
             let entries = |record: &Record| !matches!(record, Record::Metadata(_));
@@ -298,10 +305,11 @@ impl Storage {
         }
         self.write_durably(vec![final_metadata]).await?;
         for sequence in old {
-            self.disk.remove_file(&segment_path(&self.folder, *sequence)).await?;
+            let path = segment_path(&self.folder, *sequence);
+            self.runtime.disk.remove_file(&path).await?;
             self.index.close(*sequence);
             self.older.remove(sequence);
         }
-        self.disk.sync_directory(&self.folder).await
+        self.runtime.disk.sync_directory(&self.folder).await
     }
 }

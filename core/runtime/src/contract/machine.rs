@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use super::finish;
-use crate::machine::{Driver, Machine, Observer, Stopped};
+use crate::machine::{Driver, Machine, Observer, SETTLE_AFTER, Stopped};
 use crate::{Instant, Now, Runtime};
 
 /// Checks the driver on `runtime`.
@@ -20,6 +20,7 @@ pub async fn check(runtime: &Runtime) {
     breaking_off_stops_at_once(runtime).await;
     inspections_see_all_earlier_inputs(runtime).await;
     observers_see_each_step_before_its_outputs_are_carried(runtime).await;
+    inputs_at_hand_are_settled_together(runtime).await;
 }
 
 /// Writes down what it is fed.
@@ -28,6 +29,8 @@ struct Recorder {
     log: Vec<Input>,
     last: Instant,
     deadline: Option<Instant>,
+    /// How much was written down at each settling.
+    settled: Vec<usize>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +53,10 @@ impl Machine for Recorder {
         }
         self.log.push(input);
         outputs.extend([input, input]);
+    }
+
+    fn settle(&mut self, _now: Now, _outputs: &mut Vec<Input>) {
+        self.settled.push(self.log.len());
     }
 
     fn deadline(&self) -> Option<Instant> {
@@ -158,4 +165,20 @@ async fn observers_see_each_step_before_its_outputs_are_carried(runtime: &Runtim
     });
     finish(runtime, "observed steps", run).await;
     assert_eq!(seen.load(Ordering::Relaxed), 5);
+}
+
+async fn inputs_at_hand_are_settled_together(runtime: &Runtime) {
+    for count in [5, SETTLE_AFTER + 5] {
+        let (driver, feeder) = Driver::new(Recorder::default(), count);
+        for input in numbers(count as u32) {
+            feeder.feed(input).await.expect("there is room");
+        }
+        drop(feeder);
+        let run = driver.run(runtime.clone(), |_| ControlFlow::Continue(()));
+        let settled = finish(runtime, "settling", run).await.settled;
+        // Once more where the runtime wants its turn in between.
+        assert!(settled.len() <= count / SETTLE_AFTER + 2, "{settled:?}");
+        assert!(settled.first().is_some_and(|first| *first <= SETTLE_AFTER), "{settled:?}");
+        assert_eq!(settled.last(), Some(&count));
+    }
 }
