@@ -1,7 +1,6 @@
 //! TCP.
 
 use core::net::SocketAddr;
-use std::fmt;
 use std::io;
 use std::time::Duration;
 
@@ -24,10 +23,7 @@ impl Network for TcpNetwork {
         let address = address.clone();
         Box::pin(async move {
             // A name may stand for several addresses; each is tried in the resolver's order.
-            TcpStream::connect((address.host.as_str(), address.port))
-                .await
-                .and_then(connection)
-                .map_err(|error| explain(error, format_args!("cannot connect to {address}")))
+            TcpStream::connect((address.host.as_str(), address.port)).await.and_then(connection)
         })
     }
 
@@ -37,11 +33,6 @@ impl Network for TcpNetwork {
             Ok(Box::new(listener) as Box<dyn Listener>)
         })
     }
-}
-
-/// Keeps an error's kind and says what failed.
-fn explain(error: io::Error, what: fmt::Arguments<'_>) -> io::Error {
-    io::Error::new(error.kind(), format!("{what}: {error}"))
 }
 
 /// How long a connection is silent before the system asks whether the peer is still there.

@@ -47,7 +47,10 @@ pub struct Limits {
 #[derive(Debug, thiserror::Error)]
 pub enum RegistryError {
     /// No quorum answered in time.
-    #[error("the registry was not read within {} s", .0.as_secs_f64())]
+    #[error(
+        "the registry was not read within --registry_fetch_timeout={} s: a quorum of the masters \
+         must run and reach each other", .0.as_secs_f64()
+    )]
     FetchTimeout(Duration),
     /// The log does not serve.
     #[error(transparent)]

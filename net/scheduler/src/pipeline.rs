@@ -42,8 +42,8 @@ pub(crate) struct Refusal {
 /// Why calls can no longer be carried.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PipelineError {
-    #[error("cannot connect for calls: {0}")]
-    Connect(io::Error),
+    #[error("cannot connect to {0} for calls: {1}")]
+    Connect(Address, io::Error),
     #[error("the connection for calls broke: {0}")]
     Broken(#[from] io::Error),
     #[error("the connection for calls was closed with calls unanswered")]
@@ -94,9 +94,12 @@ impl Pipeline {
         match self.runtime.timeout(CONNECT_TIME, connecting).await {
             Some(connection) => connection.map_err(|error| {
                 reachable!("a framework cannot connect for its calls");
-                PipelineError::Connect(error)
+                PipelineError::Connect(self.master.clone(), error)
             }),
-            None => Err(PipelineError::Connect(io::ErrorKind::TimedOut.into())),
+            None => {
+                let error = io::ErrorKind::TimedOut.into();
+                Err(PipelineError::Connect(self.master.clone(), error))
+            }
         }
     }
 
