@@ -1,7 +1,7 @@
 //! Dying at a named point: just before or after a process asks something of the world.
 
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use orrery_runtime::ExitStatus;
 
@@ -140,6 +140,8 @@ pub fn matches(pattern: &str, text: &str) -> bool {
 pub(crate) struct CrashPoints {
     /// Whether there is any: all operations ask, and most worlds have none.
     any: AtomicBool,
+    /// How often all points were taken away.
+    cleared: AtomicU64,
     points: Lock<Vec<CrashPoint>>,
 }
 
@@ -206,8 +208,10 @@ impl Host {
         self.crash_points().change(|points| points.push(point));
     }
 
-    /// Takes all points away that were not reached; returns how many there were.
+    /// Takes all points away that were not reached; returns how many there were. What a process
+    /// has begun that it was to die after it carries out.
     pub fn clear_crash_points(&self) -> usize {
+        self.crash_points().cleared.fetch_add(1, Ordering::Relaxed);
         let left = self.crash_points().change(std::mem::take);
         left.len()
     }
@@ -228,9 +232,13 @@ impl Host {
             self.die(process, &point);
             std::future::pending::<()>().await;
         }
+        let cleared = || self.crash_points().cleared.load(Ordering::Relaxed);
+        let before = cleared();
         let value = action.await;
-        self.die(process, &point);
-        std::future::pending::<()>().await;
+        if cleared() == before {
+            self.die(process, &point);
+            std::future::pending::<()>().await;
+        }
         value
     }
 

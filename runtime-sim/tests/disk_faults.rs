@@ -141,6 +141,27 @@ fn a_misdirected_write_shows_once_the_caches_are_gone() {
 }
 
 #[test]
+fn a_stall_ends_when_the_disk_is_mended() {
+    run_all(|world| async move {
+        let host = world.host("a");
+        host.disk().install("/tmp/file", "").expect("a new disk");
+        let (_, runtime) = host.attach("writer");
+        let file = open(&*runtime.disk, "/tmp/file").await;
+        host.disk().stall(seconds(60));
+        let mending = host.clone();
+        let clock = world.clone();
+        world.spawn(async move {
+            clock.sleep(seconds(2)).await;
+            mending.disk().mend();
+        });
+        let start = world.now();
+        file.write_at(0, Bytes::from_static(b"x")).await.expect("writes");
+        let waited = world.now() - start;
+        assert!(waited >= seconds(2) && waited < seconds(3), "{waited:?}");
+    });
+}
+
+#[test]
 fn a_tail_is_lost_for_good() {
     run_all(|world| async move {
         let host = world.host("a");

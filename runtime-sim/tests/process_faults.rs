@@ -206,6 +206,22 @@ fn a_launch_can_be_the_last_thing_that_a_process_does() {
 }
 
 #[test]
+fn a_point_that_is_taken_away_meanwhile_ends_nobody() {
+    run_all(|world| async move {
+        let host = world.host("a");
+        host.set_launch_latency(Some(Latency::from_millis(2_000, 2_000)));
+        host.crash_at(CrashPoint::after(Operation::Launch("*".to_owned())).of("agent"));
+        let agent = host.start("agent", |runtime| async move {
+            launch(&runtime, shell("exit 0")).await;
+            0
+        });
+        world.sleep(seconds(1)).await;
+        host.mend();
+        assert_eq!(host.wait(agent).await, Some(ExitStatus::Exited(0)));
+    });
+}
+
+#[test]
 fn timers_ring_together_and_late() {
     run_all(|world| async move {
         let host = world.host("a");

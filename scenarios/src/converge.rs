@@ -7,6 +7,7 @@ mod excuse;
 mod look;
 
 use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use orrery_detector::Detector;
@@ -37,9 +38,12 @@ const SERVE: Duration = Duration::from_secs(60);
 /// L4: how long a framework that declined what it was offered waits for the next offer: what it
 /// refused for, and ten allocation intervals of a second; and then for its task to end.
 const SERVE_AGAIN: Duration = Duration::from_secs(1 + 10 + 10);
-/// L5: how long a kill may take that everybody knows of: the grace periods of task and executor,
-/// and an update that is lost once.
-const KILL: Duration = Duration::from_secs(60);
+/// After this time without an answer a framework takes its connection for calls for dead, and says
+/// again what it has said there.
+const CALL_SILENCE: Duration = Duration::from_secs(60);
+/// L5: how long a kill may take: until it was said on a connection that lives, the grace periods of
+/// task and executor, and an update that is lost once.
+const KILL: Duration = Duration::from_secs(CALL_SILENCE.as_secs() + 60);
 /// How long everything may take to end: an executor has 5 s to shut down and its task as long to
 /// be killed, and both a lost connection between them.
 const END: Duration = Duration::from_secs(120);
@@ -108,7 +112,7 @@ pub async fn converge(scene: &Scene) -> Result<(), String> {
         serve_again(scene, &fresh).await?;
     }
     end(scene, &fresh).await?;
-    wait(scene, Invariant::Leaks, END, &Goal::Closed(connections)).await
+    wait(scene, Invariant::Leaks, END, &Goal::Closed(connections, Mutex::default())).await
 }
 
 /// Watches a cluster at rest: nobody comes or leaves, and what was told is known.
@@ -217,8 +221,9 @@ enum Goal {
     Killed,
     /// Nothing is left.
     Empty,
-    /// No connection is left that was not there when all was at rest.
-    Closed(Connections),
+    /// No connection is left that was not there when all was at rest; and on which hosts that was
+    /// seen already.
+    Closed(Connections, Mutex<BTreeSet<String>>),
 }
 
 /// Waits until the goal is reached. When it is not in time, an excuse ends the run without blame;
@@ -233,7 +238,7 @@ async fn wait(
     loop {
         scene.core().cut_off(scene);
         // What ended by itself meanwhile, such as a process that another one replaced, comes back.
-        if !matches!(goal, Goal::Empty | Goal::Closed(_)) {
+        if !matches!(goal, Goal::Empty | Goal::Closed(..)) {
             for seat in scene.core_seats() {
                 seat.start_missing();
             }
@@ -260,7 +265,7 @@ impl std::fmt::Display for Goal {
             Self::Underway | Self::KillsDone => "all tasks had settled",
             Self::Served(..) | Self::ServedAgain(..) => "tasks were asked for",
             Self::Killed => "all tasks were killed",
-            Self::Empty | Self::Closed(_) => "all frameworks were torn down",
+            Self::Empty | Self::Closed(..) => "all frameworks were torn down",
         })
     }
 }
@@ -299,7 +304,10 @@ impl Goal {
                 scene.oracle().check_processes()
             }
             Self::Empty => look::empty(scene).await,
-            Self::Closed(before) => look::closed(scene, before),
+            Self::Closed(before, seen) => {
+                let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
+                look::closed(scene, before, &mut seen)
+            }
         }
     }
 }

@@ -101,8 +101,10 @@ impl Scene {
         let undo = undo::undo(fault, self.world().config());
         let excused: Vec<String> = excused_host(fault).into_iter().cloned().collect();
         excused.iter().for_each(|host| self.oracle().excuse(host, true));
-        self.later(lasting, move |scene| {
+        self.later(lasting.max(stalled(fault)), move |scene| {
             excused.iter().for_each(|host| scene.oracle().excuse(host, false));
+        });
+        self.later(lasting, move |scene| {
             undo.iter().for_each(|fault| scene.inject(fault, &[]));
             for place in places {
                 if matches!(reach, Reach::Host | Reach::Offline) {
@@ -274,7 +276,16 @@ fn excused_host(fault: &sim::Fault) -> Option<&String> {
         DiskFault::Full { host, on: true }
         | DiskFault::ReadOnly { host, on: true }
         | DiskFault::FailNth { host, .. }
-        | DiskFault::ErrorRate { host, .. } => Some(host),
+        | DiskFault::ErrorRate { host, .. }
+        | DiskFault::Stall { host, .. } => Some(host),
         _ => None,
+    }
+}
+
+/// For how long a disk answers nothing by itself, whenever the fault is taken back.
+fn stalled(fault: &sim::Fault) -> Duration {
+    match fault {
+        sim::Fault::Disk(DiskFault::Stall { duration, .. }) => *duration,
+        _ => Duration::ZERO,
     }
 }

@@ -95,6 +95,9 @@ fn strike(host: &Host, operation: DiskOperation) -> io::Result<()> {
     Err(tree::input_output_error())
 }
 
+/// How often who waits for a stalled disk looks whether it still is, in nanoseconds.
+const STALL_LOOK: u64 = 100_000_000;
+
 /// Waits for as long as the disk is stalled or slow.
 async fn respond(host: &Host) {
     let latency = host.files().lock().faults.latency;
@@ -105,10 +108,12 @@ async fn respond(host: &Host) {
     }
     loop {
         let until = host.files().lock().faults.stalled_until;
-        if until <= host.world().now() {
+        let now = host.world().now();
+        if until <= now {
             return;
         }
-        Sleep::until(host.world().clone(), until).await;
+        // The disk may be mended meanwhile.
+        Sleep::until(host.world().clone(), until.min(now.saturating_add(STALL_LOOK))).await;
     }
 }
 
