@@ -10,7 +10,8 @@ use orrery_coverage::{reachable, sometimes};
 use orrery_model::task_state;
 use orrery_runtime::WallTime;
 
-use crate::state::{Pending, remember};
+use crate::pending::Pending;
+use crate::state::remember;
 use crate::{Answer, Master, Output, Refusal, RegistryOperation, RequestId, Task};
 
 /// What its agent and its frameworks are told.

@@ -37,6 +37,7 @@ mod maintenance;
 mod metrics;
 mod offers;
 mod options;
+mod pending;
 mod pings;
 mod planted;
 mod prune;

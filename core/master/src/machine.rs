@@ -5,7 +5,7 @@ use orrery_coverage::{reachable, unreachable};
 use orrery_runtime::machine::Machine;
 use orrery_runtime::{Instant, Now};
 
-use crate::state::Pending;
+use crate::pending::Pending;
 use crate::timers::Timer;
 use crate::{Answer, Input, Master, Output, Refusal, Ticket};
 
@@ -83,7 +83,7 @@ impl Master {
     }
 
     fn stored(&mut self, ticket: Ticket) {
-        match self.pending.remove(&ticket) {
+        match self.pending.remove(ticket) {
             Some(Pending::Admit(registration)) => self.admitted(ticket, *registration),
             Some(Pending::Readmit(registration)) => self.readmitted(ticket, *registration),
             Some(Pending::Unreachable(agent, since)) => self.became_unreachable(agent, since),

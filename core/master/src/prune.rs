@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use orrery_coverage::reachable;
 use orrery_runtime::WallTime;
 
-use crate::state::Pending;
+use crate::pending::Pending;
 use crate::timers::Timer;
 use crate::{Master, RegistryOperation};
 

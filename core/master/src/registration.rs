@@ -10,7 +10,8 @@ use orrery_api::v1;
 use orrery_coverage::{always, reachable, sometimes};
 use orrery_model::Resources;
 
-use crate::state::{Agent, Pending};
+use crate::pending::Pending;
+use crate::state::Agent;
 use crate::timers::Timer;
 use crate::{Description, LinkId, Master, Output, PlantedBug, RegistryOperation, Ticket};
 
@@ -182,7 +183,7 @@ impl Master {
     /// same one it waits there; one that has changed is sent away and will ask once more.
     fn keep_waiting(&mut self, ticket: Ticket, again: &Registration) {
         let Some(Pending::Admit(waiting) | Pending::Readmit(waiting)) =
-            self.pending.get_mut(&ticket)
+            self.pending.get_mut(ticket)
         else {
             return;
         };
@@ -203,7 +204,7 @@ impl Master {
         let Some(ticket) = self.registering.remove(&link) else { return };
         reachable!("an agent's link breaks while its registration is being stored");
         if let Some(Pending::Admit(registration) | Pending::Readmit(registration)) =
-            self.pending.get_mut(&ticket)
+            self.pending.get_mut(ticket)
         {
             registration.link = None;
         }
@@ -217,7 +218,7 @@ impl Master {
 
     /// Whether an agent of this id waits for the registry.
     pub(crate) fn is_registering(&self, agent_id: &str) -> bool {
-        let pending = self.waiting.get(agent_id).and_then(|ticket| self.pending.get(ticket));
+        let pending = self.waiting.get(agent_id).and_then(|ticket| self.pending.get(*ticket));
         matches!(pending, Some(Pending::Readmit(_)))
     }
 

@@ -9,7 +9,8 @@ use orrery_coverage::{reachable, sometimes};
 use orrery_model::task_state;
 use orrery_runtime::WallTime;
 
-use crate::state::{Pending, UnreachableAgent, remember};
+use crate::pending::Pending;
+use crate::state::{UnreachableAgent, remember};
 use crate::{LinkId, Master, Output, PlantedBug, RegistryOperation, TaskKey};
 
 /// Why an agent is removed, in a few words.

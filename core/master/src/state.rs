@@ -9,6 +9,7 @@ use orrery_coverage::reachable;
 use orrery_model::Resources;
 use orrery_runtime::{Generator, Now, WallTime};
 
+use crate::pending::{Pending, PendingChanges};
 use crate::record::{Records, Task};
 use crate::timers::{Timer, Timers};
 use crate::{
@@ -172,27 +173,6 @@ pub struct UnreachableAgent {
     pub since: WallTime,
 }
 
-/// What happens once a registry operation is stored.
-#[derive(Debug)]
-pub(crate) enum Pending {
-    /// Add a new agent that registers on this link.
-    Admit(Box<crate::registration::Registration>),
-    /// Add an agent that came back.
-    Readmit(Box<crate::registration::Registration>),
-    /// Forget an agent that does not answer.
-    Unreachable(AgentKey, WallTime),
-    /// Give up an agent that an earlier master knew and that has not returned.
-    Missing(String, WallTime),
-    /// Forget an agent that an operator declared gone.
-    Gone(Box<crate::gone::Departure>),
-    /// Forget agents that were unreachable, and agents that were gone, for very long.
-    Prune(BTreeSet<String>, BTreeSet<String>),
-    /// Forget an agent that left for good.
-    Remove(AgentKey, crate::removal::Removal),
-    /// Nothing.
-    Nothing,
-}
-
 /// The master's state machine.
 #[derive(Debug)]
 pub struct Master {
@@ -231,7 +211,7 @@ pub struct Master {
     pub(crate) records: Records,
 
     pub(crate) offers: BTreeMap<u64, Offer>,
-    pub(crate) pending: BTreeMap<Ticket, Pending>,
+    pub(crate) pending: PendingChanges,
 
     pub(crate) next_framework: u64,
     pub(crate) next_agent: u64,
@@ -291,7 +271,7 @@ impl Master {
             completed_frameworks: VecDeque::new(),
             records: Records::default(),
             offers: BTreeMap::new(),
-            pending: BTreeMap::new(),
+            pending: PendingChanges::default(),
             next_framework: 0,
             next_agent: 0,
             next_offer: 0,

@@ -1,23 +1,47 @@
 //! Agents that do not answer: how fast they may be given up, and what becomes of those that a
 //! master before this one knew.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use orrery_allocator::AgentKey;
 use orrery_coverage::{reachable, sometimes};
 use orrery_runtime::{Instant, WallTime};
 
+use crate::pending::Pending;
 use crate::removal::Removal;
-use crate::state::{Pending, UnreachableAgent};
+use crate::state::UnreachableAgent;
 use crate::timers::Timer;
 use crate::{Master, Output, PlantedBug, RegistryOperation};
 
-/// Agents that are to be given up, as fast as the rate limit lets them.
+/// Agents that are to be given up, as fast as the rate limit lets them, each once.
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
     waiting: VecDeque<Candidate>,
+    registered: BTreeSet<AgentKey>,
+    recovered: BTreeSet<String>,
     /// Before that no other agent is given up.
     next: Instant,
+}
+
+impl Queue {
+    fn push(&mut self, candidate: Candidate) {
+        let is_new = match &candidate {
+            Candidate::Registered(key, _) => self.registered.insert(*key),
+            Candidate::Recovered(agent_id) => self.recovered.insert(agent_id.clone()),
+        };
+        if is_new {
+            self.waiting.push_back(candidate);
+        }
+    }
+
+    fn pop(&mut self) -> Option<Candidate> {
+        let candidate = self.waiting.pop_front()?;
+        match &candidate {
+            Candidate::Registered(key, _) => self.registered.remove(key),
+            Candidate::Recovered(agent_id) => self.recovered.remove(agent_id),
+        };
+        Some(candidate)
+    }
 }
 
 /// Who is to be given up.
@@ -32,19 +56,8 @@ enum Candidate {
 impl Master {
     /// Marks an agent unreachable as soon as the rate limit allows, unless it answers before.
     pub(crate) fn give_up(&mut self, key: AgentKey, why: Removal) {
-        self.enqueue(Candidate::Registered(key, why));
+        self.giving_up.push(Candidate::Registered(key, why));
         self.give_up_next();
-    }
-
-    fn enqueue(&mut self, candidate: Candidate) {
-        let waiting = &mut self.giving_up.waiting;
-        let is_same = |other: &Candidate| match (other, &candidate) {
-            (Candidate::Registered(one, _), Candidate::Registered(other, _)) => one == other,
-            (one, other) => one == other,
-        };
-        if !waiting.iter().any(is_same) {
-            waiting.push_back(candidate);
-        }
     }
 
     /// Gives up those whose turn it is.
@@ -56,7 +69,7 @@ impl Master {
                 self.set_timer(next - self.now.instant, Timer::GiveUp);
                 return;
             }
-            let Some(candidate) = self.giving_up.waiting.pop_front() else { return };
+            let Some(candidate) = self.giving_up.pop() else { return };
             let given_up = match candidate {
                 Candidate::Registered(key, why) => self.give_up_registered(key, why),
                 Candidate::Recovered(agent_id) => self.give_up_recovered(agent_id),
@@ -97,7 +110,7 @@ impl Master {
             return self.emit(Output::Fail { reason });
         }
         for agent_id in missing {
-            self.enqueue(Candidate::Recovered(agent_id));
+            self.giving_up.push(Candidate::Recovered(agent_id));
         }
         self.give_up_next();
     }
@@ -129,11 +142,7 @@ impl Master {
 
     /// Whether the registry is about to know an agent that is not here as unreachable or gone.
     pub(crate) fn is_leaving_while_away(&self, agent_id: &str) -> bool {
-        self.pending.values().any(|pending| match pending {
-            Pending::Missing(id, _) => id == agent_id,
-            Pending::Gone(departure) => departure.agent_id() == agent_id,
-            _ => false,
-        })
+        self.pending.is_leaving(agent_id)
     }
 
     /// How many changes of the registry this master has asked for, and how many of them are not
@@ -146,15 +155,9 @@ impl Master {
     /// then nobody can tell what a later master will know of it.
     pub fn is_membership_changing(&self, agent_id: &str) -> bool {
         let is_leaving = |key| self.agents.get(key).is_some_and(|agent| agent.leaving);
-        let is_forgotten = |pending: &Pending| match pending {
-            Pending::Prune(unreachable, gone) => {
-                unreachable.contains(agent_id) || gone.contains(agent_id)
-            }
-            _ => false,
-        };
         self.agent_keys.get(agent_id).is_some_and(is_leaving)
             || self.is_registering(agent_id)
             || self.is_leaving_while_away(agent_id)
-            || self.pending.values().any(is_forgotten)
+            || self.pending.is_forgotten(agent_id)
     }
 }
