@@ -287,6 +287,11 @@ impl Storage {
     /// Writes what is left of damaged segments anew and removes them, so that the damage is met
     /// only once. What it means for this replica to have forgotten something is written first.
     async fn rewrite(&mut self, old: &[u64]) -> io::Result<()> {
+        // What is written now could make one of them count as outdated and be removed before it
+        // was read: one of which nothing can be read, for example.
+        for sequence in old {
+            self.older.remove(sequence);
+        }
         let mut metadata = self.metadata.clone();
         metadata.damaged = true;
         metadata.state = crate::ReplicaState::Recovering;
@@ -308,7 +313,6 @@ impl Storage {
             let path = segment_path(&self.folder, *sequence);
             self.runtime.disk.remove_file(&path).await?;
             self.index.close(*sequence);
-            self.older.remove(sequence);
         }
         self.runtime.disk.sync_directory(&self.folder).await
     }
