@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use bytes::Bytes;
-use orrery_runtime::Runtime;
+use orrery_runtime::{OpenOptions, Runtime};
 
 use super::{Opened, Storage, open, segment_path};
 use crate::{Ballot, KnownEntry, Metadata, Position, Record, ReplicaState, Value};
@@ -92,7 +92,9 @@ async fn a_segment_without_records_is_made_anew() {
         let (mut storage, _) = reopen(&runtime, folder.path()).await;
         storage.write_durably(vec![entry(1)]).await.expect("it is written");
         storage.close().await;
-        std::fs::write(segment_path(folder.path(), 2), left).expect("it is written");
+        let path = segment_path(folder.path(), 2);
+        let file = runtime.disk.open(&path, OpenOptions::CREATE).await.expect("it is made");
+        file.write_at(0, left.into()).await.expect("it is written");
         let (mut storage, records) = reopen(&runtime, folder.path()).await;
         assert_eq!(entries(&records), [1]);
         assert_eq!(storage.current.sequence, 1);
