@@ -89,7 +89,12 @@ async fn a_dead_leader_is_replaced_and_comes_back_as_a_follower() {
     assert!(missing.iter().all(of_leaders), "{missing:?}");
 
     let known = Address::new("127.0.0.1", ports[first]);
-    let mut replaced = Some(tokio::spawn(async move { detector.replaced(&known).await }));
+    let (tell, replaced) = tokio::sync::oneshot::channel();
+    let _watching = runtime.spawn("watch", async move {
+        detector.replaced(&known).await;
+        let _ = tell.send(());
+    });
+    let mut replaced = Some(replaced);
     let mut last = first;
     for round in 0..3 {
         if round == 1 {
