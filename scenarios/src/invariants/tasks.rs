@@ -16,6 +16,10 @@ pub type AgentTasks = BTreeMap<String, BTreeMap<String, TaskState>>;
 #[derive(Debug)]
 struct Task {
     framework: usize,
+    /// The process that launched it.
+    launcher: Session,
+    /// Whether another process of the framework was the last to be told of it.
+    told_another: bool,
     agent: String,
     /// The last state told, and in whose turn.
     last: Option<(TaskState, Turn)>,
@@ -44,7 +48,15 @@ impl Tasks {
     pub(crate) fn launched(&mut self, session: Session, info: &v1::TaskInfo) {
         let agent = info.agent_id.value.clone();
         let framework = session.framework;
-        let task = Task { framework, agent, last: None, end: None, asked_after_end: false };
+        let task = Task {
+            framework,
+            launcher: session,
+            told_another: false,
+            agent,
+            last: None,
+            end: None,
+            asked_after_end: false,
+        };
         self.tasks.insert(info.task_id.value.clone(), task);
     }
 
@@ -103,6 +115,7 @@ impl Tasks {
         let is_answer = status.reason() == v1::task_status::Reason::Reconciliation;
         task.check_end(id, state, session, is_answer)?;
         task.last = Some((state, turn));
+        task.told_another = task.launcher != session;
         if is_terminal(state) && (aware || state != TaskState::TaskLost) {
             task.end.get_or_insert((state, session));
         }
@@ -171,6 +184,9 @@ impl Task {
             Some(state) if Some(*state) == told => Ok(()),
             Some(state) => Err(format!("task {id} was told {name} but is {}", state.as_str_name())),
             None if told == Some(TaskState::TaskLost) => Ok(()),
+            // The launch of a process that had been replaced already comes to nothing, and the
+            // other one, which does not know the agent, can be told no more.
+            None if told == Some(TaskState::TaskUnknown) && self.told_another => Ok(()),
             None => Err(format!("task {id} was told {name} but agent {agent} does not have it")),
         }
     }
