@@ -23,8 +23,8 @@ pub fn run(invocation: &Invocation) -> Result<ExitCode, Failure> {
         return Ok(ExitCode::SUCCESS);
     };
     logging::start(&flags)?;
-    descriptors::make_room();
-    let options = options(&flags)?;
+    let connections_max = descriptors::make_room();
+    let options = Options { connections_max, ..options(&flags)? };
     let _held = options.work_dir.as_deref().map(work_dir::hold).transpose()?;
     daemon::run(async {
         let mut stop = Stop::listen()?;

@@ -50,7 +50,7 @@ pub use client::{Client, ClientError, ResponseBody};
 pub use closer::{Closer, closer};
 pub use media::MediaType;
 pub use planted::PlantedBug;
-pub use server::serve;
+pub use server::{serve, serve_up_to};
 
 /// What a peer asked. Its extensions hold the [`Peer`] and the connection's [`Closer`].
 pub type Request = http::Request<RequestBody>;

@@ -15,7 +15,8 @@ pub const HEADERS: usize = 64 << 10;
 /// and treat its end as the loss of the master.
 pub const HEADERS_TIME: Duration = Duration::from_secs(60);
 
-/// Connections that one listener holds at a time. Further ones wait in the listener's own queue.
+/// Connections that one listener holds at a time, unless it is told another number. Further ones
+/// wait in the listener's own queue.
 pub const CONNECTIONS: usize = 16_384;
 
 /// What a new HTTP/2 stream or connection may send before we have read it, in bytes.

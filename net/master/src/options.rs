@@ -42,6 +42,9 @@ pub struct Options {
     pub ip: IpAddr,
     /// TCP port; 0 lets the system choose one.
     pub port: u16,
+    /// How many connections there may be at a time. Each takes a file descriptor; further ones wait
+    /// until one has ended.
+    pub connections_max: usize,
     /// The address to tell others, where it differs from `ip`.
     pub advertise_ip: Option<IpAddr>,
     /// The port to tell others, where it differs from the one that is listened on.
@@ -106,6 +109,7 @@ impl Options {
         Self {
             ip,
             port,
+            connections_max: orrery_http::limits::CONNECTIONS,
             advertise_ip: None,
             advertise_port: None,
             hostname: None,

@@ -84,7 +84,8 @@ pub async fn start(runtime: Runtime, options: Options) -> Result<Running, StartE
     let (front, first_lead) =
         Front::new(runtime.clone(), Arc::clone(&options), log_service, member);
     tracing::info!(%address, "master started");
-    let serving = orrery_http::serve(runtime.clone(), listener, Arc::clone(&front) as _);
+    let (service, connections_max) = (Arc::clone(&front) as _, options.connections_max);
+    let serving = orrery_http::serve_up_to(connections_max, runtime.clone(), listener, service);
     tasks.push(runtime.prompt().spawn("http server", serving).abort_on_drop());
     let (stop, stopped) = oneshot::channel();
     let (end, ended) = oneshot::channel();
