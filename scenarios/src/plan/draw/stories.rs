@@ -10,7 +10,7 @@ use super::{between, pick, time};
 use crate::plan::{Action, Fault, Operation, Place, Script, Shape, Step};
 
 /// One plan of so many has a story.
-const RARITY: u64 = 6;
+const RARITY: u64 = 4;
 /// Of so many agents a story makes use at most.
 const AGENTS: usize = 4;
 
@@ -26,7 +26,12 @@ const STORIES: &[Story] = &[
         let away = teller.milliseconds(300, 2_000);
         let cut = teller.is_heads();
         for agent in teller.agents() {
-            if cut { teller.cut_off(agent, away) } else { teller.restart(agent, away) }
+            if cut {
+                teller.disconnect(Place::Agent(agent));
+                teller.lose(Place::Agent(agent), away);
+            } else {
+                teller.restart(agent, away);
+            }
         }
         teller.pass(50, 300);
         teller.operate(Operation::Kill { count: 4 });
@@ -37,7 +42,7 @@ const STORIES: &[Story] = &[
         let given_up = teller.shape.reregister_timeout + teller.shape.ping_timeout * 4;
         let away = given_up + teller.milliseconds(6_000, 12_000);
         for agent in teller.agents() {
-            teller.lose(agent, away);
+            teller.lose(Place::Agent(agent), away);
         }
         teller.launch(Script::Long);
         teller.pass(1_500, 6_000);
@@ -55,20 +60,42 @@ const STORIES: &[Story] = &[
         teller.pass(200, 3_000);
         let given_up = teller.shape.reregister_timeout + teller.shape.ping_timeout * 4;
         for agent in teller.agents() {
-            teller.lose(agent, given_up);
+            teller.lose(Place::Agent(agent), given_up);
         }
         teller.at += given_up;
         teller.launch(Script::Nothing);
+    }),
+    // A kill is lost with the connection that carried it, and the master stays the same.
+    ("kill-unheard", |teller| {
+        teller.launch(Script::Long);
+        teller.pass(2_000, 4_000);
+        let unheard = teller.milliseconds(100, 1_500);
+        teller.lose(Place::Scheduler(teller.framework), unheard);
+        teller.pass(5, 50);
+        teller.operate(Operation::Kill { count: 4 });
+        teller.pass(5, 50);
+        teller.disconnect(Place::Scheduler(teller.framework));
+    }),
+    // Agents stay away after a change of masters. The next one gives them up while the registry is
+    // slow, and is replaced as well before that is stored.
+    ("given-up-in-vain", |teller| {
+        let away = teller.shape.reregister_timeout + teller.milliseconds(8_000, 12_000);
+        for agent in teller.agents() {
+            teller.lose(Place::Agent(agent), away);
+        }
+        teller.pass(100, 500);
+        let dead = teller.milliseconds(100, 500);
+        teller.kill_masters(dead);
+        teller.at += teller.shape.reregister_timeout;
+        teller.slow_registry(Duration::from_secs(6));
+        teller.pass(500, 3_500);
+        teller.kill_masters(dead);
     }),
     // Many agents register while the registry is slow, so that their admissions are stored
     // together, and then the master is replaced (MESOS-9786).
     ("crowd", |teller| {
         teller.at = Duration::ZERO;
-        let slow = Latency::from_millis(100, 600);
-        for master in 0..teller.shape.masters {
-            let host = Place::Master(master).to_string();
-            teller.fail(DiskFault::Slow { host, latency: Some(slow) }, Duration::from_secs(4));
-        }
+        teller.slow_registry(Duration::from_secs(4));
         teller.pass(2_000, 6_000);
         let dead = teller.milliseconds(100, 1_000);
         teller.kill_masters(dead);
@@ -137,22 +164,30 @@ impl Teller<'_> {
         self.steps.push(Step { at: self.at, action: Action::Fail(fault.into(), lasting) });
     }
 
-    /// Nothing reaches an agent from any master, or the other way round.
-    fn lose(&mut self, agent: usize, lasting: Duration) {
+    /// Nothing reaches somebody from any master, or the other way round.
+    fn lose(&mut self, whom: Place, lasting: Duration) {
         for master in 0..self.shape.masters {
-            let (a, b) = (Place::Master(master).to_string(), Place::Agent(agent).to_string());
+            let (a, b) = (Place::Master(master).to_string(), whom.to_string());
             self.fail(NetworkFault::Cut { a, b, ways: Ways::Both }, lasting);
         }
     }
 
-    /// The same, and both notice.
-    fn cut_off(&mut self, agent: usize, lasting: Duration) {
+    /// The connections between somebody and all masters end, and both notice.
+    fn disconnect(&mut self, whom: Place) {
         for master in 0..self.shape.masters {
-            let (a, b) = (Place::Master(master).to_string(), Place::Agent(agent).to_string());
+            let (a, b) = (Place::Master(master).to_string(), whom.to_string());
             let ending = Ending::Reset;
             self.fail(NetworkFault::Break { a, b, extent: Extent::All, ending }, Duration::ZERO);
         }
-        self.lose(agent, lasting);
+    }
+
+    /// The masters' disks take their time.
+    fn slow_registry(&mut self, lasting: Duration) {
+        let slow = Latency::from_millis(100, 600);
+        for master in 0..self.shape.masters {
+            let host = Place::Master(master).to_string();
+            self.fail(DiskFault::Slow { host, latency: Some(slow) }, lasting);
+        }
     }
 
     fn restart(&mut self, agent: usize, lasting: Duration) {
