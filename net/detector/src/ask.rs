@@ -15,7 +15,11 @@ use orrery_runtime::{Address, Runtime};
 /// cut off; the others are asked at the same time.
 pub(crate) const ANSWER_TIME: Duration = Duration::from_secs(1);
 
-/// Pause before a master is asked whether the one that one is connected to still leads, on average.
+/// Pause before a master is asked whether the one that one is connected to still leads, at most.
+/// Thousands may have connected at one time.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// The same after one that did not keep the question, on average.
 const LOOK_AGAIN: Duration = Duration::from_secs(4);
 
 /// How many seconds that master may keep the question until it knows of another leader, on average.
@@ -60,25 +64,22 @@ pub(crate) async fn replaced(
 ) {
     let others: Vec<&Address> = masters.iter().filter(|master| *master != leader).collect();
     let mut random = runtime.random.generator();
-    let mut was_kept = false;
+    // Not all that look at one time look again at one time.
+    let mut pause = LOOK.mul_f64(random.fraction());
     loop {
-        if !was_kept {
-            // Not all that look at one time look again at one time.
-            let pause = LOOK_AGAIN / 2 + LOOK_AGAIN.mul_f64(random.fraction());
-            runtime.sleep(pause).await;
-        }
+        runtime.sleep(pause).await;
         let number = random.below(others.len().max(1) as u64);
         let asked = usize::try_from(number).ok().and_then(|number| others.get(number));
-        let Some(asked) = asked else { continue };
+        let Some(asked) = asked else { return std::future::pending().await };
         let question = Question { unless: Some((leader, KEEP / 2 + random.below(KEEP + 1))) };
-        was_kept = match ask(runtime, client, asked, question).await {
+        pause = match ask(runtime, client, asked, question).await {
             Ok(Some(other)) if other != *leader => {
                 reachable!("a leader turns out to be replaced by asking other masters");
                 return;
             }
-            Ok(None) => true,
+            Ok(None) => LOOK.mul_f64(random.fraction()),
             // Mesos' masters keep no question.
-            Ok(Some(_)) | Err(_) => false,
+            Ok(Some(_)) | Err(_) => LOOK_AGAIN / 2 + LOOK_AGAIN.mul_f64(random.fraction()),
         };
     }
 }
