@@ -66,7 +66,7 @@ class Test(Scheduler):
 
 
 def main():
-    cluster = Cluster(zookeeper=True, agents=2)
+    cluster = Cluster(with_zookeeper=True, agents=2)
     try:
         scheduler = Test()
         framework = {"user": "root", "name": "pymesos", "hostname": "localhost",
