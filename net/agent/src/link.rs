@@ -43,6 +43,9 @@ impl Link {
             let feeder = shared.feeder.clone();
             drop(shared);
             let mut input = Some(Input::LinkUp { link: number });
+            // One question for as long as the link lasts, not another one with each message.
+            let replaced = detector.replaced(&master);
+            tokio::pin!(replaced);
             loop {
                 if let Some(input) = input.take()
                     && feeder.feed(input).await.is_err()
@@ -53,7 +56,7 @@ impl Link {
                 let received = tokio::select! {
                     biased;
                     received = receiver.receive() => received,
-                    () = detector.replaced(&master) => {
+                    () = &mut replaced => {
                         tracing::info!(%master, "another master leads");
                         None
                     }
