@@ -25,12 +25,6 @@ const LOOK_AGAIN: Duration = Duration::from_secs(4);
 /// How many seconds that master may keep the question until it knows of another leader, on average.
 const KEEP: u64 = 15;
 
-/// A question for masters.
-struct Question<'a> {
-    /// Nothing is to be answered as long as this one leads, for so many seconds at most.
-    unless: Option<(&'a Address, u64)>,
-}
-
 /// The leader that the first of `masters` to know one names.
 ///
 /// # Errors
@@ -40,7 +34,7 @@ pub(crate) async fn leader(
     client: &Client,
     masters: &[Address],
 ) -> Result<Address, String> {
-    let ask = |master| ask(runtime, client, master, Question { unless: None });
+    let ask = |master| ask(runtime, client, master, None);
     let mut answers: FuturesUnordered<_> = masters.iter().map(ask).collect();
     let mut failure = String::new();
     while let Some(answer) = answers.next().await {
@@ -71,8 +65,8 @@ pub(crate) async fn replaced(
         let number = random.below(others.len().max(1) as u64);
         let asked = usize::try_from(number).ok().and_then(|number| others.get(number));
         let Some(asked) = asked else { return std::future::pending().await };
-        let question = Question { unless: Some((leader, KEEP / 2 + random.below(KEEP + 1))) };
-        pause = match ask(runtime, client, asked, question).await {
+        let unless = Some((leader, KEEP / 2 + random.below(KEEP + 1)));
+        pause = match ask(runtime, client, asked, unless).await {
             Ok(Some(other)) if other != *leader => {
                 reachable!("a leader turns out to be replaced by asking other masters");
                 return;
@@ -84,17 +78,18 @@ pub(crate) async fn replaced(
     }
 }
 
-/// Who leads, as `master` says; `None` when nobody but the one that is known already.
+/// Who leads, as `master` says; `None` when nobody but the one that is known already. It may keep
+/// the question as long as the leader named by `unless` leads, for so many seconds at most.
 async fn ask(
     runtime: &Runtime,
     client: &Client,
     master: &Address,
-    question: Question<'_>,
+    unless: Option<(&Address, u64)>,
 ) -> Result<Option<Address>, String> {
-    let limit = ANSWER_TIME + Duration::from_secs(question.unless.map_or(0, |(_, wait)| wait));
+    let limit = ANSWER_TIME + Duration::from_secs(unless.map_or(0, |(_, wait)| wait));
     let asked = async {
         let mut request = Request::get("/redirect");
-        if let Some((known, wait)) = question.unless {
+        if let Some((known, wait)) = unless {
             request = request.header(IF_NONE_MATCH, format!("\"{known}\""));
             request = request.header("Prefer", format!("wait={wait}"));
         }
