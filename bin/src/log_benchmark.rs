@@ -6,6 +6,7 @@ use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -14,6 +15,7 @@ use futures_util::stream::FuturesUnordered;
 use orrery_flags::{FlagValue, Flags, Kind, Value};
 use orrery_log::{Membership, Options, Timing, Writer};
 use orrery_runtime::{Address, Generator, Listener, Runtime};
+use tokio::sync::mpsc;
 
 use crate::disk_probe::{Syncs, measure};
 use crate::failure::Failure;
@@ -146,6 +148,22 @@ impl Cluster {
     }
 }
 
+/// Tells when each of so many appends is due, at that time. A thread does it, because the timers of
+/// the tasks' runtime are late by up to a millisecond, which is longer than an append takes.
+fn pace(began: Instant, each: Duration, count: usize) -> mpsc::UnboundedReceiver<Instant> {
+    let (sender, receiver) = mpsc::unbounded_channel();
+    thread::spawn(move || {
+        for number in 0..count {
+            let due = began + each.mul_f64(number as f64);
+            thread::sleep(due.saturating_duration_since(Instant::now()));
+            if sender.send(due).is_err() {
+                return;
+            }
+        }
+    });
+    receiver
+}
+
 fn data(runtime: &Runtime, flags: &Flags, length: usize) -> Bytes {
     let mut data = vec![0; length];
     match flags.get::<String>("type").as_deref() {
@@ -188,21 +206,19 @@ impl Load<'_> {
     /// Begins `rate` appends a second, whether earlier ones have ended or not. Returns how long
     /// each took from the time at which it was due.
     async fn append_at(&self, rate: u64) -> Result<Vec<Duration>, Failure> {
-        let each = Duration::from_secs(1).div_f64(rate as f64);
-        let due = |number: usize| self.began + each.mul_f64(number as f64);
-        let mut waiting = self.sizes.iter().enumerate().peekable();
+        let mut due =
+            pace(self.began, Duration::from_secs(1).div_f64(rate as f64), self.sizes.len());
+        let mut sizes = self.sizes.iter();
         let mut open = FuturesUnordered::new();
         let mut times = Vec::with_capacity(self.sizes.len());
         while times.len() < self.sizes.len() {
-            let now = Instant::now();
-            while let Some((number, size)) = waiting.next_if(|(number, _)| due(*number) <= now) {
-                open.push(self.append(*size, due(number)));
-            }
-            let next = waiting.peek().map_or(now + LIMIT, |(number, _)| due(*number));
             tokio::select! {
-                biased;
+                Some(due) = due.recv() => {
+                    if let Some(size) = sizes.next() {
+                        open.push(self.append(*size, due));
+                    }
+                }
                 Some(time) = open.next() => times.push(time?),
-                () = tokio::time::sleep_until(next.into()) => {}
             }
         }
         Ok(times)

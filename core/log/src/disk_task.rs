@@ -16,7 +16,7 @@ use crate::signal::Signal;
 use crate::storage::{LoadError, Storage};
 use crate::{Damage, KnownEntry, LogError, PlantedBug, Position, Response, Value};
 
-/// Records that are written together, at most.
+/// No more jobs are taken into a batch that has so many records.
 const BATCH_RECORDS: usize = 16_384;
 
 /// This long after the last sync, what is durable is written down.
@@ -24,8 +24,8 @@ const IDLE: Duration = Duration::from_millis(200);
 
 /// What is to be done, in order.
 pub(crate) enum Job {
-    /// Keep this.
-    Persist(Record),
+    /// Keep these.
+    Persist(Vec<Record>),
     /// Answer another replica once all before is durable.
     Answer { answer: Answer, response: Response, stored: Vec<Position> },
     /// Answer the own coordinator once all before is durable.
@@ -119,10 +119,11 @@ impl DiskTask {
 
     async fn take(&mut self, job: Job, batch: &mut Batch) -> io::Result<()> {
         match job {
-            Job::Persist(record) => {
+            Job::Persist(records) => {
                 // What is agreed upon can be learned again, so it waits for the next sync.
-                batch.unsynced |= !matches!(record, Record::Learned { .. });
-                batch.records.push(record);
+                let waits = |record: &Record| matches!(record, Record::Learned { .. });
+                batch.unsynced |= !records.iter().all(waits);
+                batch.records.extend(records);
             }
             Job::Answer { answer, response, .. } if PlantedBug::AnswersBeforeSync.is_planted() => {
                 answer.give(response);

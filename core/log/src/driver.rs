@@ -127,7 +127,7 @@ struct Carrier {
 impl Carrier {
     fn carry(&self, output: Output) -> ControlFlow<()> {
         let job = match output {
-            Output::Persist(record) => Some(Job::Persist(record)),
+            Output::Persist(records) => Some(Job::Persist(records)),
             Output::Local(response) => Some(Job::Local(response)),
             Output::Reply { caller, response, stored } => {
                 let answer = self.shared.waiting().callers.remove(&caller);

@@ -1,6 +1,7 @@
 //! An elected coordinator's term: batches are formed, sent, accepted by a quorum and reported.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
 
 use orrery_runtime::{Address, Instant};
 
@@ -16,16 +17,27 @@ const BATCH_BYTES: usize = 1 << 20;
 /// Values that are sent together, at most.
 const BATCH_VALUES: usize = 2048;
 
-/// Batches that may wait for a quorum at a time. While so many do, appends gather into the next.
-const BATCHES_OPEN: usize = 4;
+/// So many batches may wait for a quorum before the next ones are spaced out.
+const BATCHES_AT_ONCE: usize = 4;
+
+/// Spaced out, a batch is formed this part of the time after the one before it that the oldest one
+/// has waited for a quorum. To be durable after two syncs, the one under way and its own, an append
+/// must be with the replicas before the first of them ends; to wait until a batch is agreed upon
+/// would take three.
+const SPACING_PART: u32 = 16;
+
+/// And this long after it, at least: a batch costs the more the smaller it is.
+const SPACING_MIN: Duration = Duration::from_micros(500);
 
 /// Batches that may be under way to one replica.
-const WINDOW: usize = 8;
+const WINDOW: usize = 64;
 
 /// A run of values at consecutive positions and who has accepted them.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Batch {
     values: Vec<Value>,
+    /// When it was formed.
+    formed: Instant,
     /// Who waits for which of them.
     clients: Vec<(Position, Client)>,
     accepted: BTreeMap<Address, Voter>,
@@ -33,6 +45,10 @@ struct Batch {
 }
 
 impl Batch {
+    fn new(formed: Instant, values: Vec<Value>, clients: Vec<(Position, Client)>) -> Self {
+        Self { values, formed, clients, accepted: BTreeMap::new(), chosen: false }
+    }
+
     fn last(&self, first: Position) -> Position {
         Position(first.0 + self.values.len() as u64 - 1)
     }
@@ -43,9 +59,9 @@ impl Batch {
 struct Progress {
     /// Everything before this position was sent.
     next: Position,
-    /// First positions of the batches that were sent and not answered.
+    /// First positions of the batches that were sent and not answered, in order.
     open: Vec<Position>,
-    /// When it was last sent something new, or answered.
+    /// When the first of them was sent, or became the first.
     moved: Instant,
 }
 
@@ -90,7 +106,7 @@ impl Leadership {
             progress: members.iter().map(|to| (to.clone(), Progress::default())).collect(),
             beat: now,
         };
-        leadership.fill(replica, found);
+        leadership.fill(now, replica, found);
         tracing::info!(%ballot, end = %inherited, open = leadership.batches.len(), "elected");
         leadership
     }
@@ -100,9 +116,13 @@ impl Leadership {
         self.ballot
     }
 
-    /// When it wants [`Leadership::tick`].
+    /// When it wants [`Leadership::tick`], or [`Leadership::pump`] alone.
     pub(crate) fn deadline(&self, timing: Timing) -> Instant {
-        self.beat + timing.heartbeat
+        let beat = self.beat + timing.heartbeat;
+        match self.turn() {
+            Some(turn) if self.announced && !self.waiting.is_empty() => beat.min(turn),
+            _ => beat,
+        }
     }
 
     /// Whether a quorum is still waited for by the batch that begins at `first`.
@@ -132,7 +152,7 @@ impl Leadership {
             let elected = |client| Effect::Elected(client, self.ballot, self.inherited);
             effects.extend(client.map(elected));
         }
-        self.form_batches();
+        self.form_batches(now);
         self.send(now, replica, effects);
     }
 
@@ -144,7 +164,7 @@ impl Leadership {
         replica: &Replica,
         effects: &mut Vec<Effect>,
     ) {
-        if self.deadline(timing) > now {
+        if self.beat + timing.heartbeat > now {
             return;
         }
         self.beat = now;
@@ -177,12 +197,17 @@ impl Leadership {
 
     /// Writes again, under the own ballot, whatever may have been agreed upon, and nothing where
     /// nothing can have been.
-    fn fill(&mut self, replica: &Replica, mut found: BTreeMap<Position, (Ballot, Value)>) {
+    fn fill(
+        &mut self,
+        now: Instant,
+        replica: &Replica,
+        mut found: BTreeMap<Position, (Ballot, Value)>,
+    ) {
         let mut position = replica.learned().next();
         let mut open: Option<(Position, Vec<Value>)> = None;
         while position <= self.inherited {
             if replica.is_learned(position) {
-                self.add_batch(open.take());
+                self.add_batch(now, open.take());
             } else {
                 let value = match found.remove(&position) {
                     Some((_, value)) if !PlantedBug::FillsHoleWithNop.is_planted() => value,
@@ -191,12 +216,12 @@ impl Leadership {
                 let (_, values) = open.get_or_insert((position, Vec::new()));
                 values.push(value);
                 if values.len() >= BATCH_VALUES {
-                    self.add_batch(open.take());
+                    self.add_batch(now, open.take());
                 }
             }
             position = position.next();
         }
-        self.add_batch(open);
+        self.add_batch(now, open);
     }
 
     fn agreed(&self, replica: &Replica) -> Position {
@@ -206,16 +231,29 @@ impl Leadership {
         }
     }
 
-    fn add_batch(&mut self, run: Option<(Position, Vec<Value>)>) {
+    fn add_batch(&mut self, now: Instant, run: Option<(Position, Vec<Value>)>) {
         if let Some((first, values)) = run {
-            let (clients, accepted) = (Vec::new(), BTreeMap::new());
-            self.batches.insert(first, Batch { values, clients, accepted, chosen: false });
+            self.batches.insert(first, Batch::new(now, values, Vec::new()));
         }
     }
 
-    fn form_batches(&mut self) {
+    /// From when on the next batch may be formed, if not at once.
+    fn turn(&self) -> Option<Instant> {
+        if self.batches.len() < BATCHES_AT_ONCE {
+            return None;
+        }
+        let (_, oldest) = self.batches.first_key_value()?;
+        let (_, newest) = self.batches.last_key_value()?;
+        let waited = newest.formed.since(oldest.formed);
+        Some(newest.formed + (waited / SPACING_PART).max(SPACING_MIN))
+    }
+
+    fn form_batches(&mut self, now: Instant) {
         // What was inherited goes first; nothing is appended before that is agreed upon.
-        while self.announced && self.batches.len() < BATCHES_OPEN && !self.waiting.is_empty() {
+        while self.announced
+            && !self.waiting.is_empty()
+            && self.turn().is_none_or(|turn| turn <= now)
+        {
             let (mut values, mut clients, mut bytes) = (Vec::new(), Vec::new(), 0);
             let first = self.next;
             while bytes < BATCH_BYTES
@@ -227,8 +265,7 @@ impl Leadership {
                 clients.push((self.next, client));
                 self.next = self.next.next();
             }
-            let accepted = BTreeMap::new();
-            self.batches.insert(first, Batch { values, clients, accepted, chosen: false });
+            self.batches.insert(first, Batch::new(now, values, clients));
         }
     }
 
@@ -243,8 +280,10 @@ impl Leadership {
                 if batch.accepted.contains_key(address) {
                     continue;
                 }
+                if progress.open.is_empty() {
+                    progress.moved = now;
+                }
                 progress.open.push(*first);
-                progress.moved = now;
                 let (first, values) = (*first, batch.values.clone());
                 let request = Request::Write { ballot, first, values, learned };
                 effects.push(Effect::Send(address.clone(), request));
@@ -264,8 +303,10 @@ impl Leadership {
             return;
         }
         if let Some(progress) = self.progress.get_mut(from) {
+            if progress.open.first() == Some(&answer.first) {
+                progress.moved = now;
+            }
             progress.open.retain(|first| *first != answer.first);
-            progress.moved = now;
         }
         let Some(batch) = self.batches.get_mut(&answer.first) else { return };
         if batch.values.len() as u64 != answer.count {
@@ -301,10 +342,10 @@ impl Leadership {
     }
 
     /// What a replica did not answer for `retry` is sent to it again.
-    fn forget_unanswered(&mut self, now: Instant, retry: std::time::Duration) {
+    fn forget_unanswered(&mut self, now: Instant, retry: Duration) {
         for progress in self.progress.values_mut() {
             if !progress.open.is_empty() && progress.moved + retry <= now {
-                progress.next = progress.open.iter().min().copied().unwrap_or_default();
+                progress.next = progress.open.first().copied().unwrap_or_default();
                 progress.open.clear();
             }
         }

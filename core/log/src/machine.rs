@@ -69,9 +69,9 @@ pub enum Input {
 /// What a [`LogMachine`] wants done, in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Output {
-    /// Keep this. [`Output::Reply`] and [`Output::Local`] must wait until all that was to be kept
-    /// before them is durable.
-    Persist(Record),
+    /// Keep these, of which there is at least one. [`Output::Reply`] and [`Output::Local`] must
+    /// wait until all that was to be kept before them is durable.
+    Persist(Vec<Record>),
     /// Ask another replica. May be lost.
     Send(Address, Request),
     /// Answer who asked. `stored` are positions whose values are on disk alone and must be put into
@@ -153,7 +153,7 @@ impl LogMachine {
                 metadata.state = ReplicaState::Recovering;
             }
         });
-        outputs.extend(changes.into_iter().map(Output::Persist));
+        outputs.extend(persist(changes));
         outputs.push(Output::Members(members.clone()));
         Self {
             address,
@@ -386,7 +386,7 @@ impl LogMachine {
         }
         let mut records = Vec::new();
         let (response, _) = self.request(now, &to, request, &mut records);
-        outputs.extend(records.into_iter().map(Output::Persist));
+        outputs.extend(persist(records));
         outputs.push(Output::Local(response));
     }
 
@@ -422,7 +422,7 @@ impl Machine for LogMachine {
             Input::Tick => self.tick(now, &mut records, &mut effects),
             Input::Request { from, caller, request } => {
                 let (response, stored) = self.request(now, &from, request, &mut records);
-                outputs.extend(records.drain(..).map(Output::Persist));
+                outputs.extend(persist(std::mem::take(&mut records)));
                 outputs.push(Output::Reply { caller, response, stored });
             }
             Input::Response { from, response } => {
@@ -457,7 +457,7 @@ impl Machine for LogMachine {
             self.recovery.reset();
             self.coordinator.replica_left(now, &mut effects);
         }
-        outputs.extend(records.drain(..).map(Output::Persist));
+        outputs.extend(persist(records));
         self.carry(now, effects, outputs);
         self.tell_voting(outputs);
     }
@@ -468,7 +468,7 @@ impl Machine for LogMachine {
         let (mut records, mut effects) = (Vec::new(), Vec::new());
         self.coordinator.pump(now, &mut self.replica, &mut records, &mut effects);
         self.ask_for_pages(now, &mut effects);
-        outputs.extend(records.drain(..).map(Output::Persist));
+        outputs.extend(persist(records));
         self.carry(now, effects, outputs);
     }
 
@@ -484,4 +484,9 @@ impl Machine for LogMachine {
     fn tick() -> Input {
         Input::Tick
     }
+}
+
+/// Records that come together go to the disk together.
+fn persist(records: Vec<Record>) -> Option<Output> {
+    (!records.is_empty()).then_some(Output::Persist(records))
 }

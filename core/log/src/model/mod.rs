@@ -4,6 +4,7 @@
 //! them, a crash loses what was not synced. After every step it is checked that all replicas and
 //! all clients agree on what stands where.
 
+mod batch_test;
 mod exhaustive_test;
 mod planted_test;
 mod random_test;
@@ -204,7 +205,7 @@ impl World {
         for output in outputs {
             let node = self.node(number);
             match output {
-                Output::Persist(record) => node.jobs.push(Job::Persist(record)),
+                Output::Persist(records) => node.jobs.extend(records.into_iter().map(Job::Persist)),
                 Output::Local(response) => node.jobs.push(Job::Local(response)),
                 Output::Reply { caller: Caller(caller), response, .. } => {
                     // The asking replica and its life, as `deliver` has packed them.
@@ -327,14 +328,30 @@ impl World {
         self.violation.get_or_insert("messages go back and forth for ever".to_owned());
     }
 
-    /// Whoever wants to be woken first is.
-    fn tick_first(&mut self) {
+    /// Who wants to be woken first, and when.
+    fn first_deadline(&self) -> Option<(Instant, usize)> {
         let deadline = |node: &Rc<Node>| node.machine.as_ref().and_then(Machine::deadline);
         let deadlines = self.nodes.iter().enumerate();
-        let deadlines = deadlines.filter_map(|(number, node)| Some((deadline(node)?, number)));
-        if let Some((_, number)) = deadlines.min() {
+        deadlines.filter_map(|(number, node)| Some((deadline(node)?, number))).min()
+    }
+
+    /// Whoever wants to be woken first is.
+    fn tick_first(&mut self) {
+        if let Some((_, number)) = self.first_deadline() {
             self.tick(number);
         }
+    }
+
+    /// So much time passes, in which everything works.
+    fn wait(&mut self, time: Duration) {
+        let until = self.now + time;
+        while let Some((deadline, number)) = self.first_deadline()
+            && deadline <= until
+        {
+            self.tick(number);
+            self.flow();
+        }
+        self.now = until;
     }
 
     /// Everything works from now on: all replicas must come to vote, one must be able to write, and
@@ -363,7 +380,7 @@ impl World {
             if self.confirmed.len() > confirmed {
                 return self.check_known(0);
             }
-            self.tick_first();
+            self.wait(timing().heartbeat);
         }
         let states: Vec<_> = (0..self.nodes.len()).map(|node| self.state(node)).collect();
         self.violation.get_or_insert(format!("no write succeeds when all works: {states:?}"));
