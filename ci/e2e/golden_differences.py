@@ -38,7 +38,6 @@ METRICS_NOT_BUILT = [
     ("master/task_killed/*", "such a metric appears with the first such end of a task"),
     ("allocator/mesos/quota/*", "quota comes later"),
     ("allocator/mesos/allocation_run_*", "timers come later"),
-    ("registrar/*", "these describe the replicated log, which comes later"),
     ("containerizer/*", "fetcher, images and isolators come later"),
     ("gc/*", "removing old sandboxes comes later"),
     ("slave/executor_directory_max_allowed_age_secs", "removing old sandboxes comes later"),

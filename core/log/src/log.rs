@@ -135,6 +135,14 @@ impl Log {
         self.handle.inspect(|machine| machine.status()).await
     }
 
+    /// The replicas that it knows of, itself among them.
+    ///
+    /// # Errors
+    /// [`LogError::Disk`] when it has ended.
+    pub async fn members(&self) -> Result<BTreeSet<Address>, LogError> {
+        self.handle.inspect(|machine| machine.members().clone()).await
+    }
+
     /// Takes a request of the replica at `from`; `answer` is given at most one response, once what
     /// it says is durable.
     ///

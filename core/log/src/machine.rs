@@ -173,6 +173,11 @@ impl LogMachine {
         self.replica.status()
     }
 
+    /// All replicas, the own one among them.
+    pub(crate) fn members(&self) -> &BTreeSet<Address> {
+        &self.members
+    }
+
     /// The agreed entries from `from` to `to`, as many as go into one page.
     pub(crate) fn read(&self, from: Position, to: Position) -> Result<Page, ReadError> {
         let Status { beginning, ending, .. } = self.replica.status();

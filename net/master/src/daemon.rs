@@ -16,13 +16,15 @@ use orrery_link::{Acceptor, LinkReceiver, LinkSender};
 use orrery_master::{
     Answer, ConnectionId, Input, LinkId, Master, Output, RegistryOperation, RequestId, Ticket,
 };
-use orrery_runtime::machine::Feeder;
+use orrery_runtime::machine::{Feeder, Stopped};
 use orrery_runtime::tasks::AbortOnDrop;
 use orrery_runtime::{Generator, Runtime};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::measures::Measures;
 use crate::planted::PlantedBug;
 use crate::registrar::Statistics;
+use crate::snapshot;
 
 /// How many bytes of events may wait for a scheduler that reads slowly. One that falls further
 /// behind is disconnected; it then subscribes again and reconciles.
@@ -52,7 +54,8 @@ pub(crate) struct Shared {
     changes: mpsc::UnboundedSender<(Ticket, RegistryOperation)>,
     /// Told when the machine wants to end.
     failed: Mutex<Option<oneshot::Sender<String>>>,
-    pub(crate) registrar: Statistics,
+    registrar: Statistics,
+    measures: Measures,
 }
 
 impl Shared {
@@ -62,6 +65,7 @@ impl Shared {
         changes: mpsc::UnboundedSender<(Ticket, RegistryOperation)>,
         failed: oneshot::Sender<String>,
         registrar: Statistics,
+        measures: Measures,
     ) -> Arc<Self> {
         let generator = Mutex::new(runtime.random.generator());
         Arc::new(Self {
@@ -76,7 +80,17 @@ impl Shared {
             changes,
             failed: Mutex::new(Some(failed)),
             registrar,
+            measures,
         })
+    }
+
+    /// All metrics of this master.
+    pub(crate) async fn metrics(&self) -> Result<BTreeMap<String, f64>, Stopped> {
+        let now = self.runtime.now();
+        let mut all = self.feeder.inspect(move |master| snapshot::metrics(master, now)).await?;
+        self.registrar.add_metrics(&mut all);
+        self.measures.add_metrics(&mut all).await;
+        Ok(all)
     }
 
     fn next_id(&self) -> u64 {

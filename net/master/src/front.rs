@@ -11,6 +11,7 @@ use orrery_net_log::LogService;
 use orrery_runtime::{Address, BoxFuture, Instant, Runtime};
 use tokio::sync::oneshot;
 
+use crate::measures::Measures;
 use crate::redirect::Kept;
 use crate::role::{Role, Roles};
 use crate::routes::ROUTER;
@@ -20,6 +21,7 @@ use crate::{Options, standby};
 pub(crate) struct Front {
     runtime: Runtime,
     options: Arc<Options>,
+    measures: Measures,
     roles: Arc<Roles>,
     started: Instant,
     log: Option<LogService>,
@@ -32,6 +34,7 @@ impl Front {
     pub(crate) fn new(
         runtime: Runtime,
         options: Arc<Options>,
+        measures: Measures,
         log: Option<LogService>,
         member: Option<Member>,
     ) -> (Arc<Self>, oneshot::Receiver<()>) {
@@ -39,7 +42,10 @@ impl Front {
         let (leads, first_lead) = oneshot::channel();
         let leads = Mutex::new(Some(leads));
         let started = runtime.clock.now();
-        (Arc::new(Self { runtime, options, roles, started, log, member, leads }), first_lead)
+        (
+            Arc::new(Self { runtime, options, measures, roles, started, log, member, leads }),
+            first_lead,
+        )
     }
 
     pub(crate) fn role(&self) -> Role {
@@ -111,9 +117,9 @@ impl Front {
 
     fn stand_by(&self, leader: Option<Address>, request: Request) -> BoxFuture<'static, Response> {
         let (runtime, options) = (self.runtime.clone(), Arc::clone(&self.options));
-        let started = self.started;
+        let (started, measures) = (self.started, self.measures.clone());
         Box::pin(async move {
-            standby::answer(&runtime, &options, started, leader.as_ref(), request).await
+            standby::answer(&runtime, &options, &measures, started, leader.as_ref(), request).await
         })
     }
 }

@@ -29,6 +29,7 @@ mod daemon;
 mod election;
 mod front;
 mod info;
+mod measures;
 mod office;
 mod operator_api;
 mod options;

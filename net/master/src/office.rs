@@ -14,6 +14,7 @@ use crate::Options;
 use crate::election::{Election, Event};
 use crate::front::Front;
 use crate::info::{master_info, public_address};
+use crate::measures::Measures;
 use crate::registrar::{Limits, Registrar, RegistryError};
 use crate::role::Role;
 use crate::term::Term;
@@ -26,6 +27,7 @@ pub(crate) struct Office {
     pub(crate) election: Election,
     /// `None` keeps the registry in memory.
     pub(crate) log: Option<Log>,
+    pub(crate) measures: Measures,
     /// Where the daemon listens.
     pub(crate) address: SocketAddr,
 }
@@ -97,6 +99,7 @@ impl Office {
             options: Arc::clone(&self.options),
             front: Arc::clone(&self.front),
             log: self.log.clone(),
+            measures: self.measures.clone(),
         };
         let leading = term.lead(info);
         tokio::pin!(leading);
@@ -120,6 +123,7 @@ struct Leadership {
     options: Arc<Options>,
     front: Arc<Front>,
     log: Option<Log>,
+    measures: Measures,
 }
 
 impl Leadership {
@@ -138,7 +142,9 @@ impl Leadership {
         let agents = registrar.registry().admitted.len();
         tracing::info!(master_id = %info.id, agents, "the registry is recovered");
         let deposed = registrar.deposed();
-        let (term, changes, failure) = Term::begin(&self.runtime, &self.options, info, &registrar);
+        let (options, measures) = (&self.options, self.measures);
+        let (term, changes, failure) =
+            Term::begin(&self.runtime, options, info, &registrar, measures);
         let keeping = term.keep(registrar, changes);
         self.front.set_role(Role::Leading(Arc::new(term)));
         tokio::select! {

@@ -10,10 +10,10 @@ use orrery_master::{Agent, Framework, Input, Master, Task};
 use orrery_model::{Resources, Scalar};
 use orrery_runtime::WallTime;
 
+use crate::Options;
 use crate::daemon::Shared;
 use crate::scheduler_api::{response, stopping};
 use crate::state::{offered_to, used_by};
-use crate::{Options, snapshot};
 
 use master::call::Type as CallType;
 use master::response::{self as answers, Type as AnswerType};
@@ -74,15 +74,12 @@ async fn answer(
         let text = "Failed to validate master::Call: Expecting 'get_metrics' to be present";
         return Err(bad_request(text.to_owned()));
     }
-    let now = shared.runtime.now();
-    let looked = shared.feeder.inspect(move |master| look(master, &options, kind, now)).await;
+    let looked = match kind {
+        CallType::GetMetrics => shared.metrics().await.map(|all| Some(get_metrics(all))),
+        _ => shared.feeder.inspect(move |master| look(master, &options, kind)).await,
+    };
     match looked.map_err(|_| stopping())? {
-        Some(mut answer) => {
-            if let Some(found) = &mut answer.get_metrics {
-                let mut registrar = BTreeMap::new();
-                shared.registrar.add_metrics(&mut registrar);
-                found.metrics.extend(as_messages(registrar));
-            }
+        Some(answer) => {
             let body = media::encode(media_type, &answer);
             Ok(respond::content(StatusCode::OK, media_type, orrery_http::body::full(body)))
         }
@@ -94,12 +91,7 @@ async fn answer(
 }
 
 /// The answer to a call that only reads; `None` for a call that is not known here.
-fn look(
-    master: &Master,
-    options: &Options,
-    kind: CallType,
-    now: orrery_runtime::Now,
-) -> Option<master::Response> {
+fn look(master: &Master, options: &Options, kind: CallType) -> Option<master::Response> {
     let response =
         |kind: AnswerType| master::Response { r#type: Some(kind as i32), ..Default::default() };
     Some(match kind {
@@ -114,10 +106,6 @@ fn look(
         CallType::GetFlags => master::Response {
             get_flags: Some(answers::GetFlags { flags: flags(options) }),
             ..response(AnswerType::GetFlags)
-        },
-        CallType::GetMetrics => master::Response {
-            get_metrics: Some(answers::GetMetrics { metrics: metrics(master, now) }),
-            ..response(AnswerType::GetMetrics)
         },
         CallType::GetLoggingLevel => master::Response {
             get_logging_level: Some(answers::GetLoggingLevel { level: 0 }),
@@ -169,12 +157,14 @@ fn flags(options: &Options) -> Vec<v1::Flag> {
     flags.map(|(name, value)| v1::Flag { name: name.clone(), value: Some(value.clone()) }).collect()
 }
 
-fn metrics(master: &Master, now: orrery_runtime::Now) -> Vec<v1::Metric> {
-    as_messages(snapshot::metrics(master, now)).collect()
-}
-
-fn as_messages(metrics: BTreeMap<String, f64>) -> impl Iterator<Item = v1::Metric> {
-    metrics.into_iter().map(|(name, value)| v1::Metric { name, value: Some(value) })
+fn get_metrics(all: BTreeMap<String, f64>) -> master::Response {
+    let metric = |(name, value)| v1::Metric { name, value: Some(value) };
+    let metrics = all.into_iter().map(metric).collect();
+    master::Response {
+        r#type: Some(AnswerType::GetMetrics as i32),
+        get_metrics: Some(answers::GetMetrics { metrics }),
+        ..Default::default()
+    }
 }
 
 fn get_master(master: &Master) -> answers::GetMaster {

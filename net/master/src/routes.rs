@@ -14,7 +14,7 @@ use crate::daemon::Shared;
 use crate::info::public_address;
 use crate::pulse::Pulse;
 use crate::tasks::Selection;
-use crate::{Options, operator_api, page, scheduler_api, snapshot, standby, state, tasks};
+use crate::{Options, operator_api, page, scheduler_api, standby, state, tasks};
 
 pub(crate) const ROUTER: Router = Router::new(
     "master",
@@ -142,13 +142,8 @@ async fn show(
 }
 
 async fn metrics_snapshot(shared: &Shared, asked: &Asked) -> Response {
-    let now = shared.runtime.now();
-    match shared.feeder.inspect(move |master| snapshot::metrics(master, now)).await {
-        Ok(mut all) => {
-            shared.registrar.add_metrics(&mut all);
-            machine::read(&shared.runtime).await.add_metrics(&mut all);
-            metrics::snapshot(asked, &all)
-        }
+    match shared.metrics().await {
+        Ok(all) => metrics::snapshot(asked, &all),
         Err(_) => scheduler_api::stopping(),
     }
 }

@@ -12,6 +12,7 @@ use orrery_link::LinkService;
 use orrery_runtime::{Address, Instant, Runtime};
 use serde_json::Value;
 
+use crate::measures::Measures;
 use crate::routes::ROUTER;
 use crate::{Options, page, snapshot};
 
@@ -20,6 +21,7 @@ use crate::{Options, page, snapshot};
 pub(crate) async fn answer(
     runtime: &Runtime,
     options: &Arc<Options>,
+    measures: &Measures,
     started: Instant,
     leader: Option<&Address>,
     request: Request,
@@ -56,7 +58,7 @@ pub(crate) async fn answer(
         "system/stats.json" => asked.json(&machine::read(runtime).await.object()),
         _ => {
             let mut all = snapshot::standby(started, runtime);
-            machine::read(runtime).await.add_metrics(&mut all);
+            measures.add_metrics(&mut all).await;
             metrics::snapshot(&asked, &all)
         }
     }

@@ -19,6 +19,7 @@ use tokio::sync::oneshot;
 use crate::election::{self, Election};
 use crate::front::Front;
 use crate::info::own_address;
+use crate::measures::Measures;
 use crate::office::Office;
 use crate::replicas::Replicas;
 use crate::{Elections, Ended, Options, Running};
@@ -81,8 +82,9 @@ pub async fn start(runtime: Runtime, options: Options) -> Result<Running, StartE
     };
     let alone = options.elections == Elections::Alone;
     let (election, member) = open_election(&runtime, &options, coordination).await?;
+    let measures = Measures::new(runtime.clone(), log.clone());
     let (front, first_lead) =
-        Front::new(runtime.clone(), Arc::clone(&options), log_service, member);
+        Front::new(runtime.clone(), Arc::clone(&options), measures.clone(), log_service, member);
     tracing::info!(%address, "master started");
     let (service, connections_max) = (Arc::clone(&front) as _, options.connections_max);
     let serving = orrery_http::serve_up_to(connections_max, runtime.clone(), listener, service);
@@ -95,6 +97,7 @@ pub async fn start(runtime: Runtime, options: Options) -> Result<Running, StartE
         front: Arc::clone(&front),
         election,
         log: log.clone(),
+        measures,
         address,
     };
     let kept = log.clone();

@@ -14,6 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::Options;
 use crate::daemon::{Links, Shared};
+use crate::measures::Measures;
 use crate::registrar::{Registrar, RegistryError};
 use crate::routes::Routes;
 
@@ -39,6 +40,7 @@ impl Term {
         options: &Arc<Options>,
         info: v1::MasterInfo,
         registrar: &Registrar,
+        measures: Measures,
     ) -> (Self, Changes, oneshot::Receiver<String>) {
         let generator = runtime.random.generator();
         let registry = registrar.registry().clone();
@@ -49,7 +51,7 @@ impl Term {
         let (changes, queue) = mpsc::unbounded_channel();
         let (failed, failure) = oneshot::channel();
         let statistics = registrar.statistics();
-        let shared = Shared::new(runtime.clone(), feeder, changes, failed, statistics);
+        let shared = Shared::new(runtime.clone(), feeder, changes, failed, statistics, measures);
         let carrier = Arc::clone(&shared);
         let driving = driver.run(runtime.clone(), move |output| carrier.carry(output));
         let driver = runtime.spawn("master", async move { drop(driving.await) }).abort_on_drop();

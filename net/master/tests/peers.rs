@@ -83,6 +83,10 @@ async fn a_dead_leader_is_replaced_and_comes_back_as_a_follower() {
     let (leads, follows) = (metrics(&client, ports[first]).await, metrics(&client, follower).await);
     assert_eq!((leads["master/elected"], follows["master/elected"]), (1.0, 0.0));
     assert!(follows["master/uptime_secs"] > 0.0);
+    for all in [&leads, &follows] {
+        assert_eq!(all["registrar/log/recovered"], 1.0);
+        assert_eq!(all["registrar/log/ensemble_size"], 3.0);
+    }
     // Whoever draws a master's counters sees zeros while it does not lead, and no gaps.
     let missing: Vec<_> = leads.keys().filter(|name| !follows.contains_key(*name)).collect();
     let of_leaders = |name: &&String| name.starts_with("registrar/");
