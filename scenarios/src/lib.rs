@@ -26,6 +26,7 @@ pub mod converge;
 mod copies;
 mod custom_executor;
 mod daemons;
+pub mod deaths;
 mod faults;
 pub mod frameworks;
 pub mod goals;

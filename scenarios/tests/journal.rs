@@ -10,7 +10,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use orrery_journal::{Change, Journal};
 use orrery_runtime::{Generator, Runtime};
-use orrery_runtime_sim::{Config, Latency, World, simulate};
+use orrery_runtime_sim::{Config, World, simulate};
+use orrery_scenarios::deaths::die;
 
 type Files = BTreeMap<String, Bytes>;
 
@@ -94,23 +95,9 @@ async fn commit_for_ever(runtime: Runtime, model: Arc<Mutex<Model>>) -> i32 {
 }
 
 async fn scenario(world: World) {
-    let host = world.host("a");
-    host.disk().set_latency(Some(Latency::from_micros(10, 2_000)));
     let model = Arc::new(Mutex::new(Model::default()));
-    for _ in 0..DEATHS {
-        let shared = Arc::clone(&model);
-        let process = host.start("journal", move |runtime| commit_for_ever(runtime, shared));
-        let life = Duration::from_micros(world.random(|random| random.below(200_000)));
-        world.sleep(life).await;
-        assert!(host.is_alive(process), "it ended by itself");
-        match world.random(|random| random.below(2)) {
-            0 => assert!(host.kill(process)),
-            _ => {
-                host.crash();
-                host.boot();
-            }
-        }
-    }
+    let main = |runtime| commit_for_ever(runtime, Arc::clone(&model));
+    die(&world, DEATHS, Duration::from_millis(200), main).await;
 }
 
 /// A process that was killed leaves files that look written and were never synced: the next one

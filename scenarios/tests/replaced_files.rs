@@ -10,7 +10,8 @@ use std::time::Duration;
 use orrery_planted::Bug;
 use orrery_runtime::disk::{create_durable_directories, read_replaced_file, replace_file};
 use orrery_runtime::{PlantedBug, Runtime};
-use orrery_runtime_sim::{Config, Latency, World, simulate};
+use orrery_runtime_sim::{Config, World, simulate};
+use orrery_scenarios::deaths::die;
 
 const FOLDER: &str = "/var/lib/number";
 const FILE: &str = "/var/lib/number/file";
@@ -43,22 +44,9 @@ async fn count_for_ever(runtime: Runtime, certain: Arc<AtomicU64>) -> i32 {
 
 async fn scenario(world: World, bug: Option<Bug>) {
     orrery_planted::plant(bug);
-    let host = world.host("a");
-    host.disk().set_latency(Some(Latency::from_micros(10, 2_000)));
     let certain = Arc::new(AtomicU64::new(0));
-    for _ in 0..DEATHS {
-        let shared = Arc::clone(&certain);
-        let process = host.start("counter", move |runtime| count_for_ever(runtime, shared));
-        world.sleep(Duration::from_micros(world.random(|random| random.below(100_000)))).await;
-        assert!(host.is_alive(process), "it ended by itself");
-        match world.random(|random| random.below(2)) {
-            0 => assert!(host.kill(process)),
-            _ => {
-                host.crash();
-                host.boot();
-            }
-        }
-    }
+    let main = |runtime| count_for_ever(runtime, Arc::clone(&certain));
+    die(&world, DEATHS, Duration::from_millis(100), main).await;
     orrery_planted::plant(None);
 }
 
