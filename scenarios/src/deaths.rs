@@ -5,7 +5,7 @@ use std::time::Duration;
 use orrery_runtime::{ProcessId, Runtime};
 use orrery_runtime_sim::{Host, Latency, World};
 
-/// Starts a process on a disk that takes its time, ends it within `life`, and so on, `deaths` times.
+/// Starts a process on a disk that takes its time and ends it within `life`; `deaths` times.
 ///
 /// # Panics
 /// When a process ends by itself.
