@@ -15,6 +15,31 @@ use crate::state::{Executor, Framework, holds_resources, remember};
 use crate::subscribe::allocator_options;
 use crate::{Master, PlantedBug};
 
+/// An agent that comes back after its tasks were given up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Return {
+    /// It was unreachable.
+    Unreachable,
+    /// Nobody here knows it any more: it was away for too long, or the registry is not kept.
+    Unknown,
+}
+
+impl Return {
+    fn message(self) -> &'static str {
+        match self {
+            Self::Unreachable => "Agent registered again after it was unreachable",
+            Self::Unknown => "Agent registered again after it had been forgotten",
+        }
+    }
+
+    fn is_silent(self) -> bool {
+        match self {
+            Self::Unreachable => PlantedBug::ReturnIsNotTold.is_planted(),
+            Self::Unknown => PlantedBug::UnknownReturnIsNotTold.is_planted(),
+        }
+    }
+}
+
 impl Master {
     /// Frameworks that the agent runs something of and that nobody here knows yet. Those that are
     /// over are returned: the agent is to end them.
@@ -46,7 +71,7 @@ impl Master {
         &mut self,
         key: AgentKey,
         register: link::Register,
-        was_unreachable: bool,
+        returns: Option<Return>,
     ) -> Vec<(FrameworkKey, Resources)> {
         self.put_aside(key, &register);
         let mut used = BTreeMap::<FrameworkKey, Resources>::new();
@@ -54,7 +79,7 @@ impl Master {
             let Some(framework) = self.framework_by_id(&message.framework_id.value) else {
                 continue;
             };
-            if let Some(resources) = self.adopt_task(key, framework, message, was_unreachable) {
+            if let Some(resources) = self.adopt_task(key, framework, message, returns) {
                 *used.entry(framework).or_default() += &resources;
             }
         }
@@ -93,7 +118,7 @@ impl Master {
         key: AgentKey,
         framework_key: FrameworkKey,
         message: v1::Task,
-        was_unreachable: bool,
+        returns: Option<Return>,
     ) -> Option<Resources> {
         let framework = self.frameworks.get_mut(&framework_key)?;
         if let Some(task) = framework.tasks.get(message.task_id.value.as_str()) {
@@ -103,31 +128,36 @@ impl Master {
         let agent = self.agents.get_mut(&key)?;
         let task = self.records.record(message, key).ok()?;
         framework.unreachable_tasks.retain(|known| known.id() != task.id());
+        if returns.is_some() {
+            // This master may have called it ended, which its agent did not hear (MESOS-9940).
+            framework.completed_tasks.retain(|known| known.id() != task.id());
+        }
         let (task_id, state) = (Arc::clone(task.id()), task.state());
         let resources = task.resources().clone();
         framework.tasks.insert(Arc::clone(&task_id), Box::new(task));
         agent.tasks.insert((framework_key, Arc::clone(&task_id)));
-        // A framework may have been told that the agent is unreachable by this master or, when it
-        // asked for the task, by one that never had it on record.
         sometimes!(is_terminal(state), "an agent brings a task whose end was not acknowledged");
-        let silent = PlantedBug::ReturnIsNotTold.is_planted();
-        if was_unreachable && holds_resources(state) && !silent {
-            // Not the state that the agent knows: its updates are still to come, in order.
-            self.tell_task_returned(framework_key, &task_id);
+        if let Some(returns) = returns
+            && holds_resources(state)
+            && !returns.is_silent()
+        {
+            self.tell_task_returned(framework_key, &task_id, returns);
         }
         holds_resources(state).then_some(resources)
     }
 
-    fn tell_task_returned(&mut self, key: FrameworkKey, task_id: &str) {
+    /// A framework may have been told that the task is unreachable, lost or unknown, by this master
+    /// or an earlier one. It hears the state that it was told last before that, not the one that
+    /// the agent knows: the agent's updates are still to come, in order.
+    fn tell_task_returned(&mut self, key: FrameworkKey, task_id: &str, returns: Return) {
         let framework = self.frameworks.get(&key);
         let Some(task) = framework.and_then(|framework| framework.tasks.get(task_id)) else {
             return;
         };
         let status = v1::TaskStatus {
-            message: Some("Agent registered again after it was unreachable".to_owned()),
-            agent_id: Some(v1::AgentId { value: task.agent_id().to_owned() }),
-            executor_id: task.executor_id(),
-            ..self.master_status(task_id, task.told_state(), Reason::AgentReregistered)
+            message: Some(returns.message().to_owned()),
+            reason: Some(Reason::AgentReregistered as i32),
+            ..self.known_task_status(task_id, task)
         };
         self.tell_status(key, status);
     }

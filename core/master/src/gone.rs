@@ -100,11 +100,16 @@ impl Master {
     }
 
     fn gone_status(&self, task: &Task, state: TaskState) -> v1::TaskStatus {
+        // A framework that knows no partitions does not know the other reason either.
+        let reason = match state {
+            TaskState::TaskLost => Reason::AgentRemoved,
+            _ => Reason::AgentRemovedByOperator,
+        };
         v1::TaskStatus {
             message: Some(MESSAGE.to_owned()),
             agent_id: Some(v1::AgentId { value: task.agent_id().to_owned() }),
             executor_id: task.executor_id(),
-            ..self.master_status(task.id(), state, Reason::AgentRemovedByOperator)
+            ..self.master_status(task.id(), state, reason)
         }
     }
 

@@ -18,7 +18,7 @@ impl Master {
             agent.ping_outstanding && agent.link.is_some(),
             "a connected agent does not answer a ping"
         );
-        if agent.ping_outstanding || agent.link.is_none() {
+        if agent.ping_outstanding {
             agent.missed_pings += 1;
         }
         if agent.missed_pings >= self.options.max_agent_ping_timeouts {
@@ -27,7 +27,8 @@ impl Master {
         }
         // While its turn to be given up has not come, it may still answer.
         let Some(agent) = self.agents.get_mut(&key).filter(|agent| !agent.leaving) else { return };
-        agent.ping_outstanding = agent.link.is_some();
+        // What cannot be sent because the link is broken will not be answered either.
+        agent.ping_outstanding = true;
         self.tell_agent(key, from_master::Body::Ping(link::Ping { connected: true }));
         self.set_timer(self.options.agent_ping_timeout, Timer::Ping(key));
     }
@@ -42,5 +43,6 @@ impl Master {
             agent.ping_outstanding = false;
             agent.missed_pings = 0;
         }
+        self.keep(key);
     }
 }

@@ -35,6 +35,12 @@ orrery_planted::bugs! {
     UnreachableIsCalledGone,
     /// MESOS-6445: a framework is not told that its unreachable task is back.
     ReturnIsNotTold,
+    /// A framework is not told that a task is back whose agent nobody remembered.
+    UnknownReturnIsNotTold,
+    /// Tasks of agents that are forgotten after a long absence stay on record as unreachable.
+    PruneLeavesTasks,
+    /// A master that has lost many agents gives them all up.
+    RemovalLimitIsIgnored,
     /// MESOS-7215: a framework that knows no partitions is told the states that need them.
     PartitionStatesForAll,
     /// MESOS-9609: an agent that comes back stays among the unreachable ones.

@@ -8,7 +8,7 @@ use orrery_runtime::WallTime;
 
 use crate::pending::Pending;
 use crate::timers::Timer;
-use crate::{Master, RegistryOperation};
+use crate::{Master, PlantedBug, RegistryOperation};
 
 impl Master {
     /// Looks for agents to forget, and sets the time of the next look.
@@ -47,5 +47,12 @@ impl Master {
     pub(crate) fn pruned(&mut self, unreachable: &BTreeSet<String>, gone: &BTreeSet<String>) {
         self.unreachable.retain(|id, _| !unreachable.contains(id));
         self.gone.retain(|id, _| !gone.contains(id));
+        if PlantedBug::PruneLeavesTasks.is_planted() {
+            return;
+        }
+        // What became of their tasks nobody can tell any more: they are unknown from now on.
+        for framework in self.frameworks.values_mut() {
+            framework.unreachable_tasks.retain(|task| !unreachable.contains(task.agent_id()));
+        }
     }
 }

@@ -42,7 +42,7 @@ impl Master {
         self.tell_status(key, status);
     }
 
-    fn known_task_status(&self, task_id: &str, task: &crate::Task) -> v1::TaskStatus {
+    pub(crate) fn known_task_status(&self, task_id: &str, task: &crate::Task) -> v1::TaskStatus {
         // What the framework is being told counts, not what the agent knows beyond that: its
         // updates are still to come and must come in order.
         sometimes!(task.told_state() != task.state(), "RECONCILE is answered with an older state");

@@ -10,6 +10,7 @@ use orrery_api::v1;
 use orrery_coverage::{always, reachable, sometimes};
 use orrery_model::Resources;
 
+use crate::adoption::Return;
 use crate::pending::Pending;
 use crate::state::Agent;
 use crate::timers::Timer;
@@ -136,6 +137,12 @@ impl Master {
                 reachable!("what an agent sent on an earlier link comes after a later one");
                 // It tells of tasks that may have ended since, and nobody is at its other end.
                 self.close_link_of(&registration);
+            } else if let Some(message) = self.moved(key, &registration) {
+                reachable!("an agent's id comes from another machine");
+                tracing::warn!(agent_id = id, %message, "agent refused");
+                if let Some(link) = registration.link {
+                    self.refuse_agent(link, message);
+                }
             } else {
                 self.reconnect(key, registration);
             }
@@ -164,6 +171,22 @@ impl Master {
                 self.readmit(RegistryOperation::MarkReachable(info), registration);
             }
         }
+    }
+
+    /// Why a registered agent may not come back like this: it is on another machine, so somebody
+    /// has copied its work directory, or moved it while it counts as running where it was.
+    fn moved(&self, key: AgentKey, registration: &Registration) -> Option<String> {
+        let agent = self.agents.get(&key)?;
+        let hostname = agent.info.message().hostname;
+        let (old, new) = (ip(&agent.pid), ip(&registration.register.pid));
+        (old != new || hostname != registration.info.hostname).then(|| {
+            format!(
+                "Agent '{}' is registered at {hostname} ({old}): the same agent cannot come from \
+                 {} ({new}) before that one has left",
+                agent.id(),
+                registration.info.hostname
+            )
+        })
     }
 
     fn readmit(&mut self, operation: RegistryOperation, registration: Registration) {
@@ -244,6 +267,11 @@ impl Master {
         let known = self.recovered.remove(id.as_ref());
         self.waiting.remove(id.as_ref());
         let was_unreachable = self.unreachable.contains_key(id.as_ref());
+        let returns = match known.is_none() && returned {
+            true if was_unreachable => Some(Return::Unreachable),
+            true => Some(Return::Unknown),
+            false => None,
+        };
         if !PlantedBug::ReturnedAgentStaysUnreachable.is_planted() {
             self.unreachable.remove(id.as_ref());
         }
@@ -295,7 +323,7 @@ impl Master {
         if !was_unreachable {
             self.adopt_history(key, std::mem::take(&mut register.completed_tasks));
         }
-        let used = self.adopt_work(key, register, was_unreachable);
+        let used = self.adopt_work(key, register, returns);
         self.allocator.add_agent(key, id, total, &used);
         let missing = self.missing_unreachable_tasks(key);
         self.send_registered(key, missing);
@@ -313,6 +341,7 @@ impl Master {
         let Registration { link, register, info, total } = registration;
         self.metrics.count("slave_reregistrations");
         self.rescind_agent_offers(key);
+        self.keep(key);
         let Some(agent) = self.agents.get_mut(&key) else { return };
         tracing::info!(agent_id = agent.id(), "agent registered again");
         let old = std::mem::replace(&mut agent.link, link);
@@ -351,7 +380,7 @@ impl Master {
         if PlantedBug::LostLaunchIsForgotten.is_planted() {
             missing.clear();
         }
-        for (framework, resources) in self.adopt_work(key, register, false) {
+        for (framework, resources) in self.adopt_work(key, register, None) {
             self.allocator.add_allocation(framework, key, &resources);
         }
         self.send_registered(key, missing);
@@ -395,4 +424,10 @@ impl Master {
             );
         }
     }
+}
+
+/// The IP address in `slave(1)@ip:port`.
+fn ip(pid: &str) -> &str {
+    let address = pid.rsplit_once('@').map_or(pid, |(_, address)| address);
+    address.rsplit_once(':').map_or(address, |(ip, _)| ip)
 }

@@ -32,7 +32,6 @@ impl Master {
     }
 
     pub(crate) fn start_unreachable(&mut self, key: AgentKey, why: Removal) {
-        self.metrics.count("slave_unreachable_scheduled");
         let Some(agent_id) = self.start_leaving(key, why) else { return };
         let since = self.now.wall;
         let operation = RegistryOperation::MarkUnreachable { agent_id, since };
@@ -65,10 +64,14 @@ impl Master {
         self.forget_agent(key);
     }
 
-    pub(crate) fn became_unreachable(&mut self, key: AgentKey, since: WallTime) {
+    pub(crate) fn count_unreachable(&mut self) {
         self.metrics.count("slave_unreachable_completed");
         self.metrics.count("slave_removals");
         self.metrics.count("slave_removals/reason_unhealthy");
+    }
+
+    pub(crate) fn became_unreachable(&mut self, key: AgentKey, since: WallTime) {
+        self.count_unreachable();
         for (framework, task_id) in self.tasks_of(key) {
             self.end_or_suspend_task(framework, &task_id, since);
         }
@@ -158,7 +161,6 @@ impl Master {
     /// Takes an agent out of the books and tells every framework.
     pub(crate) fn forget_agent(&mut self, key: AgentKey) {
         let Some(agent) = self.agents.get(&key) else { return };
-        let agent_id = Some(agent.agent_id());
         let executors: Vec<_> = agent.executors.keys().cloned().collect();
         for (framework, executor_id) in executors {
             self.remove_executor(framework, key, &executor_id);
@@ -171,18 +173,22 @@ impl Master {
             self.links.remove(&link);
             self.emit(Output::CloseLink { link });
         }
+        self.tell_agent_lost(agent.id());
+    }
+
+    /// Tells every framework that an agent is not there any more.
+    pub(crate) fn tell_agent_lost(&mut self, agent_id: &str) {
+        let failure = scheduler::event::Failure {
+            agent_id: Some(v1::AgentId { value: agent_id.to_owned() }),
+            ..Default::default()
+        };
+        let event = scheduler::Event {
+            r#type: Some(scheduler::event::Type::Failure as i32),
+            failure: Some(failure),
+            ..Default::default()
+        };
         for framework in self.frameworks.keys().copied().collect::<Vec<_>>() {
-            self.tell(
-                framework,
-                scheduler::Event {
-                    r#type: Some(scheduler::event::Type::Failure as i32),
-                    failure: Some(scheduler::event::Failure {
-                        agent_id: agent_id.clone(),
-                        ..Default::default()
-                    }),
-                    ..Default::default()
-                },
-            );
+            self.tell(framework, event.clone());
         }
     }
 }

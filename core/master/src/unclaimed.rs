@@ -38,7 +38,7 @@ impl Master {
         }
         for (agent, task) in claimed {
             reachable!("a framework comes to a master that was told the end of its task before");
-            if let Some(resources) = self.adopt_task(agent, framework, task, false) {
+            if let Some(resources) = self.adopt_task(agent, framework, task, None) {
                 self.allocator.add_allocation(framework, agent, &resources);
             }
         }

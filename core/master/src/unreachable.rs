@@ -4,7 +4,7 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use orrery_allocator::AgentKey;
-use orrery_coverage::{reachable, sometimes};
+use orrery_coverage::reachable;
 use orrery_runtime::{Instant, WallTime};
 
 use crate::pending::Pending;
@@ -24,7 +24,8 @@ pub(crate) struct Queue {
 }
 
 impl Queue {
-    fn push(&mut self, candidate: Candidate) {
+    /// Whether it was not waiting already.
+    fn push(&mut self, candidate: Candidate) -> bool {
         let is_new = match &candidate {
             Candidate::Registered(key, _) => self.registered.insert(*key),
             Candidate::Recovered(agent_id) => self.recovered.insert(agent_id.clone()),
@@ -32,15 +33,21 @@ impl Queue {
         if is_new {
             self.waiting.push_back(candidate);
         }
+        is_new
     }
 
+    /// The next one that has not answered since.
     fn pop(&mut self) -> Option<Candidate> {
-        let candidate = self.waiting.pop_front()?;
-        match &candidate {
-            Candidate::Registered(key, _) => self.registered.remove(key),
-            Candidate::Recovered(agent_id) => self.recovered.remove(agent_id),
-        };
-        Some(candidate)
+        loop {
+            let candidate = self.waiting.pop_front()?;
+            let waits = match &candidate {
+                Candidate::Registered(key, _) => self.registered.remove(key),
+                Candidate::Recovered(agent_id) => self.recovered.remove(agent_id),
+            };
+            if waits {
+                return Some(candidate);
+            }
+        }
     }
 }
 
@@ -56,8 +63,22 @@ enum Candidate {
 impl Master {
     /// Marks an agent unreachable as soon as the rate limit allows, unless it answers before.
     pub(crate) fn give_up(&mut self, key: AgentKey, why: Removal) {
-        self.giving_up.push(Candidate::Registered(key, why));
+        self.schedule(Candidate::Registered(key, why));
         self.give_up_next();
+    }
+
+    fn schedule(&mut self, candidate: Candidate) {
+        if self.giving_up.push(candidate) {
+            self.metrics.count("slave_unreachable_scheduled");
+        }
+    }
+
+    /// An agent has answered: it is not to be given up any more, if it was.
+    pub(crate) fn keep(&mut self, key: AgentKey) {
+        if self.giving_up.registered.remove(&key) {
+            reachable!("an agent answers before its turn to be given up has come");
+            self.metrics.count("slave_unreachable_canceled");
+        }
     }
 
     /// Gives up those whose turn it is.
@@ -74,7 +95,9 @@ impl Master {
                 Candidate::Registered(key, why) => self.give_up_registered(key, why),
                 Candidate::Recovered(agent_id) => self.give_up_recovered(agent_id),
             };
-            if let Some(pause) = self.options.agent_removal_interval.filter(|_| given_up) {
+            if !given_up {
+                self.metrics.count("slave_unreachable_canceled");
+            } else if let Some(pause) = self.options.agent_removal_interval {
                 self.giving_up.next = self.now.instant + pause;
             }
         }
@@ -85,7 +108,6 @@ impl Master {
         let missing = self.agents.get(&key).is_some_and(|agent| {
             !agent.leaving && (agent.link.is_none() || agent.missed_pings >= most)
         });
-        sometimes!(!missing, "an agent answers before its turn to be given up has come");
         if missing {
             self.start_unreachable(key, why);
         }
@@ -99,7 +121,7 @@ impl Master {
             self.recovered.keys().filter(|id| !self.is_registering(id)).cloned().collect();
         let share = missing.len() as f64 / self.recovered_count.max(1) as f64;
         let limit = self.options.recovery_agent_removal_limit;
-        if share > limit {
+        if share > limit && !PlantedBug::RemovalLimitIsIgnored.is_planted() {
             let reason = format!(
                 "{} of {} agents did not return, more than --recovery_agent_removal_limit={}%",
                 missing.len(),
@@ -110,7 +132,7 @@ impl Master {
             return self.emit(Output::Fail { reason });
         }
         for agent_id in missing {
-            self.giving_up.push(Candidate::Recovered(agent_id));
+            self.schedule(Candidate::Recovered(agent_id));
         }
         self.give_up_next();
     }
@@ -121,7 +143,6 @@ impl Master {
             return false;
         }
         reachable!("an agent does not come back to a restarted master in time");
-        self.metrics.count("recovery_slave_removals");
         tracing::info!(%agent_id, "agent did not return after the master was restarted");
         let since = self.now.wall;
         let operation = RegistryOperation::MarkUnreachable { agent_id: agent_id.clone(), since };
@@ -137,6 +158,9 @@ impl Master {
     /// An agent that did not return is known to be unreachable.
     pub(crate) fn missing_given_up(&mut self, agent_id: String, since: WallTime) {
         self.recovered.remove(&agent_id);
+        self.metrics.count("recovery_slave_removals");
+        self.count_unreachable();
+        self.tell_agent_lost(&agent_id);
         self.unreachable.insert(agent_id, UnreachableAgent { since });
     }
 
