@@ -5,7 +5,8 @@ mod harness;
 use std::time::Duration;
 
 use harness::{
-    Cluster, Scheduler, amount, framework_info, options, register_message, resources, states, task,
+    Cluster, Scheduler, amount, framework_info, options, register_message, resources, running_task,
+    states, task,
 };
 use orrery_api::link::StatusUpdate;
 use orrery_api::link::from_agent::Body as FromAgent;
@@ -294,24 +295,6 @@ fn tasks_that_ended_under_an_earlier_master_come_with_their_agent_once() {
         let ids = framework.completed_tasks.iter().map(|task| task.id().as_ref());
         assert_eq!(ids.collect::<Vec<_>>(), ["b", "c"]);
         assert!(framework.tasks.is_empty());
-    }
-}
-
-fn running_task(framework: &str, agent: &str) -> v1::Task {
-    let mut wanted = resources("cpus:1;mem:32");
-    for resource in &mut wanted {
-        let role = Some("*".to_owned());
-        resource.allocation_info = Some(v1::resource::AllocationInfo { role });
-    }
-    v1::Task {
-        name: "a".to_owned(),
-        task_id: v1::TaskId { value: "a".to_owned() },
-        framework_id: v1::FrameworkId { value: framework.to_owned() },
-        agent_id: v1::AgentId { value: agent.to_owned() },
-        state: TaskState::TaskRunning as i32,
-        status_update_state: Some(TaskState::TaskRunning as i32),
-        resources: wanted,
-        ..Default::default()
     }
 }
 

@@ -420,3 +420,21 @@ pub fn amount(offer: &v1::Offer) -> String {
 pub fn states(statuses: &[v1::TaskStatus]) -> Vec<TaskState> {
     statuses.iter().map(v1::TaskStatus::state).collect()
 }
+
+pub fn running_task(framework: &str, agent: &str) -> v1::Task {
+    let mut wanted = resources("cpus:1;mem:32");
+    for resource in &mut wanted {
+        let role = Some("*".to_owned());
+        resource.allocation_info = Some(v1::resource::AllocationInfo { role });
+    }
+    v1::Task {
+        name: "a".to_owned(),
+        task_id: v1::TaskId { value: "a".to_owned() },
+        framework_id: v1::FrameworkId { value: framework.to_owned() },
+        agent_id: v1::AgentId { value: agent.to_owned() },
+        state: TaskState::TaskRunning as i32,
+        status_update_state: Some(TaskState::TaskRunning as i32),
+        resources: wanted,
+        ..Default::default()
+    }
+}
