@@ -5,8 +5,8 @@ mod harness;
 use std::time::Duration;
 
 use harness::{
-    Cluster, Scheduler, amount, framework_info, options, register_message, resources, running_task,
-    states, task,
+    Cluster, Scheduler, amount, framework_info, options, register_message, running_task, states,
+    task,
 };
 use orrery_api::link::StatusUpdate;
 use orrery_api::link::from_agent::Body as FromAgent;
