@@ -31,10 +31,15 @@ pub fn run(invocation: &Invocation) -> Result<ExitCode, Failure> {
         run_framework(ports, scheduler_options, framework).await
     });
     runtime.shutdown_background();
-    if let Ending::Refused(reason) = outcome.ending {
-        return Err(Failure::Other(format!("the master refuses the framework: {reason}")));
+    match outcome.ending {
+        Ending::Refused(reason) => {
+            Err(Failure::Other(format!("the master refuses the framework: {reason}")))
+        }
+        Ending::NoMaster(reason) => {
+            Err(Failure::Other(format!("the leading master cannot be found: {reason}")))
+        }
+        Ending::Stopped | Ending::TornDown => Ok(ExitCode::from(outcome.framework.exit_code())),
     }
-    Ok(ExitCode::from(outcome.framework.exit_code()))
 }
 
 fn scheduler_options(

@@ -47,6 +47,11 @@ pub enum Input<F> {
         /// Why.
         reason: String,
     },
+    /// The masters cannot be found, and never will be as things are.
+    NoMaster {
+        /// Why.
+        reason: String,
+    },
     /// Code from outside that needs the framework and its calls, such as an HTTP endpoint's.
     Act(Action<F>),
     /// End the session.
@@ -67,6 +72,7 @@ impl<F> std::fmt::Debug for Input<F> {
             Self::Disconnected { connection, reason } => {
                 write!(formatter, "Disconnected({connection}, {reason:?})")
             }
+            Self::NoMaster { reason } => write!(formatter, "NoMaster({reason:?})"),
             Self::Act(_) => formatter.write_str("Act"),
             Self::Stop(how) => write!(formatter, "Stop({how:?})"),
             Self::Tick => formatter.write_str("Tick"),
@@ -119,6 +125,8 @@ pub enum Ending {
     TornDown,
     /// The master will not let this framework subscribe again; its reason.
     Refused(String),
+    /// The masters cannot be found; the reason.
+    NoMaster(String),
 }
 
 /// The session of one framework.
@@ -326,6 +334,10 @@ impl<F: Framework> Machine for SchedulerMachine<F> {
                 if self.session.is_current(connection) {
                     self.disconnected(now, reason, outputs);
                 }
+            }
+            Input::NoMaster { reason } => {
+                reachable!("a framework cannot find the masters");
+                self.session.ending = Some(Ending::NoMaster(reason));
             }
             Input::Act(action) => {
                 let context = &mut Context::new(&mut self.session, now, outputs);

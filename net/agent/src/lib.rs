@@ -126,7 +126,13 @@ impl Running {
 
     /// Completes when the agent has ended by itself, with the reason.
     pub async fn ended(&mut self) -> Ended {
-        Ended((&mut self.ended).await.unwrap_or_default())
+        tokio::select! {
+            biased;
+            why = &mut self.ended => Ended(why.unwrap_or_default()),
+            why = self.shared.detector.refused() => {
+                Ended(Some(format!("the leading master cannot be found: {why}")))
+            }
+        }
     }
 
     /// Looks at the state machine between two steps; for tests.

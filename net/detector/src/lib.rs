@@ -119,6 +119,16 @@ impl Detector {
         }
     }
 
+    /// Completes, with the reason, when ZooKeeper refuses to be asked, as it does with wrong
+    /// credentials, before a leader was ever found. Nothing but a person can mend that. Whoever has
+    /// worked with a leader before can wait for that person.
+    pub async fn refused(&self) -> String {
+        match &self.0 {
+            Finder::One(_) | Finder::Peers(_) => std::future::pending().await,
+            Finder::ZooKeeper(watch) => watch.refused().await,
+        }
+    }
+
     /// Completes once another master than the one at `address` is known to lead, so that whoever is
     /// connected to that one need not wait until the connection breaks. A single master is never
     /// replaced.

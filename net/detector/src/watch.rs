@@ -19,6 +19,10 @@ const TRY_AGAIN: Duration = Duration::from_secs(10);
 #[derive(Debug, Default)]
 struct Known {
     leader: Option<Address>,
+    /// A leader was found at some time.
+    was_found: bool,
+    /// Why none can be found, before the first one is.
+    refusal: Option<String>,
     /// Told at the next change.
     waiting: Vec<oneshot::Sender<()>>,
 }
@@ -40,11 +44,21 @@ impl Watch {
 
     /// Completes once there is a leader that `wanted` agrees to.
     pub(crate) async fn until(&self, wanted: impl Fn(&Address) -> bool) -> Address {
+        let wanted = |known: &Known| known.leader.clone().filter(|leader| wanted(leader));
+        self.find(wanted).await
+    }
+
+    /// Completes once it is known that no leader can be found, with the reason.
+    pub(crate) async fn refused(&self) -> String {
+        self.find(|known| known.refusal.clone()).await
+    }
+
+    async fn find<T>(&self, look: impl Fn(&Known) -> Option<T>) -> T {
         loop {
             let changed = {
                 let mut known = lock(&self.known);
-                if let Some(leader) = known.leader.as_ref().filter(|leader| wanted(leader)) {
-                    return leader.clone();
+                if let Some(found) = look(&known) {
+                    return found;
                 }
                 let (sender, changed) = oneshot::channel();
                 known.waiting.push(sender);
@@ -69,21 +83,23 @@ async fn watch(runtime: Runtime, url: Url, session_timeout: Duration, known: Arc
                         Some(leader) => tracing::info!(%leader, "a leading master is detected"),
                         None => tracing::info!("no leading master is detected"),
                     }
-                    tell(&known, leader);
+                    tell(&known, leader, None);
                 }
                 Err(error) => break error,
             }
         };
         tracing::error!(%error, zookeeper = %options.url, "the leading master cannot be found");
-        tell(&known, None);
+        tell(&known, None, Some(error.to_string()));
         runtime.sleep(TRY_AGAIN).await;
     }
 }
 
-fn tell(known: &Mutex<Known>, leader: Option<Address>) {
+fn tell(known: &Mutex<Known>, leader: Option<Address>, refusal: Option<String>) {
     let waiting = {
         let mut known = lock(known);
+        known.was_found |= leader.is_some();
         known.leader = leader;
+        known.refusal = refusal.filter(|_| !known.was_found);
         std::mem::take(&mut known.waiting)
     };
     for sender in waiting {

@@ -8,13 +8,14 @@ use orrery_coverage::reachable;
 use orrery_http::{Request, Response, Service, respond};
 use orrery_net_lease::Member;
 use orrery_net_log::LogService;
-use orrery_runtime::{Address, BoxFuture, Instant, Runtime};
+use orrery_runtime::{BoxFuture, Instant, Runtime};
 use tokio::sync::oneshot;
 
 use crate::measures::Measures;
 use crate::redirect::Kept;
 use crate::role::{Role, Roles};
 use crate::routes::ROUTER;
+use crate::standby::Standing;
 use crate::{Options, standby};
 
 /// The service.
@@ -77,14 +78,9 @@ impl Service for Front {
         }
         match self.role() {
             Role::Leading(term) => term.call(request),
-            Role::Recovering if is_api(path) => {
-                reachable!("a call comes to a leader that still reads the registry");
-                let text = "Master has not finished recovery";
-                let response = respond::text(StatusCode::SERVICE_UNAVAILABLE, text);
-                Box::pin(std::future::ready(response))
-            }
-            Role::Recovering => self.stand_by(None, request),
-            Role::Standby(leader) => self.stand_by(leader, request),
+            Role::Recovering if is_api(path) => Box::pin(std::future::ready(standby::recovering())),
+            Role::Recovering => self.stand_by(Standing::Recovering, request),
+            Role::Standby(leader) => self.stand_by(Standing::Behind(leader), request),
         }
     }
 
@@ -115,11 +111,11 @@ impl Front {
         })
     }
 
-    fn stand_by(&self, leader: Option<Address>, request: Request) -> BoxFuture<'static, Response> {
+    fn stand_by(&self, standing: Standing, request: Request) -> BoxFuture<'static, Response> {
         let (runtime, options) = (self.runtime.clone(), Arc::clone(&self.options));
         let (started, measures) = (self.started, self.measures.clone());
         Box::pin(async move {
-            standby::answer(&runtime, &options, &measures, started, leader.as_ref(), request).await
+            standby::answer(&runtime, &options, &measures, started, &standing, request).await
         })
     }
 }

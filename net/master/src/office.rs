@@ -7,7 +7,7 @@ use core::net::SocketAddr;
 use orrery_api::v1;
 use orrery_coverage::reachable;
 use orrery_log::{Log, WriteError};
-use orrery_runtime::{Generator, Runtime};
+use orrery_runtime::{Address, Generator, Runtime};
 use tokio::sync::oneshot;
 
 use crate::Options;
@@ -30,6 +30,9 @@ pub(crate) struct Office {
     pub(crate) measures: Measures,
     /// Where the daemon listens.
     pub(crate) address: SocketAddr,
+    /// The other master that leads, as far as is known. Remembered while this one leads: it may
+    /// hear of the next one before it hears that it is deposed.
+    pub(crate) leader: Option<Address>,
 }
 
 /// How a term, or the hope for one, ended.
@@ -56,7 +59,7 @@ impl Office {
                 }
                 end = self.stand_and_lead(&mut generator) => end,
             };
-            self.front.set_role(Role::Standby(None));
+            self.front.set_role(Role::Standby(self.leader.clone()));
             match end {
                 End::Deposed => {
                     reachable!("a leading master is deposed");
@@ -75,18 +78,14 @@ impl Office {
 
     async fn stand_and_lead(&mut self, generator: &mut Generator) -> End {
         let info = master_info(&self.options, self.address, generator);
+        let own = public_address(&info);
         self.election.stand(&info).await;
         loop {
             match self.election.next().await {
                 Event::Elected => break,
                 Event::Leader(leader) => {
-                    let own = public_address(&info);
-                    // Before it is told that it is elected it does not know better.
-                    let leader = leader.filter(|leader| *leader != own);
-                    if let Some(leader) = &leader {
-                        tracing::info!(%leader, "another master leads");
-                    }
-                    self.front.set_role(Role::Standby(leader));
+                    self.learn(leader, &own);
+                    self.front.set_role(Role::Standby(self.leader.clone()));
                 }
                 Event::Deposed => {}
                 Event::Broken(why) => return End::Broken(why),
@@ -109,10 +108,22 @@ impl Office {
                 event = self.election.next() => match event {
                     Event::Deposed => return End::Deposed,
                     Event::Broken(why) => return End::Broken(why),
-                    Event::Elected | Event::Leader(_) => {}
+                    Event::Leader(leader) => self.learn(leader, &own),
+                    Event::Elected => {}
                 },
                 end = &mut leading => return end,
             }
+        }
+    }
+}
+
+impl Office {
+    /// Takes in who leads. Before it is told that it is elected, this master does not know better
+    /// than that nobody does.
+    fn learn(&mut self, leader: Option<Address>, own: &Address) {
+        self.leader = leader.filter(|leader| leader != own);
+        if let Some(leader) = &self.leader {
+            tracing::info!(%leader, "another master leads");
         }
     }
 }

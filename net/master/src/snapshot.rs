@@ -122,7 +122,6 @@ pub(crate) fn standby(started: Instant, runtime: &Runtime) -> BTreeMap<String, f
     let master = Master::new(options, Registry::default(), generator, now);
     let mut all = metrics(&master, now);
     all.insert("master/uptime_secs".into(), now.instant.since(started).as_secs_f64());
-    all.insert("master/elected".into(), 0.0);
     all
 }
 

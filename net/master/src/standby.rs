@@ -16,6 +16,29 @@ use crate::measures::Measures;
 use crate::routes::ROUTER;
 use crate::{Options, page, snapshot};
 
+/// What a master is that does not lead.
+pub(crate) enum Standing {
+    /// It is elected, and about to lead.
+    Recovering,
+    /// Another one leads, or none does.
+    Behind(Option<Address>),
+}
+
+impl Standing {
+    fn redirect(&self, path: &str) -> Response {
+        match self {
+            Self::Recovering => recovering(),
+            Self::Behind(leader) => redirect(leader.as_ref(), path),
+        }
+    }
+}
+
+/// 503: who is elected leads, but not yet.
+pub(crate) fn recovering() -> Response {
+    reachable!("somebody asks a leader that still reads the registry");
+    respond::text(StatusCode::SERVICE_UNAVAILABLE, "Master has not finished recovery")
+}
+
 /// Answers a request to a master that does not lead, and runs since `started`. The page, the
 /// version, the flags and the like are its own; whatever is about the cluster is the leader's.
 pub(crate) async fn answer(
@@ -23,7 +46,7 @@ pub(crate) async fn answer(
     options: &Arc<Options>,
     measures: &Measures,
     started: Instant,
-    leader: Option<&Address>,
+    standing: &Standing,
     request: Request,
 ) -> Response {
     if LinkService::handles(request.uri().path()) {
@@ -37,7 +60,7 @@ pub(crate) async fn answer(
     };
     match endpoint {
         "health" => return health(request.method()),
-        "redirect" if rest.is_empty() => return redirect(leader, ""),
+        "redirect" if rest.is_empty() => return standing.redirect(""),
         "redirect" => return respond::not_found(),
         "" | "page.css" | "page.js" | "draw.js" | "viewer.js" => {
             return page::file(endpoint, request.method());
@@ -45,7 +68,7 @@ pub(crate) async fn answer(
         "version" | "flags" | "system/stats.json" | "metrics/snapshot" => {}
         _ => {
             let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
-            return redirect(leader, &with_process(path));
+            return standing.redirect(&with_process(path));
         }
     }
     let asked = match Asked::of(&request) {
@@ -58,6 +81,8 @@ pub(crate) async fn answer(
         "system/stats.json" => asked.json(&machine::read(runtime).await.object()),
         _ => {
             let mut all = snapshot::standby(started, runtime);
+            let elected = matches!(standing, Standing::Recovering);
+            all.insert("master/elected".to_owned(), f64::from(u8::from(elected)));
             measures.add_metrics(&mut all).await;
             metrics::snapshot(&asked, &all)
         }

@@ -99,6 +99,7 @@ pub async fn start(runtime: Runtime, options: Options) -> Result<Running, StartE
         log: log.clone(),
         measures,
         address,
+        leader: None,
     };
     let kept = log.clone();
     let working = async move {

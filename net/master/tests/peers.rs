@@ -73,7 +73,7 @@ async fn a_dead_leader_is_replaced_and_comes_back_as_a_follower() {
     assert_eq!(detector.leader().await.port, ports[first]);
     let client = Client::new(runtime.clone());
     let follower = ports[(first + 1) % 3];
-    for path in ["/state", "/master/slaves?x=1", "/redirect", "/api/v1"] {
+    for path in ["/state", "/master/slaves?x=1", "/redirect", "/api/v1", "/quota", "/machine/up"] {
         let (status, target) = get(&client, follower, path).await;
         assert_eq!(status, StatusCode::TEMPORARY_REDIRECT, "{path}");
         assert_eq!(target, Some(Address::new("127.0.0.1", ports[first])), "{path}");

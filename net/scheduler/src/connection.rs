@@ -62,6 +62,8 @@ enum Broken {
     Record(#[from] RecordError),
     #[error("an event is malformed: {0}")]
     Event(String),
+    #[error("the masters cannot be found")]
+    NoMaster,
     #[error(transparent)]
     Calls(#[from] PipelineError),
 }
@@ -128,7 +130,15 @@ impl<F: Framework> Attempt<F> {
         call: &Call,
     ) -> Result<(Address, Response<ResponseBody>), Broken> {
         let client = Client::new(self.runtime.clone());
-        let mut master = self.detector.leader().await;
+        let mut master = tokio::select! {
+            biased;
+            master = self.detector.leader() => master,
+            reason = self.detector.refused() => {
+                // Nobody wants to know once the session is over.
+                let _ = self.feeder.feed(Input::NoMaster { reason }).await;
+                return Err(Broken::NoMaster);
+            }
+        };
         for _ in 0..=REDIRECTS {
             let request = self.request(call)?;
             wire_log::sent("scheduler", call);
