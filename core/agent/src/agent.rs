@@ -22,6 +22,8 @@ use crate::{ConnectionNumber, Input, Options, Output};
 pub(crate) enum Stopping {
     /// The operator wants it, and starts the agent again afterwards.
     Restart,
+    /// The operator wants all executors ended. The next run tells what became of their tasks.
+    CleanUp,
     /// The operator wants it, for good.
     Leave,
     /// The master wants it, or no sensible way is left; the text says why.

@@ -15,8 +15,8 @@ use orrery_runtime::ProcessId;
 use prost::Message;
 
 use crate::framework::{Executor, ExecutorKey, Framework, Queued};
-use crate::records::{self, QueuedLaunch};
-use crate::{Agent, Output, PlantedBug, paths};
+use crate::records::QueuedLaunch;
+use crate::{Agent, Output, PlantedBug, paths, sealed};
 
 /// What Mesos writes for a scheduler that has no address of its own: one that comes by HTTP.
 const NO_PID: &str = "@0.0.0.0:0";
@@ -33,7 +33,7 @@ pub(crate) fn write(folder: &str, name: &str, content: impl Into<Bytes>) -> Chan
 }
 
 fn write_message(folder: &str, name: &str, message: &impl Message) -> Change {
-    write(folder, name, records::message(message))
+    write(folder, name, sealed::message(message))
 }
 
 /// An executor is over and nothing is owed to its framework.

@@ -153,7 +153,8 @@ impl Agent {
             tasks.chain(updates).any(|known| known.value == id)
         };
         let lost = executor.tasks.iter().filter(|(id, task)| {
-            task.info.is_none() && task.state() == v1::TaskState::TaskStaging && !is_known(id)
+            let is_silent = task.state() == v1::TaskState::TaskStaging && !task.arrived;
+            task.info.is_none() && is_silent && !is_known(id)
         });
         let lost: Vec<String> = lost.map(|(id, _)| id.clone()).collect();
         for id in lost {

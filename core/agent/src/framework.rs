@@ -197,6 +197,8 @@ pub(crate) struct Task {
     /// What the framework asked for, from delivery to the first status, where the executor is ours:
     /// should the launch have been lost on its way, it is delivered again.
     pub(crate) sent: Option<Box<v1::TaskInfo>>,
+    /// An earlier run of the agent knew that its executor has it.
+    pub(crate) arrived: bool,
     /// What became of it.
     pub(crate) task: v1::Task,
     /// The last kill that was asked for after delivery; said again to an executor that reconnects.
@@ -228,7 +230,7 @@ impl Task {
             limits: info.limits.clone(),
             ..Default::default()
         };
-        Self { info: Some(Box::new(info)), sent: None, task, kill: None }
+        Self { info: Some(Box::new(info)), sent: None, arrived: false, task, kill: None }
     }
 
     pub(crate) fn state(&self) -> v1::TaskState {

@@ -197,13 +197,14 @@ impl Agent {
 
     pub(crate) fn stop_if_ended(&mut self) {
         let (error, comes_back) = match &self.stopping {
-            Some(Stopping::Restart) => (None, true),
+            Some(Stopping::Restart | Stopping::CleanUp) => (None, true),
             Some(Stopping::Leave) => (None, false),
             Some(Stopping::Forced(why)) => (Some(why.clone()), false),
             Some(Stopping::Done) | None => return,
         };
+        let leaves_some = self.stopping == Some(Stopping::Restart);
         let frameworks = self.frameworks.values();
-        let ending = frameworks.filter(|framework| !(comes_back && framework.is_checkpointed()));
+        let ending = frameworks.filter(|framework| !(leaves_some && framework.is_checkpointed()));
         let mut executors = ending.flat_map(|it| it.executors.values());
         if executors.any(|executor| executor.state != ExecutorState::Terminated) {
             return;

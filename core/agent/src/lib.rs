@@ -50,10 +50,13 @@ mod records;
 mod recover;
 mod recovery;
 mod registration;
+mod sealed;
 mod snapshot;
 mod status;
 mod streams;
 
+#[cfg(test)]
+mod damage_test;
 #[cfg(test)]
 mod executor_calls_test;
 #[cfg(test)]

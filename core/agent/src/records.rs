@@ -1,13 +1,13 @@
 //! The forms in which the agent keeps what a restart needs: Mesos' own, so that its tools read our
 //! files, and where Mesos keeps nothing, ours.
-//!
-//! Every message stands behind its length, four bytes, the least significant one first.
 
 use bytes::Bytes;
 use orrery_api::protobuf::Checked;
 use orrery_api::v1;
 use orrery_api::{link, protobuf};
 use prost::Message;
+
+use crate::sealed;
 
 /// Mesos' `StatusUpdate` of the older API.
 #[derive(Clone, PartialEq, Message)]
@@ -72,28 +72,15 @@ pub(crate) enum Record {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Records {
     pub(crate) records: Vec<Record>,
-    /// The bytes that they were read of.
+    /// The bytes that they were read of, without what is damaged.
     pub(crate) content: Bytes,
-    /// More followed: the torn tail of a record.
-    pub(crate) torn: bool,
-}
-
-/// A message behind its length.
-pub(crate) fn message(message: &impl Message) -> Bytes {
-    let body = protobuf::encode(message);
-    let length = u32::try_from(body.len()).unwrap_or(u32::MAX);
-    [length.to_le_bytes().as_slice(), &body].concat().into()
-}
-
-/// Takes the first message of some bytes; `None` when they hold no whole one.
-fn split(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
-    let (length, rest) = bytes.split_first_chunk::<4>()?;
-    rest.split_at_checked(u32::from_le_bytes(*length) as usize)
+    /// What is damaged, in words: where it begins, and what is wrong with it.
+    pub(crate) damages: Vec<String>,
 }
 
 /// The content of `slave.info`.
 pub fn info_to_file(info: &v1::AgentInfo) -> Bytes {
-    message(info)
+    sealed::message(info)
 }
 
 /// What `slave.info` holds.
@@ -106,9 +93,9 @@ pub fn info_from_file(content: &[u8]) -> Result<v1::AgentInfo, String> {
 
 /// The body of the one message that a file holds.
 fn only_body(content: &[u8]) -> Result<&[u8], String> {
-    let (body, rest) = split(content).ok_or("it is shorter than it says")?;
-    match rest {
-        [] => Ok(body),
+    let found = sealed::first(content)?;
+    match found.rest {
+        [] => Ok(found.fields),
         rest => Err(format!("{} bytes follow its message", rest.len())),
     }
 }
@@ -142,31 +129,52 @@ pub(crate) fn update(update: &link::StatusUpdate) -> Bytes {
         latest_state: Some(update.latest_state),
     };
     let kind = Some(Kind::Update.into());
-    message(&StoredRecord { kind, update: Some(stored), uuid: None })
+    sealed::message(&StoredRecord { kind, update: Some(stored), uuid: None })
 }
 
 /// The record of an update's acknowledgement.
 pub(crate) fn acknowledgement(uuid: &Bytes) -> Bytes {
     let kind = Some(Kind::Acknowledgement.into());
-    message(&StoredRecord { kind, update: None, uuid: Some(uuid.clone()) })
+    sealed::message(&StoredRecord { kind, update: None, uuid: Some(uuid.clone()) })
 }
 
-/// Reads a file of records up to its end or its torn tail.
-///
-/// # Errors
-/// In words: a record is whole but not what is expected.
-pub(crate) fn read(content: &[u8]) -> Result<Records, String> {
-    let mut records = Vec::new();
-    let mut rest = content;
-    while let Some((body, next)) = split(rest) {
-        let at = content.len() - rest.len();
-        let record = StoredRecord::decode(body).map_err(|error| error.to_string());
-        let record = record.and_then(from_stored).map_err(|text| format!("at byte {at}: {text}"));
-        records.push(record?);
-        rest = next;
+/// Reads a file of records. The journal leaves no part of a record behind, so whatever is not whole
+/// is damaged. Behind damage those records count that are known to be whole.
+pub(crate) fn read(content: &[u8]) -> Records {
+    let (mut records, mut whole, mut damages) = (Vec::new(), Vec::new(), Vec::new());
+    if content.is_empty() {
+        damages.push("it is empty".to_owned());
     }
-    let whole = &content[..content.len() - rest.len()];
-    Ok(Records { records, content: Bytes::copy_from_slice(whole), torn: !rest.is_empty() })
+    let mut rest = content;
+    let mut unsealed = None;
+    while !rest.is_empty() {
+        match first(rest) {
+            Ok((record, found)) => {
+                records.push(record);
+                whole.extend_from_slice(&rest[..rest.len() - found.rest.len()]);
+                unsealed = (!found.is_sealed).then_some(rest);
+                rest = found.rest;
+            }
+            Err(problem) => {
+                // Without a checksum it may have been the length before that is wrong.
+                if let Some(before) = unsealed.take() {
+                    records.pop();
+                    whole.truncate(whole.len() + rest.len() - before.len());
+                    rest = before;
+                }
+                damages.push(format!("at byte {}: {problem}", content.len() - rest.len()));
+                rest = sealed::after_damage(rest).unwrap_or_default();
+            }
+        }
+    }
+    Records { records, content: whole.into(), damages }
+}
+
+/// The first of some bytes' records.
+fn first(bytes: &[u8]) -> Result<(Record, sealed::Found<'_>), String> {
+    let found = sealed::first(bytes)?;
+    let record = StoredRecord::decode(found.fields).map_err(|error| error.to_string())?;
+    Ok((from_stored(record)?, found))
 }
 
 fn from_stored(record: StoredRecord) -> Result<Record, String> {
@@ -195,7 +203,7 @@ fn from_stored(record: StoredRecord) -> Result<Record, String> {
 mod tests {
     use super::*;
 
-    fn two_updates() -> Vec<Record> {
+    fn three_records() -> Vec<Record> {
         let of = |state: v1::TaskState, uuid: &'static [u8]| link::StatusUpdate {
             framework_id: Some(v1::FrameworkId { value: "F".into() }),
             executor_id: None,
@@ -226,39 +234,80 @@ mod tests {
     }
 
     #[test]
-    fn every_prefix_reads_as_the_records_that_are_whole_in_it() {
-        let records = two_updates();
+    fn of_every_prefix_the_whole_records_are_read_and_the_rest_is_damaged() {
+        let records = three_records();
         let parts = write(&records);
         let whole = parts.concat();
-        let ends: Vec<usize> = (1..=3).map(|count| parts[..count].concat().len()).collect();
+        let ends: Vec<usize> = (0..=3).map(|count| parts[..count].concat().len()).collect();
         for length in 0..=whole.len() {
-            let read = read(&whole[..length]).unwrap();
-            let count = ends.iter().filter(|end| **end <= length).count();
+            let read = read(&whole[..length]);
+            let count = ends[1..].iter().filter(|end| **end <= length).count();
             assert_eq!(read.records, records[..count]);
             assert_eq!(read.content, parts[..count].concat());
-            assert_eq!(read.torn, read.content.len() < length);
+            assert_eq!(read.damages.is_empty(), length > 0 && ends.contains(&length));
+        }
+    }
+
+    /// Those in a length as well. One in the name of the checksum's field leaves the record whole.
+    #[test]
+    fn a_flipped_bit_costs_its_record_at_most() {
+        let records = three_records();
+        let parts = write(&records);
+        let whole = parts.concat();
+        for bit in 0..whole.len() * 8 {
+            let mut flipped = whole.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            let read = read(&flipped);
+            let hit = (1..3).filter(|count| parts[..*count].concat().len() <= bit / 8).count();
+            let mut others = records.clone();
+            others.remove(hit);
+            match read.damages.as_slice() {
+                [] => assert_eq!(read.records, records, "bit {bit}"),
+                [damage] => {
+                    assert!(read.records == others || read.records == records, "bit {bit}");
+                    let at = parts[..hit].concat().len();
+                    let place = format!("at byte {at}: ");
+                    assert!(damage.starts_with(&place), "bit {bit}: {damage}");
+                }
+                more => panic!("bit {bit}: {more:?}"),
+            }
         }
     }
 
     #[test]
+    fn records_without_checksums_are_read_too() {
+        let records = three_records();
+        let unsealed = |part: &Bytes| {
+            let fields = &part[4..part.len() - 9];
+            [(fields.len() as u32).to_le_bytes().as_slice(), fields].concat()
+        };
+        let parts: Vec<Vec<u8>> = write(&records).iter().map(unsealed).collect();
+        let old = read(&parts.concat());
+        assert_eq!((old.records, old.damages), (records.clone(), Vec::<String>::new()));
+        let mixed = [&parts[..2].concat()[..], &write(&records)[2]].concat();
+        assert_eq!(read(&mixed).records, records);
+    }
+
+    #[test]
     fn a_record_of_something_else_is_told_with_its_place() {
-        let first = write(&two_updates()[..1]).concat();
-        let strange = message(&StoredRecord { kind: Some(7), update: None, uuid: None });
-        let error = read(&[first.clone(), strange.to_vec()].concat()).unwrap_err();
-        assert_eq!(error, format!("at byte {}: a record of an unknown type", first.len()));
-        let garbage = [first.as_slice(), &[3, 0, 0, 0, 0xff, 0xff, 0xff]].concat();
-        assert!(read(&garbage).is_err());
+        let parts = write(&three_records());
+        let strange = sealed::message(&StoredRecord { kind: Some(7), update: None, uuid: None });
+        let read = read(&[&parts[0][..], &strange, &parts[2]].concat());
+        let expected = format!("at byte {}: a record of an unknown type", parts[0].len());
+        assert_eq!(read.damages, [expected]);
+        assert_eq!(read.content, [&parts[0][..], &parts[2]].concat());
     }
 
     #[test]
     fn a_file_of_one_message_holds_all_of_it_and_nothing_more() {
         let id = v1::TaskId { value: "t".into() };
-        let content = message(&id);
+        let content = sealed::message(&id);
         assert_eq!(only_message::<v1::TaskId>(&content).unwrap(), id);
         assert!(only_message::<v1::TaskId>(&content[..content.len() - 1]).is_err());
         let longer = [&content[..], b"x"].concat();
         let error = only_message::<v1::TaskId>(&longer).unwrap_err();
         assert_eq!(error, "1 bytes follow its message");
+        assert_eq!(only_message::<v1::TaskId>(&[]).unwrap_err(), "it has 0 bytes");
         let error = only_message::<v1::TaskId>(&[0; 4]).unwrap_err();
         assert!(error.contains("Missing required"), "{error}");
     }

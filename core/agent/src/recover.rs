@@ -1,16 +1,21 @@
 //! Reading what an earlier run of the agent has written down: from the content of files to what it
 //! had.
 //!
-//! A file that is missing or empty counts as never written, and with it whatever cannot do without
-//! it. Of a task's updates a torn tail is left out. What is there and is not what it should be is
-//! an error; a tolerant reading leaves out what depends on it, and counts it.
+//! A file that is missing counts as never written, and with it whatever cannot do without it. What
+//! is there and is not what it should be is an error: files are as the journal has left them, and
+//! that leaves none empty or half written. A tolerant reading leaves out what depends on what is
+//! damaged, has it removed, and counts it. Of a task's updates it leaves out only those records
+//! that are damaged.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use bytes::Bytes;
+use orrery_api::protobuf::Checked;
 use orrery_api::v1;
 use orrery_api::v1::executor::event;
+use orrery_coverage::reachable;
+use orrery_journal::Change;
 use orrery_runtime::ProcessId;
 
 use crate::records::{self, QueuedLaunch, Records};
@@ -37,6 +42,8 @@ pub struct Recovered {
     pub frameworks: Vec<RecoveredFramework>,
     /// Updates of tasks that never had an executor, by framework and task.
     pub(crate) unlaunched: BTreeMap<(String, String), Records>,
+    /// What takes away what was left out, so that it does no harm later.
+    pub(crate) repairs: Vec<Change>,
     /// How much was left out because it could not be used.
     pub errors: usize,
 }
@@ -103,11 +110,11 @@ impl Recovered {
         contents: &BTreeMap<String, Bytes>,
         tolerant: bool,
     ) -> Result<Self, RecoveryError> {
-        let mut reader = Reader { contents, tolerant, errors: 0 };
+        let mut reader = Reader { contents, tolerant, errors: 0, repairs: Vec::new() };
         let frameworks = reader.frameworks()?;
         let unlaunched = reader.unlaunched()?;
-        let errors = reader.errors;
-        Ok(Self { agent_id, rebooted: false, frameworks, unlaunched, errors })
+        let Reader { errors, repairs, .. } = reader;
+        Ok(Self { agent_id, rebooted: false, frameworks, unlaunched, repairs, errors })
     }
 
     /// All executors.
@@ -127,6 +134,7 @@ struct Reader<'a> {
     contents: &'a BTreeMap<String, Bytes>,
     tolerant: bool,
     errors: usize,
+    repairs: Vec<Change>,
 }
 
 /// `None` stands for what is left out.
@@ -141,29 +149,62 @@ impl Reader<'_> {
         inside.filter_map(|rest| rest.split('/').next()).map(str::to_owned).collect()
     }
 
-    /// A file's content, unless it is missing or empty.
-    fn content(&self, folder: &str, name: &str) -> Option<&Bytes> {
-        self.contents.get(&format!("{folder}/{name}")).filter(|content| !content.is_empty())
-    }
-
     fn has(&self, folder: &str, name: &str) -> bool {
         self.contents.contains_key(&format!("{folder}/{name}"))
     }
 
-    /// What `read` makes of a file.
+    /// What `read` makes of a file. If it is damaged, `repair` takes it away.
+    fn read<T>(
+        &mut self,
+        path: String,
+        repair: Change,
+        read: impl FnOnce(&[u8]) -> Result<T, String>,
+    ) -> Found<T> {
+        match self.contents.get(&path).map(|content| read(content)) {
+            None => Ok(None),
+            Some(Ok(value)) => Ok(Some(value)),
+            Some(Err(problem)) => {
+                self.wrong(path, problem)?;
+                self.repairs.push(repair);
+                Ok(None)
+            }
+        }
+    }
+
+    /// What `read` makes of a file that its folder can do without.
     fn file<T>(
         &mut self,
         folder: &str,
         name: &str,
         read: impl FnOnce(&[u8]) -> Result<T, String>,
     ) -> Found<T> {
-        let Some(content) = self.content(folder, name) else {
+        let path = format!("{folder}/{name}");
+        self.read(path.clone(), Change::RemoveFile { path }, read)
+    }
+
+    /// The message without which nothing in its folder is of use.
+    fn info<M: Checked>(&mut self, folder: &str, name: &str) -> Found<M> {
+        let repair = Change::RemoveFolder { path: folder.to_owned() };
+        self.read(format!("{folder}/{name}"), repair, records::only_message)
+    }
+
+    /// What is whole of a file of updates.
+    fn updates(&mut self, folder: &str) -> Found<Records> {
+        let path = format!("{folder}/{}", paths::TASK_UPDATES);
+        let Some(records) = self.contents.get(&path).map(|content| records::read(content)) else {
             return Ok(None);
         };
-        match read(content) {
-            Ok(value) => Ok(Some(value)),
-            Err(problem) => self.wrong(format!("{folder}/{name}"), problem).map(|()| None),
+        for problem in &records.damages {
+            self.wrong(path.clone(), problem.clone())?;
         }
+        if !records.damages.is_empty() {
+            reachable!("some updates of a task are damaged");
+            self.repairs.push(match records.content.clone() {
+                content if content.is_empty() => Change::RemoveFile { path },
+                content => Change::Write { path, content },
+            });
+        }
+        Ok(Some(records))
     }
 
     fn wrong(&mut self, path: String, problem: String) -> Result<(), RecoveryError> {
@@ -180,8 +221,7 @@ impl Reader<'_> {
         let mut frameworks = Vec::new();
         for framework_id in self.names("frameworks") {
             let folder = paths::framework_meta(&framework_id);
-            let info: Option<v1::FrameworkInfo> =
-                self.file(&folder, paths::FRAMEWORK_INFO, records::only_message)?;
+            let info: Option<v1::FrameworkInfo> = self.info(&folder, paths::FRAMEWORK_INFO)?;
             let Some(mut info) = info else { continue };
             info.id.get_or_insert(v1::FrameworkId { value: framework_id.clone() });
             let mut executors = Vec::new();
@@ -197,7 +237,7 @@ impl Reader<'_> {
 
     fn executor(&mut self, framework_id: &str, executor_id: &str) -> Found<RecoveredExecutor> {
         let folder = paths::executor_meta(framework_id, executor_id);
-        let info = self.file(&folder, paths::EXECUTOR_INFO, records::only_message)?;
+        let info = self.info(&folder, paths::EXECUTOR_INFO)?;
         let Some(info) = info else { return Ok(None) };
         let container = |container_id: String| Container {
             framework_id: framework_id.to_owned(),
@@ -236,13 +276,13 @@ impl Reader<'_> {
     }
 
     fn task(&mut self, folder: &str) -> Found<RecoveredTask> {
-        let task = self.file(folder, paths::TASK_INFO, records::only_message)?;
+        let task = self.info(folder, paths::TASK_INFO)?;
         let Some(task) = task else { return Ok(None) };
         Ok(Some(RecoveredTask {
             task,
             launch: self.file(folder, paths::LAUNCH_INFO, records::queued_launch)?,
             kill: self.file(folder, paths::KILL_INFO, records::only_message)?,
-            updates: self.file(folder, paths::TASK_UPDATES, records::read)?.unwrap_or_default(),
+            updates: self.updates(folder)?.unwrap_or_default(),
         }))
     }
 
@@ -251,7 +291,7 @@ impl Reader<'_> {
         for framework_id in self.names(paths::UNLAUNCHED) {
             for task_id in self.names(&format!("{}/{framework_id}", paths::UNLAUNCHED)) {
                 let folder = paths::unlaunched_meta(&framework_id, &task_id);
-                if let Some(updates) = self.file(&folder, paths::TASK_UPDATES, records::read)? {
+                if let Some(updates) = self.updates(&folder)? {
                     unlaunched.insert((framework_id.clone(), task_id), updates);
                 }
             }

@@ -15,7 +15,6 @@ use orrery_api::v1;
 use orrery_api::v1::TaskState;
 use orrery_api::v1::task_status::Reason;
 use orrery_coverage::{reachable, sometimes};
-use orrery_journal::Change;
 use orrery_model::task_state::is_terminal;
 use orrery_runtime::Instant;
 
@@ -56,10 +55,11 @@ impl Agent {
         if self.recovery != Recovery::Reading {
             return;
         }
-        let Recovered { agent_id, rebooted, frameworks, unlaunched, errors } = recovered;
+        let Recovered { agent_id, rebooted, frameworks, unlaunched, repairs, errors } = recovered;
         tracing::info!(agent_id, rebooted, frameworks = frameworks.len(), errors, "recovering");
         self.agent_id = agent_id;
         self.counters.recovery_errors = errors as u64;
+        self.changes.extend(repairs);
         let overlooked = rebooted && PlantedBug::OverlooksReboot.is_planted();
         let mut lives = BTreeMap::new();
         for framework in frameworks {
@@ -68,7 +68,7 @@ impl Agent {
         for (key, records) in unlaunched {
             let path =
                 format!("{}/{}", paths::unlaunched_meta(&key.0, &key.1), paths::TASK_UPDATES);
-            self.restore_stream(key, path, &records);
+            self.streams.restore(key, path, &records);
         }
         let wait = self.options.executor_reregistration_timeout;
         self.recovery = Recovery::Waiting(self.now.instant + wait);
@@ -77,7 +77,7 @@ impl Agent {
         }
         if self.options.cleans_up {
             reachable!("an agent only cleans up what an earlier one has left");
-            self.stop(Stopping::Leave);
+            self.stop(Stopping::CleanUp);
         }
     }
 
@@ -142,7 +142,9 @@ impl Agent {
     fn restore_task(&mut self, key: &ExecutorKey, executor: &mut Executor, it: RecoveredTask) {
         let task_id = it.task.task_id.value.clone();
         let folder = paths::task_meta(&executor.container, &task_id);
-        let mut task = Task { info: None, sent: None, task: it.task, kill: it.kill };
+        // An update that nobody can read any more was there, so the launch is not lost.
+        let arrived = !it.updates.damages.is_empty();
+        let mut task = Task { info: None, sent: None, arrived, task: it.task, kill: it.kill };
         for record in &it.updates.records {
             match record {
                 Record::Update(update) => {
@@ -155,7 +157,7 @@ impl Agent {
         }
         let stream = (key.framework.clone(), task_id.clone());
         let path = format!("{folder}/{}", paths::TASK_UPDATES);
-        self.restore_stream(stream.clone(), path, &it.updates);
+        self.streams.restore(stream.clone(), path, &it.updates);
         let known = self.streams.contains(&stream);
         task.told(self.streams.head(&stream), &it.updates);
         if task.is_terminal() && !known {
@@ -169,18 +171,6 @@ impl Agent {
             task.info = info;
         }
         executor.tasks.insert(task_id, task);
-    }
-
-    /// A torn tail goes, so that nothing that is written over it can be taken for a part of it.
-    fn restore_stream(&mut self, key: (String, String), path: String, records: &Records) {
-        if records.torn {
-            reachable!("the tail of a task's updates is torn");
-            let content = records.content.clone();
-            self.changes.push(Change::Write { path: path.clone(), content });
-        }
-        if !records.records.is_empty() {
-            self.streams.restore(key, path, records);
-        }
     }
 
     /// Goes on with an executor as far as it still is.
@@ -199,7 +189,7 @@ impl Agent {
                 let deadline = self.now.instant + self.options.executor_registration_timeout;
                 self.set_deadline(key, Some(deadline));
             }
-            Life::NeverStarted if has_work && !subscribed => {
+            Life::NeverStarted if has_work && !subscribed && !self.options.cleans_up => {
                 reachable!("an agent ends between a launch and its process");
                 if !PlantedBug::ForgetsExecutorsToStart.is_planted() {
                     self.start_executor(key);
@@ -258,7 +248,10 @@ impl Agent {
         }
         self.recovery = Recovery::Done;
         tracing::info!(agent_id = self.agent_id, "recovered");
-        self.emit(Output::Recovered { agent_info: Box::new(self.agent_info()) });
+        // An agent that only cleans up leaves it to the next run what the agent is from now on.
+        if !self.options.cleans_up {
+            self.emit(Output::Recovered { agent_info: Box::new(self.agent_info()) });
+        }
         if self.stopping.is_none() {
             self.registration.begin(self.now.instant, &self.options, &mut self.random);
         }

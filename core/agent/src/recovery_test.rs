@@ -12,7 +12,7 @@ use orrery_api::v1::task_status::Reason;
 use orrery_runtime::{ExitStatus, ProcessId};
 
 use crate::testing::{Bench, custom, executor_status, options, reason, state, task, uuid};
-use crate::{Input, Life, Options, Output, Recovered};
+use crate::{Input, Life, Options, Output};
 
 const SECOND: Duration = Duration::from_secs(1);
 const LIVES: Life = Life::Lives(ProcessId(100));
@@ -339,70 +339,62 @@ fn an_agent_that_comes_back_leaves_only_those_executors_that_checkpoint() {
     assert!(!bench.outputs.contains(&Output::Forget));
 }
 
-#[test]
-fn cleaning_up_ends_every_executor_and_then_the_agent_for_good() {
-    let mut bench = running();
+/// An agent that cleans up after `bench` until it has ended.
+fn clean_up(bench: &mut Bench, life: &[(&str, Life)], how: impl FnOnce(&mut Bench)) {
     let cleaning = Options { cleans_up: true, ..options() };
-    bench.restart_with(cleaning, false, &[("t", LIVES)]);
-    bench.subscribe("t", 1);
-    assert_eq!(bench.events(1), ["SUBSCRIBED", "SHUTDOWN"]);
-    bench.pass(5 * SECOND);
-    assert!(bench.has_destroyed(100), "it does not end by itself");
-    let container = bench.agent.snapshot().frameworks[0].executors[0].container.clone();
-    bench.exited(&container, ExitStatus::Unknown);
-    let end = &bench.outputs[bench.outputs.len() - 2..];
-    assert_eq!(end, [Output::Forget, Output::Stop { error: None }]);
-    let connects = |output: &Output| matches!(output, Output::Connect { .. });
-    assert!(!bench.outputs.iter().any(connects), "it never looks for a master");
+    bench.restart_with(cleaning, false, life);
+    how(bench);
+    assert_eq!(bench.outputs.last(), Some(&Output::Stop { error: None }));
+    let forbidden = |output: &Output| {
+        matches!(output, Output::Connect { .. } | Output::Forget | Output::Recovered { .. })
+    };
+    assert!(!bench.outputs.iter().any(forbidden), "it finds no master, and stays what it was");
 }
 
 #[test]
-fn what_cannot_be_read_is_an_error_or_left_out() {
+fn cleaning_up_ends_every_executor_and_the_next_run_tells_it() {
     let mut bench = running();
-    bench.run_and_subscribe("other", 2);
-    let paths: Vec<String> = bench.files.keys().cloned().collect();
-    for path in &paths {
-        // As a crash may leave it: nothing of it, or only a beginning.
-        for torn in [0, 1, bench.files[path].len().saturating_sub(1)] {
-            let mut files = bench.files.clone();
-            let content = files[path].slice(..torn.min(files[path].len()));
-            files.insert(path.clone(), content.clone());
-            let tolerant = Recovered::read("S0".into(), &files, true).unwrap();
-            let strict = Recovered::read("S0".into(), &files, false);
-            let harmless = content.is_empty()
-                || content == bench.files[path]
-                || path.ends_with("task.updates")
-                || path.ends_with(".pid")
-                || path.ends_with(".started");
-            match strict {
-                Ok(_) => assert!(harmless && tolerant.errors == 0, "{path} of {torn} bytes"),
-                Err(error) => {
-                    assert_eq!(error.path, *path);
-                    assert_eq!(tolerant.errors, 1);
-                }
-            }
-        }
-        let mut files = bench.files.clone();
-        files.insert(path.clone(), vec![0xff; 100].into());
-        let tolerant = Recovered::read("S0".into(), &files, true).unwrap();
-        assert!(tolerant.frameworks.len() <= 1);
-    }
+    clean_up(&mut bench, &[("t", LIVES)], |bench| {
+        bench.subscribe("t", 1);
+        assert_eq!(bench.events(1), ["SUBSCRIBED", "SHUTDOWN"]);
+        assert_eq!(bench.update("t", "t", TaskKilled, 3).0, 202);
+        let container = bench.agent.snapshot().frameworks[0].executors[0].container.clone();
+        bench.exited(&container, ExitStatus::Exited(0));
+    });
+    bench.restart(&[]);
+    bench.register();
+    assert_eq!(registers(&bench).agent_info.unwrap().id.unwrap().value, "S0");
+    assert_eq!(state(&bench.only_update()), TaskRunning);
+    bench.acknowledge("t", &uuid(2));
+    assert_eq!(bench.only_update().uuid, Some(uuid(3)));
+    bench.acknowledge("t", &uuid(3));
+    assert!(bench.files.is_empty(), "{:?}", bench.files.keys());
 }
 
 #[test]
-fn a_torn_tail_of_updates_is_cut_off() {
+fn cleaning_up_destroys_an_executor_that_does_not_end_by_itself() {
     let mut bench = running();
-    let path = bench.files.keys().find(|path| path.ends_with("task.updates")).unwrap().clone();
-    let whole = bench.files[&path].clone();
-    for length in 0..whole.len() {
-        bench.files.insert(path.clone(), whole.slice(..length));
-        let mut other = Bench::checkpointing();
-        other.files = bench.files.clone();
-        other.restart(&[("t", LIVES)]);
-        other.subscribe("t", 1);
-        // Nothing of the torn record is left that a later one would follow.
-        other.update("t", "t", TaskFinished, 9);
-        let read = crate::records::read(&other.files[&path]).unwrap();
-        assert!(!read.torn, "{length}");
-    }
+    bench.acknowledge("t", &uuid(2));
+    clean_up(&mut bench, &[("t", LIVES)], |bench| {
+        bench.pass(5 * SECOND);
+        assert!(bench.has_destroyed(100));
+        let container = bench.agent.snapshot().frameworks[0].executors[0].container.clone();
+        bench.exited(&container, ExitStatus::Unknown);
+    });
+    bench.restart(&[]);
+    bench.register();
+    assert_eq!(state(&bench.only_update()), TaskFailed);
+}
+
+#[test]
+fn cleaning_up_starts_nothing() {
+    let mut bench = Bench::checkpointing();
+    bench.run("t");
+    clean_up(&mut bench, &[("t", Life::NeverStarted)], |bench| {
+        assert_eq!(bench.launches().len(), 0);
+    });
+    bench.restart(&[]);
+    bench.register();
+    assert_eq!(state(&bench.only_update()), TaskFailed);
+    clean_up(&mut Bench::new(), &[], |_| ());
 }

@@ -259,8 +259,11 @@ impl Streams {
     }
 
     /// Restores a stream from its file. Until [`Streams::resume`] nothing of it is sent. A stream
-    /// whose end was acknowledged is over.
+    /// whose end was acknowledged is over, and one without a record has not begun.
     pub(crate) fn restore(&mut self, key: TaskKey, path: String, records: &Records) {
+        if records.records.is_empty() {
+            return;
+        }
         let mut stream = Stream::new(Some(path));
         if let Some(file) = &mut stream.file {
             file.length = records.content.len() as u64;

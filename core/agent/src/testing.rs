@@ -34,7 +34,7 @@ pub(crate) struct Bench {
 pub(crate) type Files = BTreeMap<String, Bytes>;
 
 /// What a change does to files.
-fn apply(files: &mut Files, change: &Change) {
+pub(crate) fn apply(files: &mut Files, change: &Change) {
     match change.clone() {
         Change::Write { path, content } => drop(files.insert(path, content)),
         Change::Append { path, offset, content } => {
@@ -87,6 +87,18 @@ impl Bench {
     pub(crate) fn restart_with(&mut self, options: Options, reboot: bool, life: &[(&str, Life)]) {
         let mut recovered = Recovered::read("S0".into(), &self.files, false).unwrap();
         recovered.rebooted = reboot;
+        self.restart_from(recovered, options, life);
+    }
+
+    /// Restarts from damaged files; how much of them is left out.
+    pub(crate) fn restart_damaged(&mut self, life: &[(&str, Life)]) -> usize {
+        let recovered = Recovered::read("S0".into(), &self.files, true).unwrap();
+        let errors = recovered.errors;
+        self.restart_from(recovered, options(), life);
+        errors
+    }
+
+    fn restart_from(&mut self, mut recovered: Recovered, options: Options, life: &[(&str, Life)]) {
         for executor in recovered.executors_mut() {
             let id = &executor.container.executor_id;
             let life = life.iter().find(|(known, _)| known == id);

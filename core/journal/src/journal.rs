@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use orrery_coverage::reachable;
 use orrery_runtime::disk::{create_durable_directories, read_file};
 use orrery_runtime::tasks::AbortOnDrop;
 use orrery_runtime::{Disk, File, OpenOptions, Runtime};
@@ -249,8 +250,12 @@ async fn replay(
     for (index, (path, content)) in journals.into_iter().enumerate() {
         let frames = frames::decode(&content);
         let mut damaged: Vec<u64> = frames.damages.iter().map(|damage| damage.offset).collect();
-        if frames.end < content.len() as u64 && Some(index) != written {
-            damaged.push(frames.end);
+        if frames.end < content.len() as u64 {
+            if Some(index) == written {
+                reachable!("a journal's last batch is torn");
+            } else {
+                damaged.push(frames.end);
+            }
         }
         for payload in frames.payloads {
             match change::decode(payload) {

@@ -109,11 +109,6 @@ async fn read_checkpoint(
     let Some((agent_id, content)) = store.earlier().await.map_err(read)? else {
         return Ok(Recovered::default());
     };
-    if content.is_empty() {
-        reachable!("an agent's own checkpoint is empty");
-        tracing::warn!(agent_id, "the earlier run has left no slave.info: starting anew");
-        return Ok(Recovered::default());
-    }
     let previous = match info_from_file(&content) {
         Ok(previous) => previous,
         Err(problem) if options.strict => {
@@ -122,11 +117,14 @@ async fn read_checkpoint(
             return Err(RecoverError::Checkpoint { latest, source });
         }
         Err(problem) => {
+            reachable!("an agent's own checkpoint is damaged");
             tracing::error!(agent_id, problem, "slave.info cannot be used: starting anew");
             return Ok(Recovered::nothing(1));
         }
     };
-    if let Err(change) = options.reconfiguration_policy.check(&previous, info) {
+    let check = || options.reconfiguration_policy.check(&previous, info);
+    // Cleaning up is what one may do before the settings change.
+    if let Some(change) = check().err().filter(|_| !options.cleans_up) {
         if !rebooted {
             let additive = Policy::Additive.check(&previous, info).is_ok();
             return Err(RecoverError::Incompatible { latest, change, additive });

@@ -1,0 +1,179 @@
+//! Going on with files that are damaged.
+
+use bytes::Bytes;
+use orrery_api::v1::TaskState::{TaskFinished, TaskRunning, TaskStarting};
+use orrery_runtime::ProcessId;
+
+use crate::testing::{Bench, Files, apply, state, uuid};
+use crate::{Life, Recovered};
+
+const LIVES: Life = Life::Lives(ProcessId(100));
+
+/// A running command task `t` whose TASK_RUNNING is acknowledged.
+fn running() -> Bench {
+    let mut bench = Bench::checkpointing();
+    bench.run_and_subscribe("t", 1);
+    bench.update("t", "t", TaskStarting, 1);
+    bench.acknowledge("t", &uuid(1));
+    bench.update("t", "t", TaskRunning, 2);
+    bench.acknowledge("t", &uuid(2));
+    bench
+}
+
+fn path_of(files: &Files, name: &str) -> String {
+    files.keys().find(|path| path.ends_with(name)).expect("a file of this name").clone()
+}
+
+/// Turns over one bit in some of a task's updates: the first is TASK_STARTING, the second its
+/// acknowledgement, and so on.
+fn damage_updates(bench: &mut Bench, damaged: &[usize]) {
+    let path = path_of(&bench.files, "task.updates");
+    let mut content = bench.files[&path].to_vec();
+    let mut at = 0;
+    for record in 0.. {
+        let Some(length) = content[at..].first_chunk::<4>() else { break };
+        let end = at + 4 + u32::from_le_bytes(*length) as usize;
+        if damaged.contains(&record) {
+            content[at + 8] ^= 1;
+        }
+        at = end;
+    }
+    bench.files.insert(path, content.into());
+}
+
+#[test]
+fn what_is_not_whole_is_an_error_or_left_out() {
+    let mut bench = running();
+    bench.run_and_subscribe("other", 2);
+    let is_unused = |path: &str| path.ends_with("framework.pid");
+    let is_number = |path: &str| path.ends_with("forked.pid") || path.ends_with(".started");
+    for (path, whole) in &bench.files {
+        for length in [0, 1, whole.len().saturating_sub(1)] {
+            let content = whole.slice(..length.min(whole.len()));
+            let harmless =
+                content == whole || is_unused(path) || (is_number(path) && !content.is_empty());
+            let mut files = bench.files.clone();
+            files.insert(path.clone(), content);
+            let tolerant = Recovered::read("S0".into(), &files, true).unwrap();
+            match Recovered::read("S0".into(), &files, false) {
+                Ok(_) => assert!(harmless && tolerant.errors == 0, "{path} of {length} bytes"),
+                Err(error) => {
+                    assert!(!harmless, "{error}");
+                    assert_eq!((error.path, tolerant.errors), (path.clone(), 1));
+                }
+            }
+            tolerant.repairs.iter().for_each(|repair| apply(&mut files, repair));
+            let repaired = Recovered::read("S0".into(), &files, false).unwrap();
+            assert_eq!(repaired.errors, 0, "{path} of {length} bytes");
+        }
+    }
+}
+
+#[test]
+fn any_turned_bit_is_an_error_or_changes_nothing() {
+    let bench = running();
+    let expected = Recovered::read("S0".into(), &bench.files, false).unwrap();
+    let expected = format!("{:?}", expected.frameworks);
+    let checked = ["framework.info", "executor.info", "task.info", "task.updates"];
+    for path in checked.map(|name| path_of(&bench.files, name)) {
+        for bit in 0..bench.files[&path].len() * 8 {
+            let mut content = bench.files[&path].to_vec();
+            content[bit / 8] ^= 1 << (bit % 8);
+            let mut files = bench.files.clone();
+            files.insert(path.clone(), content.into());
+            match Recovered::read("S0".into(), &files, false) {
+                Err(error) => assert_eq!(error.path, path),
+                // The files' own bytes are shown too where they are kept: of task.updates.
+                Ok(read) if path.ends_with("task.updates") => {
+                    let updates = |it: &Recovered| {
+                        it.frameworks[0].executors[0].tasks[0].updates.records.clone()
+                    };
+                    let whole = Recovered::read("S0".into(), &bench.files, false).unwrap();
+                    assert_eq!(updates(&read), updates(&whole), "bit {bit}");
+                }
+                Ok(read) => assert_eq!(format!("{:?}", read.frameworks), expected, "bit {bit}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn a_damaged_acknowledgement_has_its_update_repeated_and_nothing_else() {
+    let mut bench = running();
+    damage_updates(&mut bench, &[3]);
+    let strict = Recovered::read("S0".into(), &bench.files, false).unwrap_err();
+    assert!(strict.path.ends_with("task.updates"), "{strict}");
+    assert!(strict.problem.starts_with("at byte "), "{strict}");
+    assert_eq!(bench.restart_damaged(&[("t", LIVES)]), 1);
+    bench.subscribe("t", 1);
+    assert_eq!(bench.events(1), ["SUBSCRIBED"], "its executor goes on");
+    bench.register();
+    let update = bench.only_update();
+    assert_eq!((state(&update), update.uuid), (TaskRunning, Some(uuid(2))));
+    bench.acknowledge("t", &uuid(2));
+    bench.update("t", "t", TaskFinished, 3);
+    assert_eq!(state(&bench.only_update()), TaskFinished);
+    // All that was written is whole again.
+    bench.restart(&[("t", LIVES)]);
+    bench.subscribe("t", 1);
+    bench.register();
+    assert_eq!(state(&bench.only_update()), TaskFinished);
+}
+
+#[test]
+fn a_running_task_goes_on_whatever_is_damaged_of_its_updates() {
+    for subset in 0..16 {
+        let damaged: Vec<usize> = (0..4).filter(|record| subset >> record & 1 == 1).collect();
+        let mut bench = running();
+        damage_updates(&mut bench, &damaged);
+        assert_eq!(bench.restart_damaged(&[("t", LIVES)]) > 0, !damaged.is_empty());
+        bench.subscribe("t", 1);
+        assert_eq!(bench.events(1), ["SUBSCRIBED"], "{damaged:?}");
+        bench.register();
+        for repeated in bench.updates() {
+            assert!([TaskStarting, TaskRunning].contains(&state(&repeated)), "{damaged:?}");
+            bench.acknowledge("t", &repeated.uuid.unwrap());
+        }
+        bench.updates();
+        bench.update("t", "t", TaskFinished, 3);
+        bench.restart(&[("t", LIVES)]);
+        bench.subscribe("t", 1);
+        bench.register();
+        let mut told = Vec::new();
+        while let [update] = bench.updates().as_slice() {
+            told.push(state(update));
+            bench.acknowledge("t", update.uuid.as_ref().unwrap());
+        }
+        assert_eq!(told.last(), Some(&TaskFinished), "{damaged:?}");
+    }
+}
+
+#[test]
+fn an_emptied_file_of_updates_does_not_end_its_task() {
+    let mut bench = running();
+    let path = path_of(&bench.files, "task.updates");
+    bench.files.insert(path.clone(), Bytes::new());
+    let strict = Recovered::read("S0".into(), &bench.files, false).unwrap_err();
+    assert_eq!((strict.path, strict.problem.as_str()), (path, "it is empty"));
+    assert_eq!(bench.restart_damaged(&[("t", LIVES)]), 1);
+    bench.subscribe("t", 1);
+    assert_eq!(bench.events(1), ["SUBSCRIBED"]);
+    bench.register();
+    bench.update("t", "t", TaskFinished, 3);
+    assert_eq!(state(&bench.only_update()), TaskFinished);
+}
+
+#[test]
+fn what_is_left_out_once_does_not_stop_a_later_start() {
+    let mut bench = running();
+    let path = path_of(&bench.files, "executor.info");
+    bench.files.insert(path, Bytes::new());
+    assert_eq!(bench.restart_damaged(&[]), 1);
+    assert!(bench.agent.snapshot().frameworks.is_empty());
+    bench.register();
+    // The same executor once more, in another run.
+    bench.run_and_subscribe("t", 1);
+    bench.restart(&[("t", LIVES)]);
+    bench.subscribe("t", 1);
+    assert_eq!(bench.agent.snapshot().frameworks.len(), 1);
+}
