@@ -135,7 +135,7 @@ impl Shared {
             return Err(format!("it answers {status}: {}", String::from_utf8_lossy(&body)));
         }
         let stored = message::Response::decode(body).map_err(|error| error.to_string())?;
-        Ok(decode_response(&stored))
+        decode_response(&stored).map_err(|error| error.to_string())
     }
 
     /// Tells whoever reads the log when a peer falls silent, and when it is back.

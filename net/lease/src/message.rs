@@ -4,6 +4,9 @@ use orrery_api::lease as message;
 use orrery_api::lease::request::Kind as Stored;
 use orrery_lease::{Kind, Request, Response};
 
+/// The highest term. A higher one would leave none for later elections.
+const TERM_MAX: u64 = 1 << 62;
+
 /// The version of the protocol that this code speaks. A newer one is refused.
 pub(crate) const PROTOCOL_VERSION: u32 = 1;
 
@@ -24,7 +27,7 @@ pub(crate) fn encode_request(from: usize, members: &str, request: Request) -> me
     }
 }
 
-/// Why a question is not answered.
+/// Why a question is not answered, or an answer not heeded.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Refused {
     #[error("protocol_version is {0}: expected at most {PROTOCOL_VERSION}")]
@@ -33,6 +36,8 @@ pub(crate) enum Refused {
     Members { theirs: String, ours: String },
     #[error("from is {0}: expected the number of another member")]
     From(u32),
+    #[error("term is {0}: expected at most {TERM_MAX}, to which no number of elections comes")]
+    Term(u64),
     #[error("kind is missing, or one that only newer versions know")]
     Kind,
 }
@@ -52,6 +57,9 @@ pub(crate) fn decode_request(
     }
     let from = usize::try_from(stored.from).ok().filter(|from| *from < count && *from != me);
     let from = from.ok_or(Refused::From(stored.from))?;
+    if stored.term > TERM_MAX {
+        return Err(Refused::Term(stored.term));
+    }
     let kind = match stored.kind.ok_or(Refused::Kind)? {
         Stored::WouldVote(_) => Kind::WouldVote,
         Stored::Vote(_) => Kind::Vote,
@@ -66,8 +74,11 @@ pub(crate) fn encode_response(response: Response) -> message::Response {
     message::Response { protocol_version: PROTOCOL_VERSION, term, granted }
 }
 
-pub(crate) fn decode_response(stored: &message::Response) -> Response {
-    Response { term: stored.term, granted: stored.granted }
+pub(crate) fn decode_response(stored: &message::Response) -> Result<Response, Refused> {
+    match stored.term {
+        term @ 0..=TERM_MAX => Ok(Response { term, granted: stored.granted }),
+        term => Err(Refused::Term(term)),
+    }
 }
 
 #[cfg(test)]
@@ -95,6 +106,8 @@ mod tests {
         let other = message::Request { members: "a,b".to_owned(), ..stored() };
         let text = "members is 'a,b': expected 'a,b,c', the same --peers as here";
         assert_eq!(refused(other).to_string(), text);
+        let term = TERM_MAX + 1;
+        assert_eq!(refused(message::Request { term, ..stored() }), Refused::Term(term));
         assert_eq!(refused(message::Request { kind: None, ..stored() }), Refused::Kind);
     }
 }

@@ -50,7 +50,8 @@ impl VoteFile {
     pub(crate) async fn store(&self, durable: Durable) -> io::Result<()> {
         let vote =
             durable.vote.and_then(|vote| u32::try_from(vote).ok()).map_or(0, |vote| vote + 1);
-        let stored = message::Durable { term: durable.term, vote };
+        let checksum = checksum(durable.term, vote);
+        let stored = message::Durable { term: durable.term, vote, checksum };
         let content = Bytes::from(stored.encode_to_vec());
         disk::replace_file(&*self.runtime.disk, &self.path, content).await
     }
@@ -62,6 +63,33 @@ fn decode(content: &[u8]) -> Result<Durable, String> {
     if stored.term == 0 {
         return Err("it holds no term".to_owned());
     }
+    if stored.checksum != checksum(stored.term, stored.vote) {
+        return Err("its checksum is wrong".to_owned());
+    }
     let vote = stored.vote.checked_sub(1).and_then(|vote| usize::try_from(vote).ok());
     Ok(Durable { term: stored.term, vote })
+}
+
+fn checksum(term: u64, vote: u32) -> u32 {
+    crc32c::crc32c_append(crc32c::crc32c(&term.to_le_bytes()), &vote.to_le_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_bit_of_a_vote_changes_unnoticed() {
+        let stored = message::Durable { term: 258, vote: 3, checksum: checksum(258, 3) };
+        let written = stored.encode_to_vec();
+        assert_eq!(decode(&written), Ok(Durable { term: 258, vote: Some(2) }));
+        for bit in 0..written.len() * 8 {
+            let mut damaged = written.clone();
+            damaged[bit / 8] ^= 1 << (bit % 8);
+            assert!(decode(&damaged).is_err(), "bit {bit}");
+        }
+        for length in 0..written.len() {
+            assert!(decode(&written[..length]).is_err(), "{length} bytes");
+        }
+    }
 }
