@@ -3,6 +3,7 @@
     python3 ci/e2e/agent_recovery.py [CASE …]      ROUNDS=N changes how often the agent is killed
 """
 
+import glob
 import os
 import random
 import signal
@@ -270,33 +271,153 @@ def changes():
 
 
 def cleanup():
-    """--recover=cleanup ends what an earlier run has left, and then the agent."""
+    """--recover=cleanup ends what an earlier run has left, and the next run tells it."""
+    with Setting() as setting:
+        first = setting.id
+        for name in ("a", "b"):
+            setting.launch([setting.marked(name, "sleep 100000")])
+            setting.watcher.wait(name, "TASK_RUNNING")
+        setting.kill()
+        # It is for the time before the settings change, so it must not ask for the same ones.
+        resources, setting.resources = setting.resources, "cpus:8;mem:16384;disk:0;ports:[]"
+        cleaning = setting.begin("--recover=cleanup")
+        assert cleaning.process.wait(30) == 0, cleaning.output()
+        assert not setting.lives("a") and not setting.lives("b")
+        refused = setting.begin()
+        assert refused.process.wait(30) == 1, "the agent is still what it was"
+        setting.resources = resources
+        setting.start()
+        assert setting.id == first, (first, setting.id)
+        for name in ("a", "b"):
+            setting.watcher.wait(name, "TASK_KILLED")
+            states = setting.watcher.states[name]
+            assert states == ["TASK_STARTING", "TASK_RUNNING", "TASK_KILLED"], (name, states)
+        wait_for("no checkpoint of a framework to be left", lambda: not os.path.exists(
+            setting.meta("slaves/latest/frameworks", setting.scheduler.id)))
+
+
+def change(path, how):
+    """Changes a file's content; returns what it was."""
+    with open(path, "rb") as file:
+        before = file.read()
+    with open(path, "wb") as file:
+        file.write(how(before))
+    return before
+
+
+def flipped(at):
+    def flip(content):
+        content = bytearray(content)
+        content[at] ^= 0x40
+        return bytes(content)
+    return flip
+
+
+def emptied(_):
+    return b""
+
+
+def shortened(content):
+    return content[:-1]
+
+
+def last_record(content):
+    """Where the last record of a file of updates begins."""
+    begin, at = 0, 0
+    while at < len(content):
+        begin, at = at, at + 4 + int.from_bytes(content[at:at + 4], "little")
+    assert at == len(content), (at, len(content))
+    return begin
+
+
+def settle(setting):
+    """Ends an agent whose files hold all that its journal did: that is empty then."""
+    setting.kill()
+    setting.start()
+    setting.kill()
+    for path in glob.glob(setting.meta("slaves/latest/journal.*")):
+        assert os.path.getsize(path) == 0, "something happened at the last moment"
+
+
+def checkpoint(setting, name):
+    """The file of this name, which there is one of."""
+    found = glob.glob(setting.meta("slaves/latest/**", name), recursive=True)
+    found = {os.path.realpath(path) for path in found}
+    assert len(found) == 1, found
+    return found.pop()
+
+
+def damage():
+    """Whatever is damaged stops the start, with the file's name, and harms nothing by that."""
     with Setting() as setting:
         first = setting.id
         setting.launch([setting.marked("t", "sleep 100000")])
         setting.watcher.wait("t", "TASK_RUNNING")
-        setting.kill()
-        cleaning = setting.begin("--recover=cleanup")
-        assert cleaning.process.wait(30) == 0, cleaning.output()
-        assert not setting.lives("t")
+        settle(setting)
+        for name, how in [
+                ("slave.info", emptied), ("slave.info", flipped(20)), ("slave.info", shortened),
+                ("framework.info", emptied), ("framework.info", flipped(-1)),
+                ("executor.info", emptied), ("executor.info", flipped(30)),
+                ("task.info", emptied), ("task.info", shortened), ("forked.pid", emptied),
+                ("task.updates", emptied), ("task.updates", shortened),
+                # A wrong length in the first record, and the last byte of a checksum.
+                ("task.updates", flipped(3)), ("task.updates", flipped(-1))]:
+            path = checkpoint(setting, name)
+            before = change(path, how)
+            refused = setting.begin()
+            assert refused.process.wait(30) == 1, (name, how)
+            assert name in refused.output() and "--no-strict" in refused.output(), refused.output()
+            assert "has changed" not in refused.output(), refused.output()
+            if name == "task.updates" and how is not emptied:
+                assert "at byte" in refused.output(), refused.output()
+            assert setting.lives("t"), (name, how)
+            change(path, lambda _: before)
         setting.start()
-        assert setting.id != first
+        assert setting.id == first and setting.lives("t")
+        assert setting.watcher.look() == {"t": ["TASK_STARTING", "TASK_RUNNING"]}
 
 
-def damage():
-    """A damaged checkpoint stops the start, unless it is told to leave out what is damaged."""
+def acknowledgement():
+    """A damaged acknowledgement has its update repeated; the task runs on and is told in full."""
+    with Setting() as setting:
+        first = setting.id
+        setting.launch([setting.marked("t", "sleep 100000")])
+        setting.watcher.wait("t", "TASK_RUNNING")
+        settle(setting)
+        seen = len(setting.scheduler.seen)
+        change(checkpoint(setting, "task.updates"),
+               lambda content: flipped(last_record(content) + 8)(content))
+        setting.start("--no-strict")
+        assert setting.id == first
+        snapshot = get_json(f"http://127.0.0.1:{setting.port}/metrics/snapshot")
+        assert snapshot["slave/recovery_errors"] == 1, snapshot["slave/recovery_errors"]
+
+        def repeated():
+            with setting.scheduler.changed:
+                return [event["update"]["status"]["state"]
+                        for event in setting.scheduler.seen[seen:] if event["type"] == "UPDATE"]
+        wait_for("TASK_RUNNING once more", repeated)
+        setting.watcher.look()
+        assert repeated() == ["TASK_RUNNING"] and setting.lives("t"), repeated()
+        # What was left out is mended: the next start need not be told to leave anything out.
+        setting.kill()
+        setting.start()
+        assert setting.id == first and setting.lives("t")
+        setting.scheduler.call("KILL", kill={"task_id": {"value": "t"}})
+        setting.watcher.wait("t", "TASK_KILLED")
+        states = setting.watcher.states["t"]
+        assert states == ["TASK_STARTING", "TASK_RUNNING", "TASK_KILLED"], states
+
+
+def journal():
+    """A damaged journal stops the start, unless it is told to leave out what is damaged."""
     with Setting() as setting:
         first = setting.id
         for name in ("a", "b", "c"):
             setting.launch([setting.marked(name, "sleep 100000")])
             setting.watcher.wait(name, "TASK_RUNNING")
         setting.kill()
-        journal = setting.meta("slaves/latest/journal.1")
-        with open(journal, "r+b") as file:
-            file.seek(200)
-            byte = file.read(1)[0]
-            file.seek(200)
-            file.write(bytes([byte ^ 1]))
+        change(setting.meta("slaves/latest/journal.1"), flipped(200))
         refused = setting.begin()
         assert refused.process.wait(30) == 1
         assert "journal.1" in refused.output() and "--no-strict" in refused.output()
@@ -304,7 +425,8 @@ def damage():
         assert setting.id == first
 
 
-CASES = [kills, layout, orphans, upgrade, reboot, changes, cleanup, damage]
+CASES = [kills, layout, orphans, upgrade, reboot, changes, cleanup, damage, acknowledgement,
+         journal]
 
 
 def main():

@@ -42,8 +42,8 @@ impl Store {
         }
     }
 
-    /// The id under which the earlier run went on last, and its `slave.info`. That is written before
-    /// anything names its folder, so without it the folder is damaged: it counts as empty.
+    /// The id under which the earlier run went on last, and its `slave.info`. That is written
+    /// before anything names its folder, so one that is missing is damaged: it counts as empty.
     pub(crate) async fn earlier(&self) -> io::Result<Option<(String, Bytes)>> {
         let disk = &*self.runtime.disk;
         let latest = agent_meta(&self.work_dir, "latest");
