@@ -21,7 +21,7 @@ pub enum Masters {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MastersError {
     /// One of the addresses is none.
-    #[error("'{part}' is not a master's address: expected HOST:PORT")]
+    #[error("'{part}' is not a master's address: expected HOST:PORT with a port from 1 to 65535")]
     Address {
         /// The address.
         part: String,
@@ -46,8 +46,8 @@ impl FromStr for Masters {
         }
         let mut addresses: Vec<Address> = Vec::new();
         for part in text.trim().split(',').map(str::trim) {
-            let address: Address =
-                part.parse().map_err(|_| MastersError::Address { part: part.to_owned() })?;
+            let address = part.parse().ok().filter(|address: &Address| address.port != 0);
+            let address = address.ok_or_else(|| MastersError::Address { part: part.to_owned() })?;
             if addresses.contains(&address) {
                 return Err(MastersError::Twice { address });
             }
@@ -106,9 +106,11 @@ mod tests {
     #[test]
     fn what_is_wrong_is_named() {
         let error = |text: &str| text.parse::<Masters>().unwrap_err().to_string();
-        assert_eq!(error(""), "'' is not a master's address: expected HOST:PORT");
+        let expected = "is not a master's address: expected HOST:PORT with a port from 1 to 65535";
+        assert_eq!(error(""), format!("'' {expected}"));
+        assert_eq!(error("a:0"), format!("'a:0' {expected}"));
         assert_eq!(error("zk://a:1"), orrery_election::UrlError::NoPath.to_string());
-        assert_eq!(error("a:1,b"), "'b' is not a master's address: expected HOST:PORT");
+        assert_eq!(error("a:1,b"), format!("'b' {expected}"));
         assert_eq!(error("a:1, a:1"), "the master a:1 is given twice: expected each once");
     }
 }

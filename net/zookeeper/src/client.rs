@@ -128,10 +128,14 @@ async fn talk(
             sent = send(writer, outgoing) => sent,
         }
     };
-    if let Err(error) = talked.await {
-        tracing::debug!(%server, %error, "no connection to a ZooKeeper server");
-    }
-    let _ = feeder.feed(Input::Broken(attempt)).await;
+    let why = match talked.await {
+        Ok(()) => format!("{server} closed the connection"),
+        Err(error) => {
+            tracing::debug!(%server, %error, "no connection to a ZooKeeper server");
+            format!("{server}: {error}")
+        }
+    };
+    let _ = feeder.feed(Input::Broken(attempt, why)).await;
 }
 
 async fn receive(

@@ -67,8 +67,8 @@ pub(crate) enum Input {
     Opened(Attempt),
     /// A frame came in.
     Frame(Attempt, Bytes),
-    /// A connection was not made, or is gone.
-    Broken(Attempt),
+    /// A connection was not made, or is gone; why.
+    Broken(Attempt, String),
     /// The deadline has passed.
     Tick,
 }
@@ -122,6 +122,8 @@ pub(crate) struct SessionMachine {
     servers: Vec<Address>,
     /// How many servers were tried since the last connection.
     tried: usize,
+    /// What was wrong with the last of them.
+    trouble: String,
     attempt: Attempt,
     link: Link,
     established: Option<Established>,
@@ -146,6 +148,7 @@ impl SessionMachine {
             random,
             servers,
             tried: 0,
+            trouble: String::new(),
             attempt: 0,
             link: Link::Pausing { until: Instant::default() },
             established: None,
@@ -213,7 +216,10 @@ impl SessionMachine {
                 *ping = Some(now);
                 outputs.push(Output::Send(ClientRecord::Ping.frame(xid::PING)));
             }
-            Link::Connecting { .. } | Link::Greeting { .. } => self.drop_link(now, outputs),
+            Link::Connecting { .. } | Link::Greeting { .. } => {
+                "it took too long".clone_into(&mut self.trouble);
+                self.drop_link(now, outputs);
+            }
         }
     }
 
@@ -436,8 +442,13 @@ impl SessionMachine {
         let whole = self.tried.is_multiple_of(self.servers.len().max(1));
         if whole && (rounds == 1 || rounds.is_multiple_of(ROUNDS_BETWEEN_WARNINGS)) && rounds > 0 {
             let servers: Vec<_> = self.servers.iter().map(Address::to_string).collect();
-            let servers = servers.join(",");
-            tracing::warn!(servers, rounds, "no ZooKeeper server answers; they are tried again");
+            let (servers, last) = (servers.join(","), &self.trouble);
+            tracing::warn!(
+                servers,
+                rounds,
+                last,
+                "no ZooKeeper server answers; they are tried again"
+            );
         }
     }
 
@@ -484,12 +495,13 @@ impl Machine for SessionMachine {
                     self.drop_link(now, outputs);
                 }
             }
-            Input::Broken(attempt) if attempt == self.attempt => {
+            Input::Broken(attempt, why) if attempt == self.attempt => {
                 if !matches!(self.link, Link::Pausing { .. }) {
+                    self.trouble = why;
                     self.drop_link(now, outputs);
                 }
             }
-            Input::Opened(_) | Input::Frame(..) | Input::Broken(_) => {}
+            Input::Opened(_) | Input::Frame(..) | Input::Broken(..) => {}
             Input::Tick => self.tick(now, outputs),
         }
     }

@@ -104,7 +104,7 @@ fn another_session_than_ours_is_the_end_of_ours() {
     for number in [0, 8] {
         let mut machine = session(2);
         connect(&mut machine, 0, 7);
-        step(&mut machine, 10, Input::Broken(1));
+        step(&mut machine, 10, Input::Broken(1, String::new()));
         let outputs = connect(&mut machine, 70, number);
         assert_eq!(told(&outputs), [&Happening::Expired], "{number}");
     }
@@ -124,7 +124,7 @@ fn watches_are_renewed_once_their_request_was_answered() {
     let watch = whole(ReplyHeader::watch_frame("/told", Change::Children));
     assert_eq!(told(&step(&mut machine, 3, Input::Frame(1, watch.clone()))).len(), 1);
     assert_eq!(step(&mut machine, 3, Input::Frame(1, watch)), [], "each watch is told once");
-    step(&mut machine, 4, Input::Broken(1));
+    step(&mut machine, 4, Input::Broken(1, String::new()));
     let outputs = connect(&mut machine, 70, 7);
     let watches =
         SetWatches { since: 40, children: vec!["/kept".to_owned()], ..SetWatches::default() };
@@ -147,7 +147,7 @@ fn a_session_is_closed_at_the_next_opportunity() {
 
     let mut machine = session(1);
     connect(&mut machine, 0, 7);
-    step(&mut machine, 10, Input::Broken(1));
+    step(&mut machine, 10, Input::Broken(1, String::new()));
     assert_eq!(step(&mut machine, 20, Input::Close), []);
     let outputs = connect(&mut machine, 600, 7);
     assert!(outputs.contains(&Output::Send(ClientRecord::Close.frame(1))), "{outputs:?}");
@@ -193,7 +193,7 @@ fn any_input() -> impl Strategy<Value = Input> {
     prop_oneof![
         2 => (0..4_u64).prop_map(Input::Opened),
         5 => (0..4_u64, frame).prop_map(|(attempt, frame)| Input::Frame(attempt, frame)),
-        1 => (0..4_u64).prop_map(Input::Broken),
+        1 => (0..4_u64).prop_map(|attempt| Input::Broken(attempt, String::new())),
         2 => Just(Input::Request(1, children("/x"))),
         2 => Just(Input::Request(2, make)),
         4 => Just(Input::Tick),

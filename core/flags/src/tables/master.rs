@@ -117,11 +117,14 @@ const REGISTRY: &[FlagSpec] = &[
         .at_least("1"),
     flag("log_auto_initialize", Kind::Boolean, "An empty log starts by itself.").default("true"),
     flag("registry_fetch_timeout", Kind::Duration, "Limit for reading the registry.")
-        .default("1mins"),
+        .default("1mins")
+        .at_least("1ms"),
     flag("registry_store_timeout", Kind::Duration, "Limit for writing the registry.")
-        .default("20secs"),
+        .default("20secs")
+        .at_least("1ms"),
     flag("registry_gc_interval", Kind::Duration, "Time between prunings of old agents.")
-        .default("15mins"),
+        .default("15mins")
+        .at_least("1ms"),
     flag("registry_max_agent_age", Kind::Duration, "How long old agents are remembered.")
         .default("2weeks"),
     flag("registry_max_agent_count", Kind::Count, "How many old agents are remembered.")
