@@ -358,7 +358,8 @@ def damage():
                 ("slave.info", emptied), ("slave.info", flipped(20)), ("slave.info", shortened),
                 ("framework.info", emptied), ("framework.info", flipped(-1)),
                 ("executor.info", emptied), ("executor.info", flipped(30)),
-                ("task.info", emptied), ("task.info", shortened), ("forked.pid", emptied),
+                ("task.info", emptied), ("task.info", shortened), ("forked.pid", shortened),
+                ("forked.started", emptied), ("forked.started", flipped(6)),
                 ("task.updates", emptied), ("task.updates", shortened),
                 # A wrong length in the first record, and the last byte of a checksum.
                 ("task.updates", flipped(3)), ("task.updates", flipped(-1))]:

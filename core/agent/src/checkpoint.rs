@@ -15,7 +15,7 @@ use orrery_runtime::ProcessId;
 use prost::Message;
 
 use crate::framework::{Executor, ExecutorKey, Framework, Queued};
-use crate::records::QueuedLaunch;
+use crate::records::{Forked, QueuedLaunch};
 use crate::{Agent, Output, PlantedBug, paths, sealed};
 
 /// What Mesos writes for a scheduler that has no address of its own: one that comes by HTTP.
@@ -154,9 +154,11 @@ impl Agent {
     ) {
         self.checkpoint_executor(key, |executor| {
             let folder = format!("{}/pids", paths::run_meta(&executor.container));
-            let pid = write(&folder, paths::FORKED_PID, process.to_string());
-            let started = started.map(|it| write(&folder, paths::FORKED_STARTED, it.to_string()));
-            std::iter::once(pid).chain(started).collect()
+            let forked = Forked { process: Some(process.0), started };
+            vec![
+                write(&folder, paths::FORKED_PID, process.to_string()),
+                write_message(&folder, paths::FORKED_STARTED, &forked),
+            ]
         });
     }
 

@@ -46,12 +46,10 @@ fn what_is_not_whole_is_an_error_or_left_out() {
     let mut bench = running();
     bench.run_and_subscribe("other", 2);
     let is_unused = |path: &str| path.ends_with("framework.pid");
-    let is_number = |path: &str| path.ends_with("forked.pid") || path.ends_with(".started");
     for (path, whole) in &bench.files {
         for length in [0, 1, whole.len().saturating_sub(1)] {
             let content = whole.slice(..length.min(whole.len()));
-            let harmless =
-                content == whole || is_unused(path) || (is_number(path) && !content.is_empty());
+            let harmless = content == whole || is_unused(path);
             let mut files = bench.files.clone();
             files.insert(path.clone(), content);
             let tolerant = Recovered::read("S0".into(), &files, true).unwrap();
@@ -74,7 +72,14 @@ fn any_turned_bit_is_an_error_or_changes_nothing() {
     let bench = running();
     let expected = Recovered::read("S0".into(), &bench.files, false).unwrap();
     let expected = format!("{:?}", expected.frameworks);
-    let checked = ["framework.info", "executor.info", "task.info", "task.updates"];
+    let checked = [
+        "framework.info",
+        "executor.info",
+        "task.info",
+        "task.updates",
+        "forked.pid",
+        "forked.started",
+    ];
     for path in checked.map(|name| path_of(&bench.files, name)) {
         for bit in 0..bench.files[&path].len() * 8 {
             let mut content = bench.files[&path].to_vec();
@@ -161,6 +166,30 @@ fn an_emptied_file_of_updates_does_not_end_its_task() {
     bench.register();
     bench.update("t", "t", TaskFinished, 3);
     assert_eq!(state(&bench.only_update()), TaskFinished);
+}
+
+#[test]
+fn the_number_of_a_process_is_written_down_twice() {
+    let expected = Some((ProcessId(100), Some(7)));
+    let bench = running();
+    let of = |files: &Files, tolerant| {
+        let read = Recovered::read("S0".into(), files, tolerant);
+        read.map(|it| (it.frameworks[0].executors[0].forked, it.errors))
+    };
+    for (content, problem) in [
+        ("101", "it holds 101: expected 100, as forked.started says"),
+        ("1\x00", "it holds '1\x00': expected a number"),
+    ] {
+        let mut files = bench.files.clone();
+        files.insert(path_of(&files, "forked.pid"), content.into());
+        assert_eq!(of(&files, false).unwrap_err().problem, problem);
+        assert_eq!(of(&files, true), Ok((expected, 1)));
+    }
+    let mut files = bench.files.clone();
+    files.insert(path_of(&files, "forked.started"), Bytes::from_static(b"7"));
+    assert_eq!(of(&files, false), Ok((expected, 0)), "as the first versions wrote it");
+    files.insert(path_of(&files, "forked.started"), Bytes::new());
+    assert_eq!(of(&files, true), Ok((Some((ProcessId(100), None)), 1)));
 }
 
 #[test]

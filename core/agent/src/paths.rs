@@ -57,7 +57,7 @@ pub(crate) const GENERATED: &str = "executor.generated.marker";
 /// There once the executor has subscribed.
 pub(crate) const HTTP_MARKER: &str = "http.marker";
 pub(crate) const FORKED_PID: &str = "forked.pid";
-/// Ours: when the process came to be, by which it is told from a later one of its number.
+/// Ours: the process once more, with a checksum and when it came to be.
 pub(crate) const FORKED_STARTED: &str = "forked.started";
 pub(crate) const TASK_INFO: &str = "task.info";
 pub(crate) const TASK_UPDATES: &str = "task.updates";

@@ -61,6 +61,17 @@ pub(crate) struct QueuedLaunch {
     pub(crate) task: Option<v1::TaskInfo>,
 }
 
+/// The process of an executor. `forked.pid` says its number in digits, as in Mesos, and so without
+/// a checksum.
+#[derive(Clone, Copy, PartialEq, Eq, Message)]
+pub(crate) struct Forked {
+    #[prost(uint32, optional, tag = "1")]
+    pub(crate) process: Option<u32>,
+    /// When it came to be, which tells it from a later one of its number.
+    #[prost(uint64, optional, tag = "2")]
+    pub(crate) started: Option<u64>,
+}
+
 /// One thing that happened to the updates of a task.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Record {
@@ -114,6 +125,27 @@ pub(crate) fn only_message<M: Checked>(content: &[u8]) -> Result<M, String> {
 /// In words: what is wrong with it.
 pub(crate) fn queued_launch(content: &[u8]) -> Result<QueuedLaunch, String> {
     QueuedLaunch::decode(only_body(content)?).map_err(|error| error.to_string())
+}
+
+/// The process that a file holds.
+///
+/// # Errors
+/// In words: what is wrong with it.
+pub(crate) fn forked(content: &[u8]) -> Result<Forked, String> {
+    // The first versions of this agent wrote down the time alone, in digits.
+    if let Ok(started) = number(content) {
+        return Ok(Forked { process: None, started: Some(started) });
+    }
+    Forked::decode(only_body(content)?).map_err(|error| error.to_string())
+}
+
+/// The number that a file holds, in digits.
+///
+/// # Errors
+/// In words: what is wrong with it.
+pub(crate) fn number<T: std::str::FromStr>(content: &[u8]) -> Result<T, String> {
+    let text = String::from_utf8_lossy(content);
+    text.trim().parse().map_err(|_| format!("it holds '{text}': expected a number"))
 }
 
 /// The record of an update.

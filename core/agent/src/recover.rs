@@ -18,8 +18,8 @@ use orrery_coverage::reachable;
 use orrery_journal::Change;
 use orrery_runtime::ProcessId;
 
-use crate::records::{self, QueuedLaunch, Records};
-use crate::{Container, paths};
+use crate::records::{self, Forked, QueuedLaunch, Records};
+use crate::{Container, checkpoint, paths};
 
 /// Why what was written down cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -270,9 +270,18 @@ impl Reader<'_> {
     }
 
     fn forked(&mut self, folder: &str) -> Found<(ProcessId, Option<u64>)> {
-        let pid = self.file(folder, paths::FORKED_PID, number)?;
-        let started = self.file(folder, paths::FORKED_STARTED, number)?;
-        Ok(pid.map(|pid| (ProcessId(pid), started)))
+        let pid: Option<u32> = self.file(folder, paths::FORKED_PID, records::number)?;
+        let forked = self.file(folder, paths::FORKED_STARTED, records::forked)?;
+        let Forked { process, started } = forked.unwrap_or_default();
+        if let (Some(pid), Some(process)) = (pid, process)
+            && pid != process
+        {
+            let path = format!("{folder}/{}", paths::FORKED_PID);
+            let name = paths::FORKED_STARTED;
+            self.wrong(path, format!("it holds {pid}: expected {process}, as {name} says"))?;
+            self.repairs.push(checkpoint::write(folder, paths::FORKED_PID, process.to_string()));
+        }
+        Ok(process.or(pid).map(|process| (ProcessId(process), started)))
     }
 
     fn task(&mut self, folder: &str) -> Found<RecoveredTask> {
@@ -298,9 +307,4 @@ impl Reader<'_> {
         }
         Ok(unlaunched)
     }
-}
-
-fn number<T: std::str::FromStr>(content: &[u8]) -> Result<T, String> {
-    let text = String::from_utf8_lossy(content);
-    text.trim().parse().map_err(|_| format!("it holds '{text}': expected a number"))
 }
