@@ -264,14 +264,9 @@ impl Master {
         let description = Description::from(&info);
         let id = self.records.text(info.id.map_or_else(String::new, |id| id.value));
         tracing::info!(agent_id = %id, pid = %register.pid, returned, "agent registered");
+        let returns = if returned { self.return_of(&id) } else { None };
         let known = self.recovered.remove(id.as_ref());
         self.waiting.remove(id.as_ref());
-        let was_unreachable = self.unreachable.contains_key(id.as_ref());
-        let returns = match known.is_none() && returned {
-            true if was_unreachable => Some(Return::Unreachable),
-            true => Some(Return::Unknown),
-            false => None,
-        };
         if !PlantedBug::ReturnedAgentStaysUnreachable.is_planted() {
             self.unreachable.remove(id.as_ref());
         }
@@ -316,11 +311,11 @@ impl Master {
             "a thousand agents are back within a minute of the master's start"
         );
         sometimes!(
-            was_unreachable && !register.tasks.is_empty(),
+            returns == Some(Return::Unreachable) && !register.tasks.is_empty(),
             "an agent that was unreachable comes back with tasks"
         );
         let ended = self.adopt_frameworks(&register);
-        if !was_unreachable {
+        if returns != Some(Return::Unreachable) {
             self.adopt_history(key, std::mem::take(&mut register.completed_tasks));
         }
         let used = self.adopt_work(key, register, returns);
@@ -334,6 +329,15 @@ impl Master {
             reachable!("an agent is let in after its link broke");
             self.set_timer(self.options.agent_reregister_timeout, Timer::Reregister(key, 0));
         }
+    }
+
+    /// From where an agent comes back whose tasks have been given up; `None` where only the master
+    /// has changed.
+    fn return_of(&self, agent_id: &str) -> Option<Return> {
+        if self.unreachable.contains_key(agent_id) {
+            return Some(Return::Unreachable);
+        }
+        (!self.recovered.contains_key(agent_id)).then_some(Return::Unknown)
     }
 
     /// A registered agent comes back on a new link.
