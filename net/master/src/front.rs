@@ -1,7 +1,7 @@
 //! The one HTTP service of a master's port: whoever asks is answered by what the master is at the
 //! moment.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use http::StatusCode;
 use orrery_coverage::reachable;
@@ -25,7 +25,8 @@ pub(crate) struct Front {
     measures: Measures,
     roles: Arc<Roles>,
     started: Instant,
-    log: Option<LogService>,
+    /// Set once the log is open, if the registry is kept in one.
+    log: OnceLock<LogService>,
     member: Option<Member>,
     /// Told when it leads for the first time.
     leads: Mutex<Option<oneshot::Sender<()>>>,
@@ -36,17 +37,22 @@ impl Front {
         runtime: Runtime,
         options: Arc<Options>,
         measures: Measures,
-        log: Option<LogService>,
         member: Option<Member>,
     ) -> (Arc<Self>, oneshot::Receiver<()>) {
         let roles = Arc::new(Roles::new());
         let (leads, first_lead) = oneshot::channel();
         let leads = Mutex::new(Some(leads));
-        let started = runtime.clock.now();
+        let (started, log) = (runtime.clock.now(), OnceLock::new());
         (
             Arc::new(Self { runtime, options, measures, roles, started, log, member, leads }),
             first_lead,
         )
+    }
+
+    /// The log is open: the other replicas are answered from now on.
+    pub(crate) fn add_log(&self, log: LogService) {
+        // There is one at most.
+        let _ = self.log.set(log);
     }
 
     pub(crate) fn role(&self) -> Role {
@@ -67,7 +73,7 @@ impl Front {
 impl Service for Front {
     fn call(&self, request: Request) -> BoxFuture<'static, Response> {
         let path = request.uri().path();
-        if let Some(log) = self.log.as_ref().filter(|_| LogService::handles(path)) {
+        if let Some(log) = self.log.get().filter(|_| LogService::handles(path)) {
             return log.call(request);
         }
         if let Some(member) = self.member.as_ref().filter(|_| Member::handles(path)) {

@@ -1,6 +1,7 @@
 //! What a master measures beside its state machine, whether it leads or not.
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock};
 
 use orrery_endpoints::machine;
 use orrery_log::{Log, ReplicaState};
@@ -10,19 +11,26 @@ use orrery_runtime::Runtime;
 #[derive(Clone, Debug)]
 pub(crate) struct Measures {
     runtime: Runtime,
-    log: Option<Log>,
+    /// Set once it is open, if the registry is kept in one.
+    log: Arc<OnceLock<Log>>,
 }
 
 impl Measures {
-    /// The machine's, and those of the log if the registry is kept in one.
-    pub(crate) fn new(runtime: Runtime, log: Option<Log>) -> Self {
-        Self { runtime, log }
+    /// The machine's alone, as long as there is no log.
+    pub(crate) fn new(runtime: Runtime) -> Self {
+        Self { runtime, log: Arc::default() }
+    }
+
+    /// The log is open.
+    pub(crate) fn add_log(&self, log: Log) {
+        // There is one at most.
+        let _ = self.log.set(log);
     }
 
     /// Adds the metrics under Mesos' names.
     pub(crate) async fn add_metrics(&self, all: &mut BTreeMap<String, f64>) {
         machine::read(&self.runtime).await.add_metrics(all);
-        let Some(log) = &self.log else { return };
+        let Some(log) = self.log.get() else { return };
         // A log that has failed is about to end the master.
         if let Ok(status) = log.status().await {
             let votes = status.state == ReplicaState::Voting;

@@ -21,7 +21,7 @@ use crate::front::Front;
 use crate::info::own_address;
 use crate::measures::Measures;
 use crate::office::Office;
-use crate::replicas::Replicas;
+use crate::replicas::{Hindrance, Replicas};
 use crate::{Elections, Ended, Options, Running};
 
 /// The replicated log's folder in the work directory.
@@ -67,28 +67,28 @@ pub async fn start(runtime: Runtime, options: Options) -> Result<Running, StartE
         .map_err(|source| StartError::Listen { address, source })?;
     let address = listener.local_address();
     let coordination: Arc<dyn Coordination> = Arc::new(ZooKeeper::new(runtime.clone()));
-    let mut tasks = Vec::new();
-    let mut refusal = None;
-    let (log, log_service) = match &options.work_dir {
-        Some(folder) => {
-            let place = place(&runtime, &options, &coordination, address).await?;
-            let (log, service) =
-                open_log(&runtime, &options, folder, (place.own, place.membership)).await?;
-            tasks.extend(place.task);
-            refusal = place.refusal;
-            (Some(log), Some(service))
-        }
-        None => (None, None),
-    };
     let alone = options.elections == Elections::Alone;
-    let (election, member) = open_election(&runtime, &options, coordination).await?;
-    let measures = Measures::new(runtime.clone(), log.clone());
+    let (election, member) = open_election(&runtime, &options, Arc::clone(&coordination)).await?;
+    let measures = Measures::new(runtime.clone());
     let (front, first_lead) =
-        Front::new(runtime.clone(), Arc::clone(&options), measures.clone(), log_service, member);
-    tracing::info!(%address, "master started");
+        Front::new(runtime.clone(), Arc::clone(&options), measures.clone(), member);
     let (service, connections_max) = (Arc::clone(&front) as _, options.connections_max);
     let serving = orrery_http::serve_up_to(connections_max, runtime.clone(), listener, service);
-    tasks.push(runtime.prompt().spawn("http server", serving).abort_on_drop());
+    // Before the log is open: until ZooKeeper answers, a single master does not know whether it is
+    // to begin one.
+    let mut tasks = vec![runtime.prompt().spawn("http server", serving).abort_on_drop()];
+    let (mut log, mut refusal, mut hindrance) = (None, None, Hindrance::default());
+    if let Some(folder) = &options.work_dir {
+        let place = place(&runtime, &options, &coordination, address).await?;
+        let (opened, service) =
+            open_log(&runtime, &options, folder, (place.own, place.membership)).await?;
+        tasks.extend(place.task);
+        (refusal, hindrance) = (place.refusal, place.hindrance);
+        front.add_log(service);
+        measures.add_log(opened.clone());
+        log = Some(opened);
+    }
+    tracing::info!(%address, "master started");
     let (stop, stopped) = oneshot::channel();
     let (end, ended) = oneshot::channel();
     let office = Office {
@@ -97,6 +97,7 @@ pub async fn start(runtime: Runtime, options: Options) -> Result<Running, StartE
         front: Arc::clone(&front),
         election,
         log: log.clone(),
+        hindrance,
         measures,
         address,
         leader: None,
@@ -152,13 +153,16 @@ struct Place {
     membership: Membership,
     /// Why there is no place, should it turn out so.
     refusal: Option<oneshot::Receiver<String>>,
+    /// What is wrong with the other places.
+    hindrance: Hindrance,
     /// Keeps the place.
     task: Option<AbortOnDrop>,
 }
 
 impl Place {
     fn fixed(own: Address, members: BTreeSet<Address>) -> Self {
-        Self { own, membership: Membership::Fixed(members), refusal: None, task: None }
+        let (membership, hindrance) = (Membership::Fixed(members), Hindrance::default());
+        Self { own, membership, refusal: None, hindrance, task: None }
     }
 }
 
@@ -191,9 +195,9 @@ async fn place(
             Ok(why) = &mut replicas.refusal => return Err(StartError::Ended(Ended(why))),
         }
     }
-    let Replicas { changes, refusal, task } = replicas;
+    let Replicas { changes, refusal, hindrance, task } = replicas;
     let membership = Membership::Changing(changes);
-    Ok(Place { own, membership, refusal: Some(refusal), task: Some(task) })
+    Ok(Place { own, membership, refusal: Some(refusal), hindrance, task: Some(task) })
 }
 
 async fn open_log(
