@@ -1,11 +1,14 @@
 //! The replicated log under every fault that the simulator has for it.
 #![cfg(feature = "sim")]
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use orrery_log::PlantedBug;
-use orrery_runtime::ExitStatus;
-use orrery_runtime_sim::{Config, Host, Latency, World, simulate};
+use orrery_log::{Membership, Options, PlantedBug, Timing};
+use orrery_runtime::{Address, ExitStatus, Runtime};
+use orrery_runtime_sim::{Config, Host, Latency, Tearing, World, simulate};
 use orrery_scenarios::log_cluster::{FOLDER, LogCluster};
 use orrery_scenarios::log_faults::{LogFault, inject};
 
@@ -13,7 +16,7 @@ use orrery_scenarios::log_faults::{LogFault, inject};
 const SEEDS: u64 = 20;
 
 /// Seeds that a planted bug may take to be found.
-const PLANTED_SEEDS: u64 = 60;
+const PLANTED_SEEDS: u64 = 300;
 
 #[allow(clippy::disallowed_methods, reason = "which seeds are played is said by the environment")]
 fn seeds() -> std::ops::Range<u64> {
@@ -191,5 +194,76 @@ fn a_damaged_majority_refuses_until_the_loss_is_accepted() {
     });
     if let Err(failure) = report.outcome {
         panic!("{failure}");
+    }
+}
+
+/// A replica without others, which appends so much that one segment follows the other, and
+/// truncates. `confirmed` is the last position that it was told.
+async fn lonely_writer(runtime: Runtime, confirmed: Arc<AtomicU64>) -> i32 {
+    let address = Address::new("127.0.0.1", 5052);
+    let options = Options {
+        folder: FOLDER.into(),
+        address: address.clone(),
+        quorum: 1,
+        membership: Membership::Fixed(BTreeSet::from([address])),
+        auto_initialize: true,
+        timing: Timing::default(),
+    };
+    let limit = Duration::from_secs(60);
+    let Ok((log, _service)) = orrery_net_log::start(&runtime, options).await else { return 1 };
+    let Ok(writer) = log.writer().await else { return 1 };
+    let mut random = runtime.random.generator();
+    loop {
+        let data = vec![7; 20_000 + random.below(100_000) as usize];
+        let Ok(position) = writer.append(data.into(), limit).await else { return 1 };
+        confirmed.store(position.0, Ordering::Relaxed);
+        if random.below(30) == 0 && writer.truncate(position, limit).await.is_err() {
+            return 1;
+        }
+        if random.below(8) == 0 {
+            runtime.sleep(Duration::from_millis(random.below(400))).await;
+        }
+    }
+}
+
+/// What can be read after a loss of power is whole and holds everything that was confirmed.
+async fn power_is_lost(world: World) {
+    let (host, mut random) = (world.host("replica"), world.generator("power"));
+    let confirmed = Arc::new(AtomicU64::new(0));
+    for round in 0..12 {
+        let writer = Arc::clone(&confirmed);
+        host.start("replica", |runtime| lonely_writer(runtime, writer));
+        world.sleep(Duration::from_millis(random.below(3_000))).await;
+        match random.below(4) {
+            0 => host.disk().set_tearing(Tearing::Mixed),
+            1 => host.disk().set_tearing(Tearing::Blocks(512)),
+            2 => host.disk().set_tearing(Tearing::Scattered(4096)),
+            _ => host.disk().fail_next_sync(),
+        }
+        world.sleep(Duration::from_millis(random.below(50))).await;
+        host.crash();
+        host.boot();
+        let expected = confirmed.load(Ordering::Relaxed);
+        let look = host.start("look", move |runtime| async move {
+            match orrery_log::inspect(&runtime, FOLDER.as_ref()).await {
+                Ok(found) if found.damage().is_empty() && found.end().0 >= expected => 0,
+                // The power was lost before anything was written.
+                Err(_) if expected == 0 => 0,
+                other => panic!("{:?}", other.map(|found| found.damage().to_vec())),
+            }
+        });
+        assert_eq!(host.wait(look).await, Some(ExitStatus::Exited(0)), "round {round}");
+    }
+    println!("{} confirmed", confirmed.load(Ordering::Relaxed));
+}
+
+#[test]
+fn a_loss_of_power_is_no_damage() {
+    for seed in seeds() {
+        let mut config = Config::default();
+        config.disk.sync = Latency::from_millis(0, 20);
+        if let Err(failure) = simulate(seed, config, power_is_lost).outcome {
+            panic!("seed {seed}: {failure}");
+        }
     }
 }

@@ -6,7 +6,7 @@ use orrery_runtime::Address;
 
 use crate::Position;
 
-/// A record on the disk whose checksum does not fit.
+/// Something on the disk that was durable and cannot be read any more.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Damage {
     /// The file.
@@ -15,15 +15,45 @@ pub struct Damage {
     pub offset: u64,
     /// The position in the log whose entry it holds, where that can still be told.
     pub position: Option<Position>,
+    /// What is wrong there.
+    pub defect: Defect,
+}
+
+/// What can be wrong with a replica's files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Defect {
+    /// The checksum of a record does not fit.
+    Record,
+    /// A segment does not begin with its header.
+    Header,
+    /// A segment holds less than it did.
+    Cut,
+    /// A segment is gone.
+    Missing,
+    /// What says which segments there are is gone or cannot be read.
+    Manifest,
+}
+
+impl std::fmt::Display for Defect {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(match self {
+            Self::Record => "no record with a checksum that fits",
+            Self::Header => "no header of this segment",
+            Self::Cut => "the segment held more than this",
+            Self::Missing => "the segment is gone",
+            Self::Manifest => "nothing says which segments there were",
+        })
+    }
 }
 
 impl std::fmt::Display for Damage {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(formatter, "{} at byte {}", self.file.display(), self.offset)?;
         match self.position {
-            Some(position) => write!(formatter, " (log position {position})"),
-            None => write!(formatter, " (log position unknown)"),
+            Some(position) => write!(formatter, " (log position {position})")?,
+            None => write!(formatter, " (log position unknown)")?,
         }
+        write!(formatter, ": {}", self.defect)
     }
 }
 
@@ -47,6 +77,12 @@ pub enum StartError {
         folder: PathBuf,
         /// What the disk says.
         source: std::io::Error,
+    },
+    /// Nothing was ever kept there.
+    #[error("{} holds no replicated log: expected the folder of a replica", .folder.display())]
+    Absent {
+        /// The folder.
+        folder: PathBuf,
     },
     /// Another process uses the folder.
     #[error(

@@ -51,7 +51,7 @@ mod types;
 pub mod wire;
 
 pub use coordinator::Client;
-pub use error::{Damage, LogError, ReadError, StartError, WriteError};
+pub use error::{Damage, Defect, LogError, ReadError, StartError, WriteError};
 pub use handle::APPEND_MAX;
 pub use log::{Log, Reader, Responses, Status, Transport, Writer};
 pub use machine::{Caller, Input, LogMachine, Output};

@@ -116,7 +116,8 @@ impl Recovery {
                     return Some(Request::Fence { generation: *generation });
                 }
             }
-            Phase::Inquiring(answers) if answers.is_empty() => {}
+            // Others may be on their way, where there are any.
+            Phase::Inquiring(answers) if answers.is_empty() && self.total > 1 => {}
             Phase::Inquiring(_) => self.assess(replica),
         }
         self.phase = Phase::Inquiring(BTreeMap::new());
@@ -224,20 +225,32 @@ impl Recovery {
             return;
         }
         self.strikes += 1;
-        let own = if replica.metadata().damaged { "damaged" } else { "empty" };
-        let hopeless = format!(
-            "the replicated log of this replica is {own} and cannot be healed: {} of {} replicas \
-             must vote, but neither do {}. Restore the folder replicated_log of one of them from \
-             a backup; or, to give up what only they knew, stop all masters and run \
-             `orrery log initialize --accept-loss --path=…` on as many of them as are needed",
-            self.quorum,
-            self.total,
-            lost.join(", "),
-        );
+        let hopeless = self.advice(replica.metadata().damaged, &lost);
         if self.strikes == STRIKES {
             tracing::error!("{hopeless}");
             self.hopeless = Some(hopeless);
         }
+    }
+
+    /// What is wrong, and what to do about it.
+    fn advice(&self, damaged: bool, lost: &[String]) -> String {
+        const ACCEPT: &str = "`orrery log initialize --accept_loss --path=…/replicated_log`";
+        let own = if damaged { "damaged" } else { "empty" };
+        let Self { quorum, total, .. } = self;
+        if *total == 1 {
+            return format!(
+                "the replicated log of this replica is {own} and cannot be healed, for there is \
+                 no other one. Restore its folder from a backup; or, to give up what was lost, \
+                 run {ACCEPT}"
+            );
+        }
+        let lost = lost.join(", ");
+        format!(
+            "the replicated log of this replica is {own} and cannot be healed: {quorum} of {total} \
+             replicas must vote, but neither do {lost}. Restore the folder replicated_log of one \
+             of them from a backup; or, to give up what only they knew, stop all masters and run \
+             {ACCEPT} on as many of them as are needed"
+        )
     }
 
     /// Another replica has recorded that this one starts over.

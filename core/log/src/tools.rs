@@ -18,8 +18,19 @@ pub enum InitializeError {
     #[error(transparent)]
     Start(#[from] StartError),
     /// It has a log already.
-    #[error("the replica is {0}, expected EMPTY; --accept-loss makes it vote all the same")]
+    #[error("the replica is {0}, expected EMPTY; --accept_loss makes it vote all the same")]
     State(ReplicaState),
+    /// Something else is kept there.
+    #[error(
+        "{} holds '{name}' and no replicated log: expected a replica's folder, or an empty or new \
+         one", .folder.display()
+    )]
+    Stranger {
+        /// The folder.
+        folder: PathBuf,
+        /// What stands in it.
+        name: String,
+    },
     /// The disk refuses.
     #[error("the replicated log: {0}")]
     Disk(#[from] std::io::Error),
@@ -35,6 +46,9 @@ pub async fn initialize(
     folder: &Path,
     accept_loss: bool,
 ) -> Result<(), InitializeError> {
+    if let Some(name) = storage::stranger(&*runtime.disk, folder).await? {
+        return Err(InitializeError::Stranger { folder: folder.to_owned(), name });
+    }
     let mut before = Metadata { begin: Position(1), ..Metadata::default() };
     let mut find = |record| {
         if let Record::Metadata(found) = record {
@@ -61,6 +75,9 @@ pub async fn initialize(
     Ok(())
 }
 
+/// How often a folder is read that changes meanwhile.
+const LOOKS: u32 = 5;
+
 /// What a replica holds, as it was found on its disk.
 pub struct Inspection {
     replica: Replica,
@@ -68,6 +85,7 @@ pub struct Inspection {
     disk: Arc<dyn Disk>,
     folder: PathBuf,
     damage: Vec<Damage>,
+    earlier: Vec<String>,
 }
 
 impl std::fmt::Debug for Inspection {
@@ -81,12 +99,19 @@ impl std::fmt::Debug for Inspection {
 /// # Errors
 /// [`StartError`].
 pub async fn inspect(runtime: &Runtime, folder: &Path) -> Result<Inspection, StartError> {
-    // It answers nobody, so its address does not matter.
-    let mut replica = Replica::new(Address::new("localhost", 0));
-    let mut restore = |record| replica.restore(record);
-    let Looked { index, damage } = storage::look(&*runtime.disk, folder, &mut restore).await?;
-    let (disk, folder) = (Arc::clone(&runtime.disk), folder.to_owned());
-    Ok(Inspection { replica, index, disk, folder, damage })
+    let mut looks = 0;
+    loop {
+        // It answers nobody, so its address does not matter.
+        let mut replica = Replica::new(Address::new("localhost", 0));
+        let mut restore = |record| replica.restore(record);
+        let looked = storage::look(&*runtime.disk, folder, &mut restore).await?;
+        let Looked { index, damage, earlier, changed } = looked;
+        looks += 1;
+        if damage.is_empty() || !changed || looks == LOOKS {
+            let (disk, folder) = (Arc::clone(&runtime.disk), folder.to_owned());
+            return Ok(Inspection { replica, index, disk, folder, damage, earlier });
+        }
+    }
 }
 
 impl Inspection {
@@ -95,9 +120,19 @@ impl Inspection {
         self.replica.status()
     }
 
-    /// Records that cannot be read.
+    /// What was durable and cannot be read any more.
     pub fn damage(&self) -> &[Damage] {
         &self.damage
+    }
+
+    /// What was found damaged when the replica started, and is not healed yet.
+    pub fn earlier_damage(&self) -> &[String] {
+        &self.earlier
+    }
+
+    /// The highest position of which it holds anything.
+    pub fn end(&self) -> Position {
+        self.replica.end()
     }
 
     /// What it has accepted or learned from `from` to `to`, or the first part of it, and the

@@ -1,10 +1,11 @@
 //! How records stand in a segment.
 //!
 //! ```text
-//!   segment  header (32 bytes): "ORRERYLG", version, 0, sequence number, checksum, 0
+//!   segment  header (32 bytes): "ORRERYLG", version, where the records of the segment before it
+//!            end (in units of 8 bytes; 0 where that is not said), sequence number, checksum, 0
 //!            record, record, …, zeros or nothing
 //!   record   header (32 bytes): magic, length of the payload, position, synced, two checksums
-//!            payload: a protobuf `Record`; nothing in a marker
+//!            payload: a protobuf `Record`
 //!            zeros up to a multiple of 8
 //! ```
 //!
@@ -22,7 +23,7 @@ use crate::wire::{decode_record, encode_record};
 use crate::{PlantedBug, Position};
 
 /// The version of this format.
-pub(crate) const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 2;
 
 /// Length of the header of a segment and of a record, in bytes.
 pub(crate) const HEADER: usize = 32;
@@ -36,13 +37,13 @@ const RECORD_MAGIC: u32 = u32::from_le_bytes(*b"Rec1");
 /// Where a record that is about no single position says it stands.
 const NO_POSITION: u64 = u64::MAX;
 
-fn word(bytes: &[u8], at: usize) -> u32 {
+pub(super) fn word(bytes: &[u8], at: usize) -> u32 {
     let mut word = [0; 4];
     word.copy_from_slice(bytes.get(at..at + 4).unwrap_or(&[0; 4]));
     u32::from_le_bytes(word)
 }
 
-fn long(bytes: &[u8], at: usize) -> u64 {
+pub(super) fn long(bytes: &[u8], at: usize) -> u64 {
     u64::from(word(bytes, at)) | u64::from(word(bytes, at + 4)) << 32
 }
 
@@ -50,12 +51,13 @@ fn place(sequence: u64, offset: u64) -> u32 {
     crc32c::crc32c_append(crc32c::crc32c(&sequence.to_le_bytes()), &offset.to_le_bytes())
 }
 
-/// The header of a segment.
-pub(crate) fn segment_header(sequence: u64) -> Bytes {
+/// The header of a segment that follows one whose records end `before`.
+pub(crate) fn segment_header(sequence: u64, before: u64) -> Bytes {
     let mut header = BytesMut::with_capacity(HEADER);
     header.put_u64_le(SEGMENT_MAGIC);
     header.put_u32_le(VERSION);
-    header.put_u32_le(0);
+    // No segment is as long as what does not fit.
+    header.put_u32_le(u32::try_from(before / ALIGNMENT as u64).unwrap_or(0));
     header.put_u64_le(sequence);
     let checksum = crc32c::crc32c(&header);
     header.put_u32_le(checksum);
@@ -67,7 +69,10 @@ pub(crate) fn segment_header(sequence: u64) -> Bytes {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SegmentHeader {
     /// It is one of ours.
-    Valid,
+    Valid {
+        /// Where the records of the segment before it end, in bytes, if that is said.
+        before: Option<u64>,
+    },
     /// It is of another version of this format.
     Version(u32),
     /// It is none.
@@ -80,35 +85,36 @@ pub(crate) fn check_segment_header(bytes: &[u8], sequence: u64) -> SegmentHeader
         return SegmentHeader::Invalid;
     }
     match (word(header, 8), long(header, 16) == sequence) {
-        (VERSION, true) => SegmentHeader::Valid,
+        (VERSION, true) => {
+            let before = u64::from(word(header, 12)) * ALIGNMENT as u64;
+            SegmentHeader::Valid { before: Some(before).filter(|before| *before > 0) }
+        }
         (VERSION, false) => SegmentHeader::Invalid,
         (version, _) => SegmentHeader::Version(version),
     }
 }
 
-/// Appends a record, or without one a marker, to `buffer`, which goes to `start` in the segment.
-/// Returns its offset and its length there.
+/// Appends a record to `buffer`, which goes to `start` in the segment. Returns its offset and its
+/// length there.
 pub(crate) fn put_record(
     buffer: &mut BytesMut,
     sequence: u64,
     start: u64,
     synced: u64,
-    record: Option<Record>,
+    record: Record,
 ) -> (u64, usize) {
     let offset = start + buffer.len() as u64;
     let position = match &record {
-        Some(Record::Entry(entry)) => entry.position.0,
+        Record::Entry(entry) => entry.position.0,
         _ => NO_POSITION,
     };
-    let record = record.map(encode_record);
-    let length = record.as_ref().map_or(0, proto::Record::encoded_len);
+    let record = encode_record(record);
+    let length = record.encoded_len();
     let begin = buffer.len();
     buffer.reserve(HEADER + length + ALIGNMENT);
     buffer.put_bytes(0, HEADER);
-    if let Some(record) = record {
-        // Room was reserved, so this cannot fail.
-        let _ = record.encode(buffer);
-    }
+    // Room was reserved, so this cannot fail.
+    let _ = record.encode(buffer);
     let seed = place(sequence, offset);
     let payload_checksum = crc32c::crc32c_append(seed, &buffer[begin + HEADER..]);
     let mut header = [0; HEADER];
@@ -133,10 +139,10 @@ fn padded(length: usize) -> usize {
 /// What stands at some offset of a segment.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Found {
-    /// A record, or a marker, and where the next one begins.
+    /// A record, and where the next one begins.
     Record {
-        /// Nothing for a marker.
-        record: Option<Record>,
+        /// What it says.
+        record: Record,
         /// The segment was durable up to here when it was written.
         synced: u64,
         /// Where the next one begins.
@@ -179,12 +185,9 @@ pub(crate) fn get_record(bytes: &Bytes, sequence: u64, base: u64, offset: usize)
     if checksum != word(header, 24) && !PlantedBug::AcceptsTornRecord.is_planted() {
         return bad;
     }
-    if length == 0 {
-        return Found::Record { record: None, synced, next };
-    }
     let payload = bytes.slice(offset + HEADER..offset + HEADER + length);
     match proto::Record::decode(payload).map(decode_record) {
-        Ok(Ok(record)) => Found::Record { record: Some(record), synced, next },
+        Ok(Ok(record)) => Found::Record { record, synced, next },
         Ok(Err(_)) | Err(_) => bad,
     }
 }

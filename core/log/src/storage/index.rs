@@ -10,7 +10,7 @@ use orrery_runtime::{Disk, File, OpenOptions};
 use super::format::{Found, get_record};
 use super::segment_path;
 use crate::record::Record;
-use crate::{Damage, Position, Value};
+use crate::{Damage, Defect, Position, Value};
 
 /// Entries that stand behind each other are read together, up to so many bytes.
 const RUN: u64 = 4 << 20;
@@ -108,7 +108,9 @@ impl Index {
         let value = |(position, location): &(Position, Location)| {
             value_at(&bytes, start, *position, location).ok_or_else(|| {
                 let (file, offset) = (path.clone(), location.offset);
-                LoadError::Damaged(*position, Damage { file, offset, position: Some(*position) })
+                let (position, defect) = (*position, Defect::Record);
+                let damage = Damage { file, offset, position: Some(position), defect };
+                LoadError::Damaged(position, damage)
             })
         };
         run.iter().map(value).collect()
@@ -137,7 +139,7 @@ impl Index {
 fn value_at(bytes: &Bytes, start: u64, position: Position, location: &Location) -> Option<Value> {
     let at = usize::try_from(location.offset - start).ok()?;
     match get_record(bytes, location.sequence, start, at) {
-        Found::Record { record: Some(Record::Entry(entry)), .. } if entry.position == position => {
+        Found::Record { record: Record::Entry(entry), .. } if entry.position == position => {
             Some(entry.value)
         }
         _ => None,

@@ -1,10 +1,15 @@
 //! The folder of a replica: segments to which records are appended.
 //!
-//! What was written and not synced may be torn by a crash and is cut; what was synced and is bad is
-//! damage. Segments are removed, oldest first, once everything in them is truncated.
+//! What was written and not synced may be torn by a crash and is cut; what was synced and is bad,
+//! or gone, is damage. Segments are removed, oldest first, once everything in them is truncated.
 
+#[cfg(test)]
+mod damage_test;
+mod evidence;
+mod examine;
 mod format;
 mod index;
+mod manifest;
 mod open;
 mod scan;
 #[cfg(test)]
@@ -15,6 +20,7 @@ mod spare_test;
 
 use std::collections::BTreeMap;
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -24,7 +30,8 @@ use orrery_runtime::{Disk, DiskLock, File, OpenOptions, Runtime};
 use format::{put_record, segment_header};
 use index::Location;
 pub(crate) use index::{Index, LoadError};
-pub(crate) use open::{Looked, Opened, look, open};
+use manifest::{Keeper, Manifest};
+pub(crate) use open::{Looked, Opened, look, open, stranger};
 use spare::{Progress, Spare};
 
 use crate::record::{Metadata, Record};
@@ -49,13 +56,15 @@ const SMALL: usize = AHEAD / 16;
 /// The segment that is written to.
 struct Current {
     sequence: u64,
+    /// Where the records of the segment before it end; zero where it follows none.
+    before: u64,
     file: Box<dyn File>,
     /// Where the next record goes.
     length: u64,
     /// How long the file is: what stands after `length` is zeros.
     allocated: u64,
     synced: u64,
-    /// What is durable in it is said by no record yet.
+    /// What is durable in it is not in the manifest yet.
     unmarked: bool,
 }
 
@@ -71,6 +80,9 @@ pub(crate) struct Storage {
     older: BTreeMap<u64, Position>,
     metadata: Metadata,
     segment_bytes: u64,
+    keeper: Keeper,
+    /// What is durable, for the manifest.
+    claim: Manifest,
     /// Keeps other processes out of the folder.
     lock: Arc<DiskLock>,
 }
@@ -81,14 +93,25 @@ impl std::fmt::Debug for Storage {
     }
 }
 
+fn segment_name(sequence: u64) -> String {
+    format!("segment-{sequence:016x}.log")
+}
+
 fn segment_path(folder: &Path, sequence: u64) -> PathBuf {
-    folder.join(format!("segment-{sequence:016x}.log"))
+    folder.join(segment_name(sequence))
+}
+
+/// The number of the segment that is called so.
+fn sequence(name: &str) -> Option<u64> {
+    let digits = name.strip_prefix("segment-")?.strip_suffix(".log")?;
+    let sequence = u64::from_str_radix(digits, 16).ok()?;
+    (name == segment_name(sequence)).then_some(sequence)
 }
 
 /// What a segment begins with, which must be remembered beside entries.
-fn begin_segment(buffer: &mut BytesMut, sequence: u64, metadata: &Metadata) {
-    buffer.put(segment_header(sequence));
-    put_record(buffer, sequence, 0, 0, Some(Record::Metadata(metadata.clone())));
+fn begin_segment(buffer: &mut BytesMut, sequence: u64, before: u64, metadata: &Metadata) {
+    buffer.put(segment_header(sequence, before));
+    put_record(buffer, sequence, 0, 0, Record::Metadata(metadata.clone()));
 }
 
 /// Makes a segment that begins with what must be remembered beside entries, durably.
@@ -100,13 +123,28 @@ async fn create_segment(
 ) -> io::Result<Current> {
     let file = disk.open(&segment_path(folder, sequence), OpenOptions::CREATE).await?;
     let mut buffer = BytesMut::new();
-    begin_segment(&mut buffer, sequence, metadata);
+    begin_segment(&mut buffer, sequence, 0, metadata);
     let length = buffer.len() as u64;
     buffer.put_bytes(0, AHEAD);
     let allocated = buffer.len() as u64;
     file.write_and_sync(0, buffer.freeze()).await?;
     disk.sync_directory(folder).await?;
-    Ok(Current { sequence, file, length, allocated, synced: length, unmarked: true })
+    let (before, synced, unmarked) = (0, length, true);
+    Ok(Current { sequence, before, file, length, allocated, synced, unmarked })
+}
+
+/// Does `work`, and states at the same time what was durable before, where that is due. Returns the
+/// segments that are not needed any more.
+async fn state_beside(
+    keeper: &mut Keeper,
+    claim: Manifest,
+    work: impl Future<Output = io::Result<()>>,
+) -> io::Result<Range<u64>> {
+    if !keeper.is_due(&claim) {
+        return work.await.map(|()| 0..0);
+    }
+    let (outdated, ()) = tokio::try_join!(keeper.state(claim), work)?;
+    Ok(outdated)
 }
 
 impl Storage {
@@ -116,7 +154,7 @@ impl Storage {
     /// Of the disk; what is on it is then not known.
     pub(crate) async fn write(&mut self, records: Vec<Record>) -> io::Result<()> {
         self.make_room().await?;
-        let (offset, data) = self.frame(records.into_iter().map(Some));
+        let (offset, data) = self.frame(records);
         self.current.file.write_at(offset, data).await
     }
 
@@ -126,9 +164,11 @@ impl Storage {
     /// Of the disk; what is on it is then not known.
     pub(crate) async fn write_durably(&mut self, records: Vec<Record>) -> io::Result<()> {
         self.make_room().await?;
-        let (offset, data) = self.frame(records.into_iter().map(Some));
-        self.current.file.write_and_sync(offset, data).await?;
-        self.synced().await
+        let (offset, data) = self.frame(records);
+        let work = self.current.file.write_and_sync(offset, data);
+        let outdated = state_beside(&mut self.keeper, self.claim, work).await?;
+        self.synced();
+        self.remove(outdated).await
     }
 
     /// Makes all that was written durable.
@@ -136,8 +176,10 @@ impl Storage {
     /// # Errors
     /// Of the disk; what is on it is then not known.
     pub(crate) async fn sync(&mut self) -> io::Result<()> {
-        self.current.file.sync().await?;
-        self.synced().await
+        let work = self.current.file.sync();
+        let outdated = state_beside(&mut self.keeper, self.claim, work).await?;
+        self.synced();
+        self.remove(outdated).await
     }
 
     /// Whether [`Storage::mark`] has something to do.
@@ -151,11 +193,14 @@ impl Storage {
     /// # Errors
     /// Of the disk; what is on it is then not known.
     pub(crate) async fn mark(&mut self) -> io::Result<()> {
-        let (offset, data) = self.frame([None]);
-        self.current.file.write_and_sync(offset, data).await?;
-        self.synced().await?;
+        let Current { file, synced, length, .. } = &self.current;
+        let outdated = match synced == length {
+            true => self.keeper.state(self.claim).await?,
+            false => tokio::try_join!(self.keeper.state(self.claim), file.sync())?.0,
+        };
+        self.synced();
         self.current.unmarked = false;
-        Ok(())
+        self.remove(outdated).await
     }
 
     /// Reads the values at these positions, which ascend. They may be fewer than asked for: at
@@ -167,15 +212,15 @@ impl Storage {
         self.index.load(&*self.runtime.disk, &self.folder, positions).await
     }
 
-    /// The records, without one a marker, as they go to the end of the segment, and where that is.
-    fn frame(&mut self, records: impl IntoIterator<Item = Option<Record>>) -> (u64, Bytes) {
-        let Current { sequence, length: start, synced, allocated, .. } = self.current;
+    /// The records as they go to the end of the segment, and where that is.
+    fn frame(&mut self, records: Vec<Record>) -> (u64, Bytes) {
+        let Current { sequence, before, length: start, synced, allocated, .. } = self.current;
         let mut buffer = BytesMut::new();
         if start == 0 {
-            begin_segment(&mut buffer, sequence, &self.metadata);
+            begin_segment(&mut buffer, sequence, before, &self.metadata);
         }
         for record in records {
-            let position = record.as_ref().and_then(|record| self.note(record));
+            let position = self.note(&record);
             let (offset, length) = put_record(&mut buffer, sequence, start, synced, record);
             if let Some(position) = position {
                 self.index.insert(position, Location { sequence, offset, length });
@@ -204,10 +249,18 @@ impl Storage {
     }
 
     /// All that was written is durable now.
-    async fn synced(&mut self) -> io::Result<()> {
-        self.current.synced = self.current.length;
+    fn synced(&mut self) {
+        let Current { sequence, length, allocated, .. } = self.current;
+        self.current.synced = length;
         self.current.unmarked = true;
-        self.remove_truncated().await
+        while let Some(highest) = self.older.get(&self.claim.first)
+            && *highest < self.metadata.begin
+        {
+            self.older.remove(&self.claim.first);
+            self.claim.first += 1;
+        }
+        let first = self.claim.first;
+        self.claim = Manifest { first, last: sequence, durable: length, length: allocated };
     }
 
     /// Begins a new segment where the last one is full, and has one made before it is.
@@ -234,8 +287,8 @@ impl Storage {
             self.current.file.sync().await?;
         }
         self.older.insert(sequence, self.index.highest(sequence));
-        let sequence = sequence + 1;
-        self.current = Current { sequence, file, length: 0, allocated, synced: 0, unmarked: true };
+        let (sequence, before, length, synced, unmarked) = (sequence + 1, length, 0, 0, true);
+        self.current = Current { sequence, before, file, length, allocated, synced, unmarked };
         Ok(())
     }
 
@@ -246,19 +299,16 @@ impl Storage {
         }
     }
 
-    async fn remove_truncated(&mut self) -> io::Result<()> {
-        let mut removed = false;
-        while let Some((sequence, highest)) = self.older.first_key_value()
-            && *highest < self.metadata.begin
-        {
-            let path = segment_path(&self.folder, *sequence);
-            self.runtime.disk.remove_file(&path).await?;
-            self.index.close(*sequence);
-            self.older.pop_first();
-            removed = true;
-        }
-        if removed {
-            self.runtime.disk.sync_directory(&self.folder).await?;
+    /// Removes segments that the manifest does not ask for any more. Should some of them come back
+    /// after a loss of power, they are removed again.
+    async fn remove(&mut self, sequences: impl IntoIterator<Item = u64>) -> io::Result<()> {
+        for sequence in sequences {
+            let path = segment_path(&self.folder, sequence);
+            match self.runtime.disk.remove_file(&path).await {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                removed => removed?,
+            }
+            self.index.close(sequence);
         }
         Ok(())
     }

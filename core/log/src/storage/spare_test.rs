@@ -11,18 +11,18 @@ use crate::{Ballot, KnownEntry, Metadata, Position, Record, ReplicaState, Value}
 /// Length of an entry's data: not few fit into a segment.
 const DATA: usize = 60_000;
 
-fn entry(position: u64) -> Record {
+pub(super) fn entry(position: u64) -> Record {
     let value = Value::Append(Bytes::from(vec![position as u8; DATA]));
     let ballot = Ballot { round: 1, proposer: 2 };
     Record::Entry(KnownEntry { position: Position(position), ballot, learned: true, value })
 }
 
-fn metadata(begin: u64) -> Record {
+pub(super) fn metadata(begin: u64) -> Record {
     let state = ReplicaState::Voting;
     Record::Metadata(Metadata { id: 1, state, begin: Position(begin), ..Metadata::default() })
 }
 
-async fn reopen(runtime: &Runtime, folder: &Path) -> (Storage, Vec<Record>) {
+pub(super) async fn reopen(runtime: &Runtime, folder: &Path) -> (Storage, Vec<Record>) {
     let mut records = Vec::new();
     let mut restore = |record| records.push(record);
     let opened = open(runtime, folder, &mut restore).await.expect("it opens");
@@ -32,7 +32,7 @@ async fn reopen(runtime: &Runtime, folder: &Path) -> (Storage, Vec<Record>) {
 }
 
 /// Writes until the next segment has begun. Returns the position of the last entry.
-async fn fill(storage: &mut Storage, mut position: u64) -> u64 {
+pub(super) async fn fill(storage: &mut Storage, mut position: u64) -> u64 {
     let sequence = storage.current.sequence;
     while storage.current.sequence == sequence {
         position += 1;
@@ -75,6 +75,7 @@ async fn the_next_segment_is_made_before_it_is_needed() {
     assert_eq!(entries(&records), (1..=second).collect::<Vec<_>>());
     // The older segments hold nothing that is not truncated, and what is remembered stands again.
     storage.write_durably(vec![metadata(second)]).await.expect("it is written");
+    storage.mark().await.expect("it is written");
     assert!(!segment_path(folder.path(), 2).exists());
     storage.close().await;
     let (_storage, records) = reopen(&runtime, folder.path()).await;
