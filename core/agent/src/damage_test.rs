@@ -1,7 +1,7 @@
 //! Going on with files that are damaged.
 
 use bytes::Bytes;
-use orrery_api::v1::TaskState::{TaskFinished, TaskRunning, TaskStarting};
+use orrery_api::v1::TaskState::{TaskDropped, TaskFinished, TaskRunning, TaskStarting};
 use orrery_runtime::ProcessId;
 
 use crate::testing::{Bench, Files, apply, state, uuid};
@@ -190,6 +190,19 @@ fn the_number_of_a_process_is_written_down_twice() {
     assert_eq!(of(&files, false), Ok((expected, 0)), "as the first versions wrote it");
     files.insert(path_of(&files, "forked.started"), Bytes::new());
     assert_eq!(of(&files, true), Ok((Some((ProcessId(100), None)), 1)));
+}
+
+#[test]
+fn a_damaged_launch_is_dropped_and_its_executor_ended() {
+    let mut bench = Bench::checkpointing();
+    bench.run("t");
+    bench.start(100);
+    let path = path_of(&bench.files, "launch.info");
+    bench.files.insert(path, Bytes::new());
+    assert_eq!(bench.restart_damaged(&[("t", LIVES)]), 1);
+    assert!(bench.has_destroyed(100), "it would wait for its task for ever");
+    bench.register_missing(&["t"]);
+    assert_eq!(state(&bench.only_update()), TaskDropped);
 }
 
 #[test]

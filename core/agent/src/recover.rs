@@ -287,9 +287,15 @@ impl Reader<'_> {
     fn task(&mut self, folder: &str) -> Found<RecoveredTask> {
         let task = self.info(folder, paths::TASK_INFO)?;
         let Some(task) = task else { return Ok(None) };
+        let launch = self.file(folder, paths::LAUNCH_INFO, records::queued_launch)?;
+        if launch.is_none() && self.has(folder, paths::LAUNCH_INFO) {
+            // Nobody would ever deliver it.
+            self.repairs.push(Change::RemoveFolder { path: folder.to_owned() });
+            return Ok(None);
+        }
         Ok(Some(RecoveredTask {
             task,
-            launch: self.file(folder, paths::LAUNCH_INFO, records::queued_launch)?,
+            launch,
             kill: self.file(folder, paths::KILL_INFO, records::only_message)?,
             updates: self.updates(folder)?.unwrap_or_default(),
         }))
