@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use orrery_log::{Log, Membership, Options, Request, Responses, Timing, Transport, Writer};
+use orrery_log::{
+    Log, Membership, Options, Origin, Request, Responses, Timing, Transport, Writer,
+};
 use orrery_runtime::{Address, Runtime};
 
 /// How long an append may take.
@@ -25,7 +27,7 @@ type Replicas = Arc<Mutex<BTreeMap<Address, Log>>>;
 /// Hands requests to the replicas themselves.
 struct Direct {
     runtime: Runtime,
-    own: Address,
+    own: Origin,
     replicas: Replicas,
     responses: Mutex<Option<Responses>>,
 }
@@ -70,7 +72,9 @@ async fn start(runtime: &Runtime, folder: &std::path::Path, count: u16) -> (Repl
             auto_initialize: true,
             timing: Timing::default(),
         };
-        let (runtime, own, responses) = (runtime.clone(), address.clone(), Mutex::default());
+        let cluster = options.membership.cluster(address, options.quorum);
+        let own = Origin { address: address.clone(), cluster };
+        let (runtime, responses) = (runtime.clone(), Mutex::default());
         let transport = Direct { runtime, own, replicas: Arc::clone(&replicas), responses };
         let system = transport.runtime.clone();
         let log = Log::start(&system, options, Arc::new(transport)).await.expect("a replica");

@@ -27,6 +27,7 @@ pub(crate) async fn start(
     transport: Arc<dyn Transport>,
 ) -> Result<Handle, StartError> {
     let Options { folder, address, quorum, membership, auto_initialize, timing } = options;
+    let cluster = membership.cluster(&address, quorum);
     let (members, total, changes) = members(&address, quorum, membership)?;
     let mut replica = Replica::new(address.clone());
     let mut restore = |record| replica.restore(record);
@@ -34,7 +35,7 @@ pub(crate) async fn start(
     for damage in &damage {
         tracing::error!(%damage, "a record of the replicated log is damaged");
     }
-    let setup = Setup { members, quorum, total, auto_initialize, timing };
+    let setup = Setup { members, cluster, total, auto_initialize, timing };
     let (jobs, job_receiver) = mpsc::unbounded_channel();
     let ended = Arc::new(Signal::new());
     let shared = Arc::new(Shared {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use orrery_runtime::Address;
 
-use crate::Position;
+use crate::{Disagreement, Position};
 
 /// Something on the disk that was durable and cannot be read any more.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -118,6 +118,9 @@ pub enum LogError {
          --port)"
     )]
     Conflict(Address),
+    /// Others that vote were told otherwise about the cluster.
+    #[error(transparent)]
+    Disagreement(Disagreement),
     /// The disk failed; what is on it is not known any more.
     #[error("the replicated log has ended: {0}")]
     Disk(String),

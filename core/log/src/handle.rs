@@ -6,14 +6,16 @@ use std::time::Duration;
 
 use orrery_runtime::machine::Feeder;
 use orrery_runtime::tasks::AbortOnDrop;
-use orrery_runtime::{Address, Runtime};
+use orrery_runtime::Runtime;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use crate::coordinator::Client;
 use crate::disk_task::Job;
 use crate::machine::{Caller, Input, LogMachine};
 use crate::signal::Signal;
-use crate::{Ballot, Entry, LogError, Position, ReadError, Request, Response, Value, WriteError};
+use crate::{
+    Ballot, Entry, LogError, Origin, Position, ReadError, Request, Response, Value, WriteError,
+};
 
 /// Payload of appends that may be under way, in bytes; more waits.
 pub(crate) const PAYLOAD: usize = 64 << 20;
@@ -172,7 +174,7 @@ impl Handle {
 
     pub(crate) async fn request(
         &self,
-        from: Address,
+        from: Origin,
         request: Request,
         answer: Answer,
     ) -> Result<(), LogError> {

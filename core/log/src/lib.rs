@@ -8,6 +8,7 @@
 //! |---|---|
 //! | `log` | [`Log`], [`Writer`], [`Reader`]: what the rest of the program uses |
 //! | `machine` | [`LogMachine`], which owns the parts below |
+//! | `agreement` | whether replicas were told the same about their cluster |
 //! | `replica` | promises, accepted and agreed entries, truncation |
 //! | `coordinator` | elections |
 //! | `leadership` | an elected coordinator's term: filling of holes, writing in batches |
@@ -25,6 +26,7 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+mod agreement;
 mod catch_up;
 mod coordinator;
 mod disk_task;
@@ -50,6 +52,7 @@ mod tools;
 mod types;
 pub mod wire;
 
+pub use agreement::{Agreement, Cluster, Disagreement, Origin, Statement};
 pub use coordinator::Client;
 pub use error::{Damage, Defect, LogError, ReadError, StartError, WriteError};
 pub use handle::APPEND_MAX;

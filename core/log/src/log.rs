@@ -12,8 +12,8 @@ use crate::driver;
 use crate::handle::{Answer, Handle, Right};
 use crate::machine::{Input, LogMachine};
 use crate::{
-    Ballot, Entry, LogError, Options, Position, ReadError, ReplicaState, Request, Response,
-    StartError, Value, WriteError,
+    Ballot, Disagreement, Entry, LogError, Options, Origin, Position, ReadError, ReplicaState, Request,
+    Response, StartError, Value, WriteError,
 };
 
 /// Carries requests to other replicas, and their responses back.
@@ -109,6 +109,11 @@ impl Log {
         self.handle.stop(Some(LogError::Conflict(address))).await;
     }
 
+    /// Ends the replica because it is of another cluster than those that it has found.
+    pub async fn disagree(&self, disagreement: Disagreement) {
+        self.handle.stop(Some(LogError::Disagreement(disagreement))).await;
+    }
+
     /// Elects this replica's coordinator and returns once it may write: it then has promises of a
     /// quorum, every position before its first append is agreed upon, and the local replica knows
     /// all of them. Tries again until that is so; drop the future to give up. A later writer,
@@ -143,14 +148,14 @@ impl Log {
         self.handle.inspect(|machine| machine.members().clone()).await
     }
 
-    /// Takes a request of the replica at `from`; `answer` is given at most one response, once what
-    /// it says is durable.
+    /// Takes a request of another replica; `answer` is given at most one response, once what it
+    /// says is durable.
     ///
     /// # Errors
     /// [`LogError::Disk`] when the replica has ended.
     pub async fn request(
         &self,
-        from: Address,
+        from: Origin,
         request: Request,
         answer: impl FnOnce(Response) + Send + 'static,
     ) -> Result<(), LogError> {

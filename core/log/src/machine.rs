@@ -1,6 +1,7 @@
 //! One replica with its coordinator, as a state machine without I/O.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use orrery_runtime::machine::Machine;
 use orrery_runtime::{Address, Generator, Instant, Now};
@@ -14,9 +15,12 @@ use crate::recovery::{FenceAnswer, Recovery, StateAnswer};
 use crate::replica::{Page, Replica};
 use crate::survey::PageAnswer;
 use crate::{
-    Ballot, Damage, LogError, Position, ReadError, ReplicaState, Request, Response, Timing, Value,
-    Verdict, Voter, WriteError,
+    Ballot, Cluster, Damage, LogError, Origin, Position, ReadError, ReplicaState, Request,
+    Response, Timing, Value, Verdict, Voter, WriteError,
 };
+
+/// How often at most it is logged that others were told otherwise about the cluster.
+const REFUSALS: Duration = Duration::from_secs(30);
 
 /// Whoever waits for the response to a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -30,7 +34,7 @@ pub enum Input {
     /// Another replica asks.
     Request {
         /// Who.
-        from: Address,
+        from: Origin,
         /// To whom [`Output::Reply`] goes.
         caller: Caller,
         /// What.
@@ -104,8 +108,8 @@ pub enum Output {
 pub(crate) struct Setup {
     /// All replicas, as far as they are known.
     pub(crate) members: BTreeSet<Address>,
-    /// How many of them must agree.
-    pub(crate) quorum: usize,
+    /// What every replica must have been told.
+    pub(crate) cluster: Cluster,
     /// How many there are, though not all may be known.
     pub(crate) total: usize,
     /// Whether replicas that are all new may begin a log.
@@ -118,12 +122,15 @@ pub(crate) struct Setup {
 #[derive(Clone, Debug)]
 pub struct LogMachine {
     address: Address,
+    cluster: Cluster,
     replica: Replica,
     coordinator: Coordinator,
     recovery: Recovery,
     catch_up: CatchUp,
     members: BTreeSet<Address>,
     await_voting: Vec<Client>,
+    /// When somebody was refused, and it was logged, last.
+    refused: Option<Instant>,
     nonce: u64,
     random: Generator,
 }
@@ -139,7 +146,8 @@ impl LogMachine {
         mut random: Generator,
         outputs: &mut Vec<Output>,
     ) -> Self {
-        let Setup { mut members, quorum, total, auto_initialize, timing } = setup;
+        let Setup { mut members, cluster, total, auto_initialize, timing } = setup;
+        let quorum = cluster.quorum;
         let address = replica.address().clone();
         members.insert(address.clone());
         let mut changes = Vec::new();
@@ -157,12 +165,14 @@ impl LogMachine {
         outputs.push(Output::Members(members.clone()));
         Self {
             address,
+            cluster,
             replica,
             coordinator: Coordinator::new(quorum, timing, members.clone()),
             recovery: Recovery::new(quorum, total, auto_initialize, timing),
             catch_up: CatchUp::new(timing),
             members,
             await_voting: Vec::new(),
+            refused: None,
             nonce: random.next_u64(),
             random,
         }
@@ -221,6 +231,23 @@ impl LogMachine {
         let surveys = [self.coordinator.surveying(), self.recovery.surveying()];
         let asked = surveys.into_iter().flatten().any(|survey| survey.awaits(nonce));
         asked || self.catch_up.expects(nonce)
+    }
+
+    /// The answer to whoever was told otherwise about the cluster: its quorum is not ours.
+    fn refusal(&mut self, now: Instant, from: &Origin) -> Option<Response> {
+        if from.cluster == self.cluster {
+            return None;
+        }
+        if self.refused.is_none_or(|last| last + REFUSALS <= now) {
+            self.refused = Some(now);
+            tracing::error!(
+                address = %from.address, theirs = %from.cluster, ours = %self.cluster,
+                "a replica of another cluster is not listened to: all of them must be started \
+                 with the same"
+            );
+        }
+        let (voter, cluster) = (self.replica.voter(), self.cluster.clone());
+        Some(Response::Refused { voter, cluster, state: self.replica.state() })
     }
 
     fn request(
@@ -307,6 +334,8 @@ impl LogMachine {
                 let page = PageAnswer { voter, nonce, valid, begin, next, entries };
                 self.page(now, from, page, records, effects);
             }
+            // It counts for nothing here; whoever watches over the agreement asks for itself.
+            Response::Refused { .. } => {}
         }
     }
 
@@ -426,10 +455,14 @@ impl Machine for LogMachine {
         match input {
             Input::Tick => self.tick(now, &mut records, &mut effects),
             Input::Request { from, caller, request } => {
-                let (response, stored) = self.request(now, &from, request, &mut records);
+                let (response, stored) = match self.refusal(now, &from) {
+                    Some(refused) => (refused, Vec::new()),
+                    None => self.request(now, &from.address, request, &mut records),
+                };
                 outputs.extend(persist(std::mem::take(&mut records)));
                 outputs.push(Output::Reply { caller, response, stored });
             }
+            Input::Response { response: Response::Refused { .. }, .. } => {}
             Input::Response { from, response } => {
                 self.heed(response.voter(), &mut records);
                 self.response(now, &from, response, &mut records, &mut effects);

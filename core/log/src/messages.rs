@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use orrery_runtime::Address;
 
-use crate::{Ballot, Position, ReplicaState, Value};
+use crate::{Ballot, Cluster, Position, ReplicaState, Value};
 
 /// Who answered, and what it knows of the others' fate. A quorum is counted over these.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -153,6 +153,15 @@ pub enum Response {
         /// The entries.
         entries: Vec<KnownEntry>,
     },
+    /// To any request of a replica that was told otherwise about the cluster. Nothing came of it.
+    Refused {
+        /// Who answers.
+        voter: Voter,
+        /// What it was told.
+        cluster: Cluster,
+        /// The state it is in.
+        state: ReplicaState,
+    },
 }
 
 impl Response {
@@ -163,7 +172,8 @@ impl Response {
             | Self::Written { voter, .. }
             | Self::State { voter, .. }
             | Self::Fenced { voter, .. }
-            | Self::Page { voter, .. } => voter,
+            | Self::Page { voter, .. }
+            | Self::Refused { voter, .. } => voter,
         }
     }
 }

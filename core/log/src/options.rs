@@ -7,6 +7,8 @@ use std::time::Duration;
 use orrery_runtime::Address;
 use tokio::sync::mpsc;
 
+use crate::Cluster;
+
 /// How a log is set up.
 #[derive(Debug)]
 pub struct Options {
@@ -34,6 +36,20 @@ pub enum Membership {
     /// These, until the channel tells others; for example from ZooKeeper. Once its sender is gone,
     /// the last ones stay. There are `2 * quorum - 1` replicas, however many are seen.
     Changing(mpsc::Receiver<BTreeSet<Address>>),
+}
+
+impl Membership {
+    /// What the replica at `own` is told about its cluster.
+    pub fn cluster(&self, own: &Address, quorum: usize) -> Cluster {
+        match self {
+            Self::Fixed(members) => {
+                let mut members = members.clone();
+                members.insert(own.clone());
+                Cluster::fixed(quorum, &members)
+            }
+            Self::Changing(_) => Cluster::changing(quorum),
+        }
+    }
 }
 
 /// How patient a log is.

@@ -7,7 +7,10 @@ use orrery_api::log as proto;
 use orrery_runtime::Address;
 
 use crate::record::{Metadata, Record};
-use crate::{Ballot, KnownEntry, Position, ReplicaState, Request, Response, Value, Verdict, Voter};
+use crate::{
+    Ballot, Cluster, KnownEntry, Origin, Position, ReplicaState, Request, Response, Value, Verdict,
+    Voter,
+};
 
 /// The version of the protocol between replicas that this code speaks. A newer one is refused.
 pub const PROTOCOL_VERSION: u32 = 1;
@@ -196,8 +199,21 @@ fn voter(voter: Option<proto::Voter>) -> Result<Voter, WireError> {
     })
 }
 
-/// `request` of the replica at `from`, as it goes over the wire.
-pub fn encode_request(from: &Address, request: Request) -> proto::Request {
+impl From<Cluster> for proto::Cluster {
+    fn from(cluster: Cluster) -> Self {
+        Self { quorum: cluster.quorum as u64, members: cluster.members.to_string() }
+    }
+}
+
+fn cluster(cluster: Option<proto::Cluster>) -> Result<Cluster, WireError> {
+    let cluster = required("cluster", cluster)?;
+    // What does not fit is as different from ours as any other number.
+    let quorum = usize::try_from(cluster.quorum).unwrap_or(usize::MAX);
+    Ok(Cluster { quorum, members: cluster.members.into() })
+}
+
+/// `request` of the replica `from`, as it goes over the wire.
+pub fn encode_request(from: &Origin, request: Request) -> proto::Request {
     use proto::request::Body;
     let body = match request {
         Request::Promise { ballot } => {
@@ -215,18 +231,23 @@ pub fn encode_request(from: &Address, request: Request) -> proto::Request {
             Body::Read(proto::Read { nonce, from: from.0, to: to.0, learned_only })
         }
     };
-    let from = from.to_string();
-    proto::Request { protocol_version: PROTOCOL_VERSION, from, body: Some(body) }
+    proto::Request {
+        protocol_version: PROTOCOL_VERSION,
+        from: from.address.to_string(),
+        cluster: Some(from.cluster.clone().into()),
+        body: Some(body),
+    }
 }
 
 /// Who asks what.
 ///
 /// # Errors
 /// [`WireError`] when it is no request that this code understands.
-pub fn decode_request(request: proto::Request) -> Result<(Address, Request), WireError> {
+pub fn decode_request(request: proto::Request) -> Result<(Origin, Request), WireError> {
     use proto::request::Body;
     version(request.protocol_version)?;
-    let from = address("from", &request.from)?;
+    let from =
+        Origin { address: address("from", &request.from)?, cluster: cluster(request.cluster)? };
     let request = match required("body", request.body)? {
         Body::Promise(promise) => Request::Promise { ballot: ballot(promise.ballot) },
         Body::Write(write) => Request::Write {
@@ -271,6 +292,10 @@ pub fn encode_response(response: Response) -> proto::Response {
             let entries = entries.into_iter().map(proto::Entry::from).collect();
             let (begin, next) = (begin.0, next.0);
             (voter, Body::Page(proto::Page { nonce, valid, begin, next, entries }))
+        }
+        Response::Refused { voter, cluster, state } => {
+            let (cluster, state) = (Some(cluster.into()), proto::State::from(state).into());
+            (voter, Body::Refused(proto::Refused { cluster, state }))
         }
     };
     let voter = Some(voter.into());
@@ -319,6 +344,11 @@ pub fn decode_response(response: proto::Response) -> Result<Response, WireError>
             begin: Position(page.begin),
             next: Position(page.next),
             entries: page.entries.into_iter().map(KnownEntry::from).collect(),
+        },
+        Body::Refused(refused) => Response::Refused {
+            voter,
+            cluster: cluster(refused.cluster)?,
+            state: state(refused.state)?,
         },
     })
 }

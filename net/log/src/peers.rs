@@ -10,7 +10,7 @@ use std::time::Duration;
 use futures_util::Stream;
 use orrery_api::log as proto;
 use orrery_log::wire::{decode_response, encode_request};
-use orrery_log::{Request, Responses, Transport};
+use orrery_log::{Origin, Request, Responses, Transport};
 use orrery_runtime::tasks::AbortOnDrop;
 use orrery_runtime::{Address, Runtime};
 use tokio::sync::{Mutex as QueueLock, mpsc};
@@ -32,14 +32,14 @@ const ANSWER_TIME: Duration = Duration::from_secs(1);
 /// Reaches the other replicas.
 pub struct Peers {
     runtime: Runtime,
-    address: Address,
+    origin: Origin,
     responses: Mutex<Option<Responses>>,
     peers: Mutex<BTreeMap<Address, Peer>>,
 }
 
 impl std::fmt::Debug for Peers {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(formatter, "Peers of {}", self.address)
+        write!(formatter, "Peers of {}", self.origin.address)
     }
 }
 
@@ -49,16 +49,16 @@ struct Peer {
 }
 
 impl Peers {
-    /// The peers of the replica that calls itself `address`.
-    pub fn new(runtime: Runtime, address: Address) -> Self {
-        Self { runtime, address, responses: Mutex::new(None), peers: Mutex::default() }
+    /// The peers of the replica `origin`.
+    pub fn new(runtime: Runtime, origin: Origin) -> Self {
+        Self { runtime, origin, responses: Mutex::new(None), peers: Mutex::default() }
     }
 
     fn start_peer(&self, to: &Address, responses: Responses) -> Peer {
         let (queue, receiver) = mpsc::channel(QUEUE);
         let task = PeerTask {
             runtime: self.runtime.clone(),
-            from: self.address.clone(),
+            from: self.origin.clone(),
             to: to.clone(),
             queue: Arc::new(QueueLock::new(receiver)),
             responses,
@@ -86,7 +86,7 @@ impl Transport for Peers {
         let Some(responses) = responses else { return };
         let mut peers = self.peers.lock().unwrap_or_else(PoisonError::into_inner);
         peers.retain(|address, _| members.contains(address));
-        for address in members.iter().filter(|address| **address != self.address) {
+        for address in members.iter().filter(|address| **address != self.origin.address) {
             peers
                 .entry(address.clone())
                 .or_insert_with(|| self.start_peer(address, responses.clone()));
@@ -96,7 +96,7 @@ impl Transport for Peers {
 
 struct PeerTask {
     runtime: Runtime,
-    from: Address,
+    from: Origin,
     to: Address,
     queue: Arc<QueueLock<mpsc::Receiver<Request>>>,
     responses: Responses,
@@ -173,7 +173,7 @@ impl PeerTask {
 /// The stream of questions to the peer.
 struct Questions {
     queue: tokio::sync::OwnedMutexGuard<mpsc::Receiver<Request>>,
-    from: Address,
+    from: Origin,
     asked: Arc<AtomicU64>,
 }
 

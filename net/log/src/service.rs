@@ -26,8 +26,8 @@ const ANSWERS: usize = 256;
 #[derive(Clone)]
 pub struct LogService {
     server: ReplicatedLogServer<Exchanges>,
-    /// What makes sure that the replica is reached at its address, for as long as this answers.
-    _watch: Option<Arc<AbortOnDrop>>,
+    /// What makes sure that the replica is set up as the others are, for as long as this answers.
+    _watches: Arc<Vec<AbortOnDrop>>,
 }
 
 impl std::fmt::Debug for LogService {
@@ -38,11 +38,11 @@ impl std::fmt::Debug for LogService {
 
 impl LogService {
     /// A service that asks `log`.
-    pub(crate) fn new(runtime: Runtime, log: Log, watch: Option<AbortOnDrop>) -> Self {
+    pub(crate) fn new(runtime: Runtime, log: Log, watches: Vec<AbortOnDrop>) -> Self {
         let server = ReplicatedLogServer::new(Exchanges { runtime, log })
             .max_decoding_message_size(MESSAGE_MAX)
             .max_encoding_message_size(MESSAGE_MAX);
-        Self { server, _watch: watch.map(Arc::new) }
+        Self { server, _watches: Arc::new(watches) }
     }
 
     /// Whether a request to `path` is of another replica.

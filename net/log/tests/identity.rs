@@ -1,53 +1,14 @@
 //! Two replicas that were told the same address, and two processes in one folder: the one that is
 //! wrong ends and says why, the other one goes on.
 
-use std::collections::BTreeSet;
-use std::path::Path;
+mod common;
+
 use std::time::Duration;
 
-use orrery_http::{respond, serve, service_fn};
-use orrery_log::{Log, LogError, Membership, Options, StartError, Timing};
-use orrery_net_log::LogService;
-use orrery_runtime::{Address, Runtime};
+use orrery_log::{LogError, StartError};
+use orrery_runtime::Address;
 
-fn options(folder: &Path, own: &Address, members: &[Address]) -> Options {
-    Options {
-        folder: folder.to_owned(),
-        address: own.clone(),
-        quorum: members.len() / 2 + 1,
-        membership: Membership::Fixed(members.iter().cloned().collect::<BTreeSet<_>>()),
-        auto_initialize: true,
-        timing: Timing::default(),
-    }
-}
-
-/// Replicas that answer on ports of this host, each in its own folder.
-async fn replicas(runtime: &Runtime, folder: &Path) -> (Vec<Address>, Vec<Log>) {
-    let mut listeners = Vec::new();
-    for _ in 0..3 {
-        let any = ([127, 0, 0, 1], 0).into();
-        listeners.push(runtime.network.listen(any).await.expect("a port"));
-    }
-    let addresses: Vec<Address> =
-        listeners.iter().map(|listener| listener.local_address().into()).collect();
-    let mut logs = Vec::new();
-    for (listener, own) in listeners.into_iter().zip(&addresses) {
-        let options = options(&folder.join(own.port.to_string()), own, &addresses);
-        let (log, service) = orrery_net_log::start(runtime, options).await.expect("a replica");
-        let service = service_fn(move |request| {
-            let answer = LogService::handles(request.uri().path()).then(|| service.call(request));
-            async move {
-                match answer {
-                    Some(answer) => answer.await,
-                    None => respond::not_found(),
-                }
-            }
-        });
-        runtime.spawn("replica's port", serve(runtime.clone(), listener, service));
-        logs.push(log);
-    }
-    (addresses, logs)
-}
+use common::{options, replicas};
 
 #[tokio::test]
 async fn whoever_is_not_reached_at_its_own_address_ends() {

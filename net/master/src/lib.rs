@@ -55,7 +55,7 @@ use role::Role;
 pub use options::{Elections, Options};
 pub use planted::PlantedBug;
 pub use registrar::{Limits, Registrar, RegistryError};
-pub use replicas::Replicas;
+pub use replicas::{Hindrance, Replicas};
 pub use start::{StartError, start};
 
 /// How long a master that is stopped may take to hand over.

@@ -16,6 +16,7 @@ use crate::front::Front;
 use crate::info::{master_info, public_address};
 use crate::measures::Measures;
 use crate::registrar::{Limits, Registrar, RegistryError};
+use crate::replicas::Hindrance;
 use crate::role::Role;
 use crate::term::Term;
 
@@ -27,6 +28,8 @@ pub(crate) struct Office {
     pub(crate) election: Election,
     /// `None` keeps the registry in memory.
     pub(crate) log: Option<Log>,
+    /// What else than itself keeps the log from being used.
+    pub(crate) hindrance: Hindrance,
     pub(crate) measures: Measures,
     /// Where the daemon listens.
     pub(crate) address: SocketAddr,
@@ -68,7 +71,11 @@ impl Office {
                 End::Registry(error) if self.election.is_alone() => return Err(error.to_string()),
                 End::Registry(error) => {
                     reachable!("a master steps down because of its registry");
-                    tracing::error!(%error, "this master steps down");
+                    let error = match self.hindrance.get() {
+                        Some(hindrance) => format!("{error}; {hindrance}"),
+                        None => error.to_string(),
+                    };
+                    tracing::error!(error, "this master steps down");
                     self.election.resign().await;
                 }
                 End::Broken(why) => return Err(why),

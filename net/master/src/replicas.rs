@@ -1,26 +1,25 @@
 //! The masters' log replicas find each other in ZooKeeper, in a group of their own, as Mesos' do.
 //!
-//! # A wrong quorum
-//!
-//! Only `--quorum` says how many masters there are to be. With one that is too small two halves of
-//! them could each keep a registry of their own. So a replica does not begin before it has seen
-//! itself among no more than 2 × quorum − 1: of several that start at one time the later ones see
-//! the earlier. If that does not come about, the master ends. One that has begun goes on with the
-//! replicas that it knows, whoever else turns up.
+//! Only `--quorum` says how many masters there are to be; `group.rs` says what is made of one that
+//! does not fit.
+
+mod group;
 
 use std::collections::BTreeSet;
 use std::future::pending;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use orrery_election::{self as zookeeper, LOG_REPLICAS, Member, Members, Membership};
+use orrery_log::{Cluster, Origin};
+use orrery_net_log::Statements;
 use orrery_runtime::coordination::Coordination;
 use orrery_runtime::tasks::AbortOnDrop;
-use orrery_runtime::{Address, Instant, Runtime};
+use orrery_runtime::{Address, Runtime};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::PlantedBug;
+use group::Group;
 
 /// How many changes of the group may wait to be taken in.
 const QUEUE: usize = 8;
@@ -31,12 +30,29 @@ const PROCESS: &str = "log-replica(1)@";
 /// A place in the group, and what is told of the others. Dropping it leaves the group.
 #[derive(Debug)]
 pub struct Replicas {
-    /// All replicas, whenever they change.
+    /// All replicas, whenever they change: those that have joined and were told the same quorum.
     pub changes: mpsc::Receiver<BTreeSet<Address>>,
     /// Why the log may not begin, should it turn out so.
     pub refusal: oneshot::Receiver<String>,
+    /// What is wrong with the group at present.
+    pub hindrance: Hindrance,
     /// What keeps the place and follows the others.
     pub task: AbortOnDrop,
+}
+
+/// What keeps the log from being written and read, as far as the group tells. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub struct Hindrance(Arc<Mutex<Option<String>>>);
+
+impl Hindrance {
+    /// What it is at present.
+    pub fn get(&self) -> Option<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn set(&self, hindrance: Option<String>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = hindrance;
+    }
 }
 
 impl Replicas {
@@ -53,17 +69,25 @@ impl Replicas {
         let members = Members::start(runtime, coordination, options, LOG_REPLICAS);
         let (sender, changes) = mpsc::channel(QUEUE);
         let (refuse, refusal) = oneshot::channel();
+        let hindrance = Hindrance::default();
         // Longer than a node of an earlier run can stay behind.
         let patience = options.session_timeout * 2 + Duration::from_secs(5);
-        let mut group = Group::new(own.clone(), quorum, patience);
-        let clock = runtime.clone();
+        let origin = Origin { address: own.clone(), cluster: Cluster::changing(quorum) };
+        let mut follower = Follower {
+            runtime: runtime.clone(),
+            members,
+            statements: Statements::new(runtime.clone(), origin),
+            group: Group::new(own.clone(), quorum, patience),
+            sender,
+            hindrance: hindrance.clone(),
+        };
         let following = async move {
             let why = tokio::select! {
                 biased;
                 error = place.failed() => error.to_string(),
-                why = follow(&clock, members, &mut group, &sender) => why,
+                why = follower.follow() => why,
             };
-            if group.begun {
+            if follower.group.goes_on() {
                 // The replicas that were found last stay: the election, which fails for the same
                 // reason, decides what comes of this master.
                 tracing::error!(why, "the other log replicas cannot be found in ZooKeeper");
@@ -74,39 +98,54 @@ impl Replicas {
             pending::<()>().await;
         };
         let task = runtime.spawn("log replicas", following).abort_on_drop();
-        Self { changes, refusal, task }
+        Self { changes, refusal, hindrance, task }
     }
 }
 
-/// Completes when the group cannot be followed any more, or not joined: says why.
-async fn follow(
-    runtime: &Runtime,
-    mut members: Members,
-    group: &mut Group,
-    sender: &mpsc::Sender<BTreeSet<Address>>,
-) -> String {
-    loop {
-        let patience = async {
-            match group.deadline() {
-                Some(deadline) => runtime.clock.sleep_until(deadline).await,
-                None => pending().await,
-            }
-        };
-        tokio::select! {
-            biased;
-            members = members.next() => match members {
-                Ok(members) => {
-                    let addresses = members.iter().filter_map(replica).collect();
-                    if let Some(replicas) = group.seen(addresses, runtime.clock.now()) {
-                        // A log that has ended does not listen any more.
-                        let _ = sender.send(replicas).await;
-                    }
+/// Follows the group.
+struct Follower {
+    runtime: Runtime,
+    members: Members,
+    statements: Statements,
+    group: Group,
+    sender: mpsc::Sender<BTreeSet<Address>>,
+    hindrance: Hindrance,
+}
+
+impl Follower {
+    /// Completes when the group cannot be followed any more, or not joined: says why.
+    async fn follow(&mut self) -> String {
+        loop {
+            let deadline = self.group.deadline();
+            let patience = async {
+                match deadline {
+                    Some(deadline) => self.runtime.clock.sleep_until(deadline).await,
+                    None => pending().await,
                 }
-                Err(error) => return error.to_string(),
-            },
-            () = patience => if let Err(trouble) = group.still_so() {
-                return trouble.to_string();
-            },
+            };
+            let replicas = tokio::select! {
+                biased;
+                members = self.members.next() => match members {
+                    Ok(members) => {
+                        let joined = members.iter().filter_map(replica).collect();
+                        self.statements.ask(&joined);
+                        self.group.joined(joined, self.runtime.clock.now())
+                    }
+                    Err(error) => return error.to_string(),
+                },
+                (address, statement) = self.statements.next() => {
+                    self.group.heard(address, statement, self.runtime.clock.now())
+                }
+                () = patience => match self.group.still_so(self.runtime.clock.now()) {
+                    Ok(()) => None,
+                    Err(trouble) => return trouble.to_string(),
+                },
+            };
+            self.hindrance.set(self.group.trouble().map(ToString::to_string));
+            if let Some(replicas) = replicas {
+                // A log that has ended does not listen any more.
+                let _ = self.sender.send(replicas).await;
+            }
         }
     }
 }
@@ -119,130 +158,4 @@ fn replica(member: &Member) -> Option<Address> {
         tracing::warn!(name = member.name, text, "a log replica in ZooKeeper has no address");
     }
     address.ok()
-}
-
-/// More masters have joined than a quorum is more than half of.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "--quorum is {quorum}, but {} masters have joined in ZooKeeper ({}): expected {} on all of \
-     them, more than half", .joined.len(), list(.joined), .joined.len() / 2 + 1
-)]
-struct QuorumTooSmall {
-    quorum: usize,
-    joined: BTreeSet<Address>,
-}
-
-fn list(addresses: &BTreeSet<Address>) -> String {
-    addresses.iter().map(Address::to_string).collect::<Vec<_>>().join(", ")
-}
-
-/// The group as this master judges it.
-struct Group {
-    own: Address,
-    quorum: usize,
-    patience: Duration,
-    /// Whether the log knows whom it consists of.
-    begun: bool,
-    /// What is wrong at present.
-    trouble: Option<QuorumTooSmall>,
-    /// When that has lasted for so long that it will not pass by itself.
-    deadline: Option<Instant>,
-}
-
-impl Group {
-    fn new(own: Address, quorum: usize, patience: Duration) -> Self {
-        Self { own, quorum, patience, begun: false, trouble: None, deadline: None }
-    }
-
-    fn deadline(&self) -> Option<Instant> {
-        self.deadline
-    }
-
-    /// These have joined at present. Returns whom the log is to consist of from now on.
-    fn seen(&mut self, joined: BTreeSet<Address>, now: Instant) -> Option<BTreeSet<Address>> {
-        let (most, quorum) = (self.quorum.saturating_mul(2).saturating_sub(1), self.quorum);
-        if joined.len() > most && !PlantedBug::QuorumIsNotChecked.is_planted() {
-            if self.trouble.is_none() {
-                self.deadline = Some(now + self.patience);
-            }
-            self.trouble = Some(QuorumTooSmall { quorum, joined });
-            return None;
-        }
-        (self.trouble, self.deadline) = (None, None);
-        if !(self.begun || joined.contains(&self.own)) {
-            return None;
-        }
-        self.begun = true;
-        tracing::info!(joined = list(&joined), quorum, of = most, "the replicas of the log");
-        Some(joined)
-    }
-
-    /// The trouble has not passed by itself.
-    fn still_so(&mut self) -> Result<(), QuorumTooSmall> {
-        self.deadline = None;
-        match &self.trouble {
-            Some(trouble) if !self.begun => return Err(trouble.clone()),
-            Some(trouble) => tracing::error!("{trouble}"),
-            None => {}
-        }
-        Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const PATIENCE: Duration = Duration::from_secs(25);
-
-    fn address(number: u16) -> Address {
-        Address::new("master", number)
-    }
-
-    fn group(quorum: usize) -> Group {
-        Group::new(address(1), quorum, PATIENCE)
-    }
-
-    fn seen(group: &mut Group, numbers: &[u16]) -> Option<usize> {
-        let addresses = numbers.iter().copied().map(address).collect();
-        group.seen(addresses, Instant::default()).map(|replicas| replicas.len())
-    }
-
-    #[test]
-    fn a_replica_begins_once_it_has_seen_itself() {
-        let mut group = group(2);
-        assert_eq!(seen(&mut group, &[2, 3]), None);
-        assert_eq!(seen(&mut group, &[1, 2, 3]), Some(3));
-        assert_eq!(seen(&mut group, &[]), Some(0), "its session has expired");
-        assert_eq!(group.deadline(), None);
-    }
-
-    #[test]
-    fn a_quorum_that_is_too_small_is_refused() {
-        let mut group = group(1);
-        assert_eq!(seen(&mut group, &[1, 2, 3]), None);
-        assert_eq!(group.deadline(), Some(Instant::default() + PATIENCE));
-        let text = group.still_so().unwrap_err().to_string();
-        let expected = "--quorum is 1, but 3 masters have joined in ZooKeeper \
-                        (master:1, master:2, master:3): expected 2 on all of them, more than half";
-        assert_eq!(text, expected);
-    }
-
-    #[test]
-    fn a_node_that_a_replaced_master_left_behind_is_waited_for() {
-        let mut group = group(2);
-        assert_eq!(seen(&mut group, &[1, 2, 3, 4]), None);
-        assert_eq!(seen(&mut group, &[1, 3, 4]), Some(3));
-        assert_eq!(group.deadline(), None);
-    }
-
-    #[test]
-    fn a_log_that_has_begun_keeps_its_replicas() {
-        let mut group = group(2);
-        assert_eq!(seen(&mut group, &[1, 2, 3]), Some(3));
-        assert_eq!(seen(&mut group, &[1, 2, 3, 4]), None);
-        assert!(group.deadline().is_some());
-        assert_eq!(group.still_so(), Ok(()), "it is told and nothing more");
-        assert_eq!(seen(&mut group, &[1, 2, 3]), Some(3));
-    }
 }

@@ -185,7 +185,9 @@ fn is_spent(world: &World, message: &Message) -> bool {
                 }
                 Response::Written { ballot, .. } => !machine.stands_for(*ballot),
                 Response::Page { nonce, .. } => !machine.awaits_page(*nonce),
-                Response::State { .. } | Response::Fenced { .. } => false,
+                Response::State { .. } | Response::Fenced { .. } | Response::Refused { .. } => {
+                    false
+                }
             }
         }
     }

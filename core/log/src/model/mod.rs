@@ -4,6 +4,7 @@
 //! them, a crash loses what was not synced. After every step it is checked that all replicas and
 //! all clients agree on what stands where.
 
+mod agreement_test;
 mod batch_test;
 mod exhaustive_test;
 mod planted_test;
@@ -23,8 +24,8 @@ use orrery_runtime::{Address, Generator, Instant, Now, WallTime};
 use crate::machine::Setup;
 use crate::replica::Replica;
 use crate::{
-    Ballot, Caller, Client, Input, LogMachine, Metadata, Output, Position, Record, ReplicaState,
-    Request, Response, Timing, Value, WriteError,
+    Ballot, Caller, Client, Cluster, Input, LogMachine, Metadata, Origin, Output, Position, Record,
+    ReplicaState, Request, Response, Timing, Value, WriteError,
 };
 
 /// Something under way.
@@ -45,6 +46,8 @@ enum Job {
 #[derive(Clone)]
 struct Node {
     machine: Option<LogMachine>,
+    /// What it is told about the cluster when it starts.
+    cluster: Cluster,
     durable: Vec<Record>,
     jobs: Vec<Job>,
     /// How often it was started.
@@ -95,7 +98,9 @@ impl World {
                 ..Metadata::default()
             };
             let durable = vec![Record::Metadata(metadata)];
-            Rc::new(Node { machine: None, durable, jobs: Vec::new(), life: 0, writer: None })
+            let cluster = Cluster::changing(nodes / 2 + 1);
+            let jobs = Vec::new();
+            Rc::new(Node { machine: None, cluster, durable, jobs, life: 0, writer: None })
         };
         let mut world = Self {
             nodes: (0..nodes).map(node).collect(),
@@ -120,14 +125,14 @@ impl World {
         Rc::make_mut(&mut self.nodes[number])
     }
 
-    fn quorum(&self) -> usize {
-        self.nodes.len() / 2 + 1
+    fn origin(&self, number: usize) -> Origin {
+        Origin { address: address(number), cluster: self.nodes[number].cluster.clone() }
     }
 
     fn start(&mut self, number: usize, damaged: bool) {
         let setup = Setup {
             members: (0..self.nodes.len()).map(address).collect(),
-            quorum: self.quorum(),
+            cluster: self.nodes[number].cluster.clone(),
             total: self.nodes.len(),
             auto_initialize: true,
             timing: self.timing,
@@ -269,7 +274,8 @@ impl World {
         match message {
             Message::Request { from, to, life, request } => {
                 let caller = Caller(from as u64 + 16 * life);
-                self.step(to, Input::Request { from: address(from), caller, request });
+                let from = self.origin(from);
+                self.step(to, Input::Request { from, caller, request });
             }
             Message::Response { from, to, life, response } => {
                 if self.crosses_lives || self.nodes[to].life == life {

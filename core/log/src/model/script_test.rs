@@ -1,6 +1,6 @@
 //! Orders of events that random faults meet too rarely, each of which one planted bug makes wrong.
 
-use super::{Message, Node, World, address, timing};
+use super::{Message, Node, World, timing};
 use crate::{Caller, Input, PlantedBug, ReplicaState, Request};
 
 impl Message {
@@ -158,8 +158,8 @@ fn a_replica_that_was_outlived_starts_over() {
     world.append(1);
     world.flow();
     for node in [1, 2] {
-        let request = Request::Fence { generation: 7 };
-        world.step(node, Input::Request { from: address(0), caller: Caller(0), request });
+        let (from, request) = (world.origin(0), Request::Fence { generation: 7 });
+        world.step(node, Input::Request { from, caller: Caller(0), request });
     }
     world.network.clear();
     world.converge();
