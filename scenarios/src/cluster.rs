@@ -8,7 +8,7 @@ use orrery_agent::Agent;
 use orrery_detector::Masters;
 use orrery_master::Master;
 use orrery_runtime::{Address, ProcessId};
-use orrery_runtime_sim::{Ensemble, Host, World};
+use orrery_runtime_sim::{Ensemble, Host, Probability, World};
 
 use crate::daemons::{self, Daemon, is_executor, master_address};
 use crate::invariants::runs::STARTS;
@@ -25,6 +25,8 @@ struct Inner {
     world: World,
     oracle: Oracle,
     shape: Shape,
+    /// The settings that daemons are started with from now on.
+    starts_with: Mutex<Shape>,
     ensemble: Option<Ensemble>,
     masters: Vec<Daemon<Master>>,
     agents: Vec<Daemon<Agent>>,
@@ -61,6 +63,7 @@ impl Cluster {
             world: world.clone(),
             oracle: oracle.clone(),
             shape: shape.clone(),
+            starts_with: Mutex::new(shape.clone()),
             ensemble,
             masters,
             agents,
@@ -154,21 +157,47 @@ impl Cluster {
         if !can_start || self.daemon(place).is_some() {
             return;
         }
-        let Inner { shape, oracle, masters, agents, .. } = &*self.inner;
-        let flags = lock(&self.inner.flags).get(&place).cloned().unwrap_or_default();
+        let Inner { oracle, masters, agents, .. } = &*self.inner;
+        let (shape, flags) = (&*lock(&self.inner.starts_with), self.flags_of(place));
         match place {
             Place::Master(number) => {
                 let master = masters.get(number);
                 master.into_iter().for_each(|one| one.start(number, shape, &flags, oracle));
             }
             Place::Agent(number) => {
-                agents.get(number).into_iter().for_each(|one| one.start(shape, &flags, oracle));
+                let agent = agents.get(number).into_iter();
+                agent.for_each(|one| one.start(shape, &flags, false, oracle));
             }
             Place::ZooKeeper(number) => {
                 self.inner.ensemble.iter().for_each(|ensemble| ensemble.start_server(number));
             }
             Place::Scheduler(_) => {}
         }
+    }
+
+    fn flags_of(&self, place: Place) -> Vec<Flag> {
+        lock(&self.inner.flags).get(&place).cloned().unwrap_or_default()
+    }
+
+    /// Starts an agent that cleans up what an earlier run has left, and nothing else, where there
+    /// is power and none runs. The next start of the agent ends it.
+    pub(crate) fn start_cleanup(&self, place: Place) {
+        let can_start = self.host(place).is_some_and(|host| host.is_up());
+        let Place::Agent(number) = place else { return };
+        let agent = self.inner.agents.get(number);
+        if let Some(agent) = agent.filter(|one| can_start && one.process().is_none()) {
+            let flags = self.flags_of(place);
+            agent.start(&self.inner.shape, &flags, true, &self.inner.oracle);
+        }
+    }
+
+    /// From their next start on, masters give up as many agents as do not return: an operator has
+    /// seen to it that those are away indeed. Returns the masters that are to be started again.
+    pub(crate) fn lift_removal_limit(&self) -> Vec<Place> {
+        let limit = &mut lock(&self.inner.starts_with).recovery_removal_limit;
+        let was_there = std::mem::replace(limit, Probability::ALWAYS) != Probability::ALWAYS;
+        let masters = if was_there { self.inner.masters.len() } else { 0 };
+        (0..masters).map(Place::Master).collect()
     }
 
     /// Kills a master, an agent or a ZooKeeper server.

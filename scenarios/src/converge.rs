@@ -62,12 +62,14 @@ const INTERVAL: Duration = Duration::from_millis(500);
 /// L1, L3: how long agents and frameworks may take to come back. A framework notices a dead
 /// connection when heartbeats stay away, may then be in the longest pause, try once in vain and
 /// pause again. An agent waits for an answer and pauses likewise. A master gives up an agent that
-/// does not answer three pings, or does not register again after a restart.
+/// does not answer three pings, or does not register again after a restart, and where it is to take
+/// its time one after the other.
 fn return_time(scene: &Scene) -> Duration {
     let shape = scene.cluster().shape();
     let framework = HEARTBEAT_INTERVAL * HEARTBEATS_MISSED + LONGEST_DELAY * 2 + SUBSCRIBE_TIMEOUT;
     let agent = shape.ping_timeout * 4 + (AGENT_ANSWER + AGENT_BACKOFF) * 2;
-    let given_up = shape.ping_timeout * 4 + shape.reregister_timeout;
+    let one_by_one = shape.removal_interval.unwrap_or_default() * shape.agents as u32;
+    let given_up = shape.ping_timeout * 4 + shape.reregister_timeout + one_by_one;
     // The time runs from the first heartbeat that is not acknowledged.
     let dead_peer = DEAD_PEER + HEARTBEAT_INTERVAL * 2;
     let silent = if scene.core().has_silent_framework(scene) { dead_peer } else { Duration::ZERO };
@@ -237,11 +239,14 @@ async fn wait(
     let deadline = scene.world().now() + limit;
     loop {
         scene.core().cut_off(scene);
-        // What ended by itself meanwhile, such as a process that another one replaced, comes back.
+        // What ended by itself meanwhile, such as a process that another one replaced or a master
+        // that would have had to give up too many agents, comes back.
         if !matches!(goal, Goal::Empty | Goal::Closed(..)) {
             for seat in scene.core_seats() {
                 seat.start_missing();
             }
+            let ended = scene.oracle().take_ended();
+            ended.into_iter().for_each(|place| scene.cluster().start_daemon(place));
         }
         let Err(missing) = goal.check(scene).await else { return Ok(()) };
         if scene.world().now() >= deadline {

@@ -7,6 +7,8 @@
 
 use std::collections::BTreeSet;
 
+use crate::plan::Shape;
+
 /// What is known of the copies.
 #[derive(Debug, Default)]
 pub struct Copies {
@@ -20,12 +22,16 @@ pub struct Copies {
     lost: BTreeSet<String>,
     /// How the registry was lost for the first time.
     loss: Option<String>,
+    /// Whether masters keep it in memory alone, and so far how many have been started.
+    in_memory: Option<usize>,
 }
 
 impl Copies {
-    /// None is lost of so many.
-    pub fn of(masters: usize) -> Self {
-        Self { masters, ..Self::default() }
+    /// Those of a cluster's masters, of which none is lost. Where the registry is in memory alone
+    /// there are none, and that excuses nothing, as a master can lead all the same.
+    pub fn of(shape: &Shape) -> Self {
+        let in_memory = shape.forgets_all().then_some(0);
+        Self { masters: shape.masters, in_memory, ..Self::default() }
     }
 
     /// The disk of `host` holds something else than was written there.
@@ -35,6 +41,10 @@ impl Copies {
 
     /// A master is started on `host` and reads its copy.
     pub fn read(&mut self, host: &str) {
+        if let Some(starts) = &mut self.in_memory {
+            *starts += 1;
+            return;
+        }
         if self.rotten.remove(host) {
             self.lose(host);
         }
@@ -42,6 +52,9 @@ impl Copies {
 
     /// The disk of `host` forgets what was durable there.
     pub fn lose(&mut self, host: &str) {
+        if self.in_memory.is_some() {
+            return;
+        }
         // Nobody can tell whether the only copy was needed.
         if self.began || self.masters == 1 {
             self.lost.insert(host.to_owned());
@@ -57,9 +70,10 @@ impl Copies {
         self.lost.remove(host);
     }
 
-    /// Whether what was stored may be gone: a majority of the copies was lost at one time.
+    /// Whether what was stored may be gone: a majority of the copies was lost at one time, or the
+    /// master that had it in memory is not the one of now.
     pub fn were_lost(&self) -> bool {
-        self.loss.is_some()
+        self.loss.is_some() || self.in_memory.is_some_and(|starts| starts > 1)
     }
 
     /// Why the masters can have no registry at present, if that can be proved: those that have
@@ -86,12 +100,25 @@ impl Copies {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::RegistryKind;
 
     /// The copies of three masters that have begun.
     fn three() -> Copies {
-        let mut copies = Copies::of(3);
+        let mut copies = Copies::of(&Shape { masters: 3, ..Shape::default() });
         (0..3).for_each(|number| copies.votes(&format!("master-{number}")));
         copies
+    }
+
+    #[test]
+    fn what_is_in_memory_is_gone_with_its_master_and_excuses_nothing() {
+        let registry = RegistryKind::InMemory;
+        let mut copies = Copies::of(&Shape { registry, ..Shape::default() });
+        copies.read("master-0");
+        copies.lose("master-0");
+        assert!(!copies.were_lost());
+        copies.read("master-0");
+        assert!(copies.were_lost());
+        assert_eq!(copies.proof(), None);
     }
 
     #[test]
@@ -140,14 +167,14 @@ mod tests {
 
     #[test]
     fn nothing_is_lost_before_there_is_anything() {
-        let mut copies = Copies::of(3);
+        let mut copies = Copies::of(&Shape { masters: 3, ..Shape::default() });
         ["master-0", "master-1"].iter().for_each(|host| copies.lose(host));
         assert_eq!(copies.proof(), None);
     }
 
     #[test]
     fn the_only_copy_is_the_registry() {
-        let mut copies = Copies::of(1);
+        let mut copies = Copies::of(&Shape::default());
         copies.lose("master-0");
         assert!(copies.were_lost());
         assert!(copies.proof().is_some_and(|proof| proof.contains("the disk of master-0")));

@@ -105,7 +105,7 @@ pub(crate) struct Daemon<M> {
 struct Current<M> {
     process: ProcessId,
     orders: mpsc::UnboundedSender<Order<M>>,
-    /// It was asked to stop.
+    /// It was asked to stop, or is one that ends by itself once it has cleaned up.
     is_stopping: bool,
 }
 
@@ -140,8 +140,7 @@ impl<M: 'static> Daemon<M> {
         }
     }
 
-    /// Kills the process if it was asked to stop and has not come to an end yet, as its supervisor
-    /// does.
+    /// Kills the process if it is to end and has not come to it yet, as its supervisor does.
     pub(crate) fn end_stopping(&self) {
         let stopping = self.current().as_ref().filter(|it| it.is_stopping).map(|it| it.process);
         if let Some(process) = stopping {
@@ -190,11 +189,17 @@ impl Daemon<Master> {
         }
         options.log_timing = LOG_TIMING;
         options.hostname = Some(self.host.name().to_owned());
-        options.work_dir = Some(PathBuf::from("/var/lib/master"));
+        options.work_dir = (!shape.forgets_all()).then(|| PathBuf::from("/var/lib/master"));
         options.agent_ping_timeout = shape.ping_timeout;
         options.max_agent_ping_timeouts = 3;
         options.agent_reregister_timeout = shape.reregister_timeout;
         options.offer_timeout = shape.offer_timeout;
+        options.agent_removal_interval = shape.removal_interval;
+        let limit = f64::from(shape.recovery_removal_limit.parts_per_million());
+        options.recovery_agent_removal_limit = limit / 1e6;
+        options.registry_gc_interval = shape.registry_gc_interval;
+        options.registry_max_agent_age = shape.registry_max_agent_age;
+        options.registry_max_agent_count = shape.registry_max_agent_count;
         let watcher = oracle.clone();
         options.observer = Some(Observer::new(move |master| watcher.master_stepped(master)));
         let (orders, queue) = mpsc::unbounded_channel();
@@ -245,7 +250,9 @@ async fn run_master(
 }
 
 impl Daemon<Agent> {
-    pub(crate) fn start(&self, shape: &Shape, flags: &[Flag], oracle: &Oracle) {
+    /// Starts it as usual; or has it clean up what an earlier run has left, and nothing else, until
+    /// it is started again.
+    pub(crate) fn start(&self, shape: &Shape, flags: &[Flag], cleans_up: bool, oracle: &Oracle) {
         let resources = parse_resources(&shape.agent_resources);
         let mut options = orrery_net_agent::Options::new(
             self.host.ip(),
@@ -256,6 +263,7 @@ impl Daemon<Agent> {
             PathBuf::from(EXECUTOR),
         );
         options.hostname = Some(self.host.name().to_owned());
+        options.cleans_up = cleans_up;
         options.reconfiguration_policy = match shape.reconfiguration {
             Reconfiguration::Equal => Policy::Equal,
             Reconfiguration::Additive => Policy::Additive,
@@ -284,6 +292,9 @@ impl Daemon<Agent> {
             .host
             .start("mesos-agent", |runtime| run_agent(runtime, options, queue, oracle, name));
         self.set(process, orders);
+        if cleans_up && let Some(current) = &mut *self.current() {
+            current.is_stopping = true;
+        }
     }
 }
 
@@ -299,11 +310,15 @@ async fn run_agent(
     oracle: Oracle,
     name: String,
 ) -> i32 {
+    let cleans_up = options.cleans_up;
     let error = match start_agent(&runtime, options, &oracle, &name).await {
         Ok(mut running) => loop {
             let order = tokio::select! {
                 biased;
-                ended = running.ended() => break ended.to_string(),
+                ended = running.ended() => match cleans_up && ended.is_in_order() {
+                    true => return 0,
+                    false => break ended.to_string(),
+                },
                 Some(order) = orders.recv() => order,
             };
             match order {
@@ -332,6 +347,7 @@ async fn start_agent(
         other => return other,
     };
     oracle.note(name, &format!("refuses to go on: {refused}"));
+    oracle.may_change_identity(name);
     match &refused {
         RecoverError::Incompatible { latest, .. } => {
             // A disk that fails here, too, is told by the second start.

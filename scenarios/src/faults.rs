@@ -51,6 +51,10 @@ impl Scene {
             self.oracle().excuse(&place.to_string(), false);
             self.cluster().kill_daemon(place);
         }
+        for place in self.cluster().lift_removal_limit() {
+            self.oracle().removal_limit_lifted();
+            self.cluster().kill_daemon(place);
+        }
         for place in self.cluster().places() {
             self.power_on(place);
             self.start(place);
@@ -76,8 +80,17 @@ impl Scene {
         if let sim::Fault::Network(NetworkFault::TakeAddress { .. }) = fault {
             self.oracle().addresses_move();
         }
+        if let sim::Fault::Network(
+            NetworkFault::TakeAddress { .. } | NetworkFault::ChangeAddress { .. },
+        ) = fault
+        {
+            places.iter().for_each(|place| self.oracle().address_changes(&place.to_string()));
+        }
         if spoils_disk(fault) {
             self.oracle().disk_spoiled();
+        }
+        if matches!(fault, sim::Fault::Disk(_)) || reach == Reach::Offline {
+            places.iter().for_each(|place| self.oracle().may_change_identity(&place.to_string()));
         }
         if let Some((host, is_gone)) = spoiled_copy(fault) {
             self.oracle()
@@ -135,9 +148,17 @@ impl Scene {
                 self.cluster().stop_executors(place, *time);
                 self.later(lasting, move |scene| scene.start(place));
             }
+            ClusterFault::CleanUp { agent } => {
+                let place = *agent;
+                self.cluster().kill_daemon(place);
+                self.cluster().start_cleanup(place);
+                self.oracle().cleans_up(&place.to_string());
+                self.later(lasting, move |scene| scene.start(place));
+            }
             ClusterFault::CrashLoop { place, life } => self.crash_loop(*place, *life, lasting),
             ClusterFault::Change { place, flag } => {
                 let place = *place;
+                self.oracle().may_change_identity(&place.to_string());
                 self.cluster().kill_daemon(place);
                 let had_one = self.cluster().change(place, flag);
                 if matches!(flag, Flag::Quorum(_)) && !had_one {

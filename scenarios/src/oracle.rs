@@ -35,10 +35,13 @@ use crate::invariants::tasks::{AgentTasks, Tasks};
 use crate::invariants::truth::Truth;
 use crate::invariants::written::Written;
 use crate::invariants::{Session, conservation, executors, identity, reconciliation, streams};
-use crate::plan::{Abuse, Place};
+use crate::plan::{Abuse, Place, Shape};
 
 /// How many events are kept for a failure's message.
 const NOTES: usize = 60;
+
+/// What a master says to an agent that comes from another machine than it is registered at.
+const SENT_AWAY: &str = "the same agent cannot come from";
 
 /// The masters that have led, one after the other. One that was deposed and has not noticed yet may
 /// take steps; it can change nothing that matters, and is not looked at any more.
@@ -116,6 +119,10 @@ struct State {
     written: Written,
     /// Hosts whose daemons may end by themselves.
     excused: BTreeMap<String, usize>,
+    /// Hosts that have got another address.
+    moved: BTreeSet<String>,
+    /// Hosts whose daemons have ended as they had to, and are to be started again.
+    ended: BTreeSet<String>,
 }
 
 impl std::fmt::Debug for Oracle {
@@ -125,16 +132,20 @@ impl std::fmt::Debug for Oracle {
 }
 
 impl Oracle {
-    /// An oracle that checks `checks` in a cluster of so many masters, and where its violations
-    /// arrive.
+    /// An oracle that checks `checks` in a cluster of this shape, and where its violations arrive.
     pub fn new(
         world: &World,
         checks: Checks,
-        masters: usize,
+        shape: &Shape,
     ) -> (Self, mpsc::UnboundedReceiver<Violation>) {
         let (violations, receiver) = mpsc::unbounded_channel();
-        let state = Mutex::new(State { copies: Copies::of(masters), ..State::default() });
-        let inner = Inner { world: world.clone(), checks, state, violations };
+        let state = State {
+            copies: Copies::of(shape),
+            membership: Membership::of(shape),
+            registry: Registry::of(shape),
+            ..State::default()
+        };
+        let inner = Inner { world: world.clone(), checks, state: Mutex::new(state), violations };
         let oracle = Self { inner: Arc::new(inner) };
         oracle.watch_promises();
         (oracle, receiver)
@@ -227,10 +238,12 @@ impl Oracle {
             if state.addresses_move { Ok(()) } else { identity::master(master) }
         });
         self.state().kills.master_stepped(master);
-        self.check_with(Invariant::Membership, |state| state.membership.master_stepped(master));
+        let now = self.inner.world.now();
+        self.check_with(Invariant::Membership, |state| {
+            state.membership.master_stepped(master, now)
+        });
         self.check_with(Invariant::Registry, |state| {
             let moving = state.addresses_move;
-            let now = self.inner.world.now();
             let checked = state.registry.latest_stepped(master, &state.truth, moving, now);
             if state.copies.were_lost() { Ok(()) } else { checked }
         });
@@ -283,7 +296,35 @@ impl Oracle {
 
     /// From now on addresses go from one host to another, and who was at one is replaced there.
     pub(crate) fn addresses_move(&self) {
-        self.state().addresses_move = true;
+        let mut state = self.state();
+        state.addresses_move = true;
+        state.identity.all_may_change();
+    }
+
+    /// A host gets another address: while its agent counts as being at the old one, it is sent away.
+    pub(crate) fn address_changes(&self, host: &str) {
+        self.state().moved.insert(host.to_owned());
+    }
+
+    /// Masters that are started from now on give up as many agents as do not return.
+    pub(crate) fn removal_limit_lifted(&self) {
+        self.state().membership.lift_limit();
+    }
+
+    /// The places whose daemons have ended as they had to since this was asked last.
+    pub(crate) fn take_ended(&self) -> Vec<Place> {
+        let ended = std::mem::take(&mut self.state().ended);
+        ended.iter().filter_map(|host| Place::of_host(host)).collect()
+    }
+
+    /// The agent of a host has begun to clean up what it has left.
+    pub(crate) fn cleans_up(&self, host: &str) {
+        self.state().identity.cleans_up(host);
+    }
+
+    /// Something happens to a host after which its agent may become another one.
+    pub(crate) fn may_change_identity(&self, host: &str) {
+        self.state().identity.may_change(host);
     }
 
     /// A disk has lost what was durable there, or holds something else.
@@ -307,15 +348,21 @@ impl Oracle {
         self.state().exits.left_well(task);
     }
 
-    /// A daemon has ended by itself. A master that can have no registry does.
+    /// A daemon has ended by itself. A master that can have no registry does, and one that would
+    /// have to give up more agents than it may; and an agent at another address than it had.
     pub fn daemon_ended(&self, host: &str, error: &str) {
         self.note(host, &format!("ends: {error}"));
-        let state = self.state();
+        let mut state = self.state();
         let is_excused = state.excused.get(host).is_some_and(|times| *times > 0);
         let is_master = matches!(Place::of_host(host), Some(Place::Master(_)));
         let has_no_registry = is_master && state.copies.proof().is_some();
+        let is_elsewhere = state.moved.contains(host) && error.contains(SENT_AWAY);
+        let may_end = is_elsewhere || is_master && state.membership.may_end(error);
+        if may_end {
+            state.ended.insert(host.to_owned());
+        }
         drop(state);
-        if !(is_excused || has_no_registry) {
+        if !(is_excused || has_no_registry || may_end) {
             self.check(Invariant::Daemons, Err(format!("{host}: {error}")));
         }
     }
@@ -386,7 +433,7 @@ impl Oracle {
         };
         let found = [
             (Invariant::Answers, state.answers.heard(session, id)),
-            (Invariant::Returns, state.returns.updated(&state.truth, session, status)),
+            (Invariant::Returns, state.returns.updated(&state.truth, session, status, aware)),
             (Invariant::Tasks, state.tasks.updated(session, status, aware)),
             (Invariant::Order, state.order.updated(session, status)),
             (

@@ -33,7 +33,9 @@ use orrery_runtime_sim::{self as sim, DiskFault, NetworkFault};
 pub use fault::{ClusterFault, Fault, Flag};
 pub use operation::{Abuse, Blunder, Operation, Script};
 pub use place::Place;
-pub use shape::{AGENT_RESOURCES, Elections, Executor, Profile, Reconfiguration, Shape, Temper};
+pub use shape::{
+    AGENT_RESOURCES, Elections, Executor, Profile, Reconfiguration, RegistryKind, Shape, Temper,
+};
 pub use text::{ParsePlanError, ReadPlanError};
 
 /// A whole run.

@@ -68,7 +68,7 @@ where
     Fut: Future<Output = T>,
 {
     bugs.plant();
-    let (oracle, mut violations) = Oracle::new(&world, checks, shape.masters);
+    let (oracle, mut violations) = Oracle::new(&world, checks, shape);
     let cluster = Cluster::start(&world, &oracle, shape);
     let value = tokio::select! {
         biased;

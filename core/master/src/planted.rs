@@ -65,4 +65,6 @@ orrery_planted::bugs! {
     AbsenceIsToldBeforeStored,
     /// MESOS-6285: an offer that is not there any more is declined, and the master dies of it.
     DeclineOfNothingPanics,
+    /// Agents are given up all at once, however much time is to lie between two.
+    RemovalRateIsIgnored,
 }

@@ -97,7 +97,9 @@ impl Master {
             };
             if !given_up {
                 self.metrics.count("slave_unreachable_canceled");
-            } else if let Some(pause) = self.options.agent_removal_interval {
+            } else if let Some(pause) = self.options.agent_removal_interval
+                && !PlantedBug::RemovalRateIsIgnored.is_planted()
+            {
                 self.giving_up.next = self.now.instant + pause;
             }
         }

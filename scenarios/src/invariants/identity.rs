@@ -1,6 +1,7 @@
 //! Identity (S17 of the catalogue): one agent id belongs to one agent, which is where it was when
-//! it got it, and one address to one connected agent. Mesos' bugs of the kind: MESOS-3351,
-//! MESOS-5396, MESOS-423, MESOS-714.
+//! it got it, and one address to one connected agent. An agent that only cleaned up what it had left
+//! is the same one afterwards, or nobody could tell what became of its tasks. Mesos' bugs of the
+//! kind: MESOS-3351, MESOS-5396, MESOS-423, MESOS-714.
 
 use std::collections::BTreeMap;
 
@@ -12,13 +13,43 @@ use orrery_master::Master;
 pub struct Identity {
     /// The host on which an id was seen first.
     homes: BTreeMap<String, String>,
+    /// By host, the last id of its agent.
+    last: BTreeMap<String, String>,
+    /// Hosts whose agents have cleaned up, and the ids that they keep.
+    kept: BTreeMap<String, String>,
 }
 
 impl Identity {
+    /// The agent of a host cleans up, and nothing else has happened to it since that would make it
+    /// another one.
+    pub(crate) fn cleans_up(&mut self, host: &str) {
+        if let Some(id) = self.last.get(host) {
+            self.kept.insert(host.to_owned(), id.clone());
+        }
+    }
+
+    /// The agent of a host may begin anew.
+    pub(crate) fn may_change(&mut self, host: &str) {
+        self.last.remove(host);
+        self.kept.remove(host);
+    }
+
+    /// Every agent may begin anew.
+    pub(crate) fn all_may_change(&mut self) {
+        self.last.clear();
+        self.kept.clear();
+    }
+
     pub(crate) fn agent_stepped(&mut self, host: &str, agent: &Agent) -> Result<(), String> {
         let id = agent.agent_id();
         if id.is_empty() {
             return Ok(());
+        }
+        if self.last.get(host).is_none_or(|last| last != id) {
+            self.last.insert(host.to_owned(), id.to_owned());
+        }
+        if let Some(kept) = self.kept.get(host).filter(|kept| *kept != id) {
+            return Err(format!("{host} was agent {kept}, cleaned up, and is agent {id} now"));
         }
         match self.homes.get(id) {
             Some(home) if home == host => Ok(()),

@@ -11,7 +11,8 @@ use super::truth::Truth;
 
 /// Sets a status against what the agents have. `aware` tells whether its framework knows the states
 /// that tell a partition from a loss. Who names no agent may hear of a task on an unreachable one
-/// that nobody knows it: a master that took over has never had it on record.
+/// that nobody knows it: a master that took over has never had it on record. The same is told of
+/// one on an agent that was forgotten after it had been unreachable for long.
 ///
 /// # Errors
 /// The status is the master's own and says that a living task is over or unknown.
@@ -37,8 +38,8 @@ pub fn updated(
         None => Ok(()),
         Some((agent, _))
             if matches!(state, TaskState::TaskUnknown | TaskState::TaskLost)
-                && status.agent_id.is_none()
-                && registry.is_unreachable(agent) =>
+                && (status.agent_id.is_none() && registry.is_unreachable(agent)
+                    || registry.is_forgotten(agent)) =>
         {
             Ok(())
         }

@@ -7,7 +7,7 @@
 //! all of that, whatever happened to the one before it; and that one, should it go on without
 //! knowing, can act only on what its successor has read, for nothing else was stored.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use orrery_coverage::sometimes;
@@ -15,6 +15,7 @@ use orrery_master::Master;
 use orrery_runtime::Instant;
 
 use super::truth::Truth;
+use crate::plan::Shape;
 
 /// How an agent stands with a master.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +52,10 @@ pub struct Registry {
     /// The version of the truth about agents.
     truth: u64,
     terms: Vec<Term>,
+    /// Whether masters may forget agents that they have given up.
+    forgets: bool,
+    /// Agents that were forgotten, and have not come back since.
+    forgotten: BTreeSet<String>,
 }
 
 fn standings(master: &Master, before: &Standings) -> Standings {
@@ -84,6 +89,11 @@ fn check_read(acted_on: &Standings, read: &Standings) -> Result<(), String> {
 }
 
 impl Registry {
+    /// What nobody knows anything of yet, in a cluster of this shape.
+    pub fn of(shape: &Shape) -> Self {
+        Self { forgets: shape.forgets_agents(), ..Self::default() }
+    }
+
     /// Whether anything has changed that this rule is about.
     pub(crate) fn is_behind(&self, master: &Master, truth: &Truth) -> bool {
         let id = &master.options().master_info.id;
@@ -96,6 +106,28 @@ impl Registry {
     pub(crate) fn is_unreachable(&self, agent: &str) -> bool {
         let latest = self.terms.last();
         latest.is_some_and(|term| term.now.get(agent) == Some(&Standing::Unreachable))
+    }
+
+    /// Whether an agent was given up for so long that it was forgotten, and has not come back.
+    pub(crate) fn is_forgotten(&self, agent: &str) -> bool {
+        self.forgotten.contains(agent)
+    }
+
+    /// Notes which agents were forgotten between two views of masters that may do so: those that
+    /// were given up, or about to be.
+    fn note_forgotten(&mut self, before: &Standings, now: &Standings) {
+        if !self.forgets {
+            return;
+        }
+        use Standing::{Admitted, Gone, Unreachable};
+        let known = [Admitted, Gone, Unreachable];
+        let is_known = |id: &String| now.get(id).is_some_and(|it| known.contains(it));
+        let given_up = before
+            .iter()
+            .filter(|(_, it)| matches!(it, Unreachable | Standing::Changing))
+            .map(|(id, _)| id);
+        self.forgotten.extend(given_up.cloned());
+        self.forgotten.retain(|id| !is_known(id));
     }
 
     /// Sets what the latest master knows against what was acted on before, and against what agents
@@ -113,17 +145,22 @@ impl Registry {
         match self.terms.last_mut() {
             Some(term) if term.master == *id => {
                 term.changes = changes;
-                term.now = standings(master, &term.now);
+                let now = standings(master, &term.now);
+                let before = std::mem::replace(&mut term.now, now.clone());
+                self.note_forgotten(&before, &now);
             }
             before => {
                 let first = standings(master, &Standings::new());
-                let checked = before.map_or(Ok(()), |term| check_read(&term.now, &first));
+                let before = before.map(|term| term.now.clone()).unwrap_or_default();
+                let checked = check_read(&before, &first);
+                self.note_forgotten(&before, &first);
                 let (master, began, now) = (id.clone(), now, first.clone());
                 self.terms.push(Term { master, began, changes, first, now });
                 checked?;
             }
         }
         let told = truth.alive().filter(|(_, agent)| !agent.id.is_empty() && !addresses_move);
+        let told = told.filter(|(_, agent)| !self.is_forgotten(&agent.id));
         for (name, agent) in told {
             if !master.knows_agent(&agent.id) && !master.gone_agents().contains_key(&agent.id) {
                 return Err(format!("{name} was admitted as {}, which nobody knows", agent.id));

@@ -23,6 +23,8 @@ const ROLES: RangeInclusive<usize> = 1..=1_000;
 const PADDING: RangeInclusive<usize> = 0..=100_000;
 /// What time-outs may be; shorter ones end before a cluster without faults has answered.
 const TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(100)..=hours(1);
+/// How many agents a master may be told to remember.
+const REMEMBERED: RangeInclusive<usize> = 0..=1_000_000;
 /// How many tasks one operation may be about.
 const COUNT: RangeInclusive<usize> = 1..=10_000;
 /// When steps may happen: runs are given up as stuck some hours later.
@@ -43,6 +45,7 @@ pub(super) fn check_shape(shape: &Shape) -> Checked {
     if let Some(timeout) = shape.offer_timeout {
         check_time("offer-timeout", timeout, &TIMEOUT)?;
     }
+    check_registry(shape)?;
     let timeout = shape.executor_registration_timeout;
     check_time("executor-registration-timeout", timeout, &TIMEOUT)?;
     check_resources("agent-resources", &shape.agent_resources)?;
@@ -53,6 +56,19 @@ pub(super) fn check_shape(shape: &Shape) -> Checked {
     }
     // The others were checked when they were read.
     shape.frameworks.last().map_or(Ok(()), check_profile)
+}
+
+/// Checks what a master remembers of agents, and how fast it gives them up.
+fn check_registry(shape: &Shape) -> Checked {
+    if shape.forgets_all() && shape.masters > 1 {
+        let expected = "replicated-log where there are several masters";
+        return Err(ParseFaultError::new("registry", "in-memory", expected));
+    }
+    if let Some(interval) = shape.removal_interval {
+        check_time("removal-interval", interval, &TIMEOUT)?;
+    }
+    check_time("registry-gc-interval", shape.registry_gc_interval, &TIMEOUT)?;
+    check_range("registry-max-agent-count", &shape.registry_max_agent_count, &REMEMBERED)
 }
 
 fn check_profile(profile: &Profile) -> Checked {
@@ -81,9 +97,9 @@ pub(super) fn check_step(step: &Step, shape: &Shape) -> Checked {
 fn check_cluster_fault(fault: &ClusterFault, shape: &Shape) -> Checked {
     match fault {
         ClusterFault::CrashLoop { place, .. } => check_host("place", &place.to_string(), shape),
-        ClusterFault::KillExecutor { agent } | ClusterFault::Strand { agent, .. } => {
-            check_agent("agent", *agent, shape)
-        }
+        ClusterFault::KillExecutor { agent }
+        | ClusterFault::CleanUp { agent }
+        | ClusterFault::Strand { agent, .. } => check_agent("agent", *agent, shape),
         ClusterFault::Change { place, flag } => match flag {
             Flag::Version(_) => check_host("place", &place.to_string(), shape),
             Flag::Quorum(quorum) => check_quorum(*place, *quorum, shape),
@@ -293,6 +309,10 @@ mod tests {
         }
         let error = error_of("at 1s framework 0 suppress");
         assert!(error.contains("which has none: add a line 'framework launcher'"), "{error}");
+        let error = error_of("masters 3\nregistry in-memory");
+        assert!(error.contains("registry 'in-memory': expected replicated-log where"), "{error}");
+        let error = error_of("removal-interval 1ms");
+        assert!(error.contains("removal-interval '1ms': expected a time from 100ms"), "{error}");
         let error = error_of("at 3h mend");
         assert_eq!(error, "line 1: time '3h': expected a time from 0s to 2h");
         let error = error_of("at 1s change agent-0 attributes :::");

@@ -23,12 +23,13 @@ impl Plan {
     /// seed would switch on. [`Plan::fault_kinds`] names them.
     pub fn draw_of(seed: u64, wanted: impl Fn(&str) -> bool) -> Self {
         let mut random = Generator::from_number(seed);
-        let shape = shape::draw(&mut random);
+        let mut shape = shape::draw(&mut random);
         let length = Duration::from_millis(between(&mut random, 8_000, 40_000));
         let mut steps = operations(&mut random, &shape, length);
         steps.extend(faults::draw(&mut random, &shape, length, &wanted));
         steps.extend(executors::draw(&mut random, &shape, length, &wanted));
         steps.extend(stories::draw(&mut random, &shape, length, &wanted));
+        steps.extend(stories::draw_of_registry(&mut random, &mut shape, length, &wanted));
         steps.sort_by_key(|step| step.at);
         Self { seed, shape, steps }
     }

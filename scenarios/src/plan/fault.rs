@@ -83,6 +83,12 @@ pub enum ClusterFault {
         /// For how long its executors are stopped.
         time: Duration,
     },
+    /// An agent is killed and started with `--recover=cleanup`, which ends all that it has left
+    /// and then itself; afterwards it is started as usual.
+    CleanUp {
+        /// Which.
+        agent: Place,
+    },
     /// A daemon is killed each time that it has lived for so long (P4).
     CrashLoop {
         /// Which.
@@ -103,6 +109,7 @@ variants! {
     ClusterFault,
     "kill-executor" => KillExecutor { agent: agent },
     "strand" => Strand { agent: agent, time: time },
+    "clean-up" => CleanUp { agent: agent },
     "crash-loop" => CrashLoop { place: place, life: life },
     "change" => Change { place: place, flag: flag },
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use orrery_runtime_sim::Probability;
 use orrery_runtime_sim::text::{ParseFaultError, Text, Words};
 
 use super::table::{settings, variants};
@@ -11,6 +12,12 @@ pub const AGENT_RESOURCES: &str = "cpus:32;mem:8192;disk:10000;ports:[31000-3200
 
 /// Long enough that no master ever removes a framework that comes back.
 const FAILOVER_TIMEOUT: Duration = Duration::from_secs(7 * 24 * 3_600);
+
+/// How long a master remembers an unreachable agent, unless a plan says otherwise: longer than any
+/// run takes, or any clock jumps.
+const MAX_AGENT_AGE: Duration = Duration::from_secs(14 * 24 * 3_600);
+/// How many of them it remembers, unless a plan says otherwise: more than any cluster has.
+const MAX_AGENT_COUNT: usize = 102_400;
 
 /// A cluster and its settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +38,18 @@ pub struct Shape {
     pub reregister_timeout: Duration,
     /// The master's `offer_timeout`.
     pub offer_timeout: Option<Duration>,
+    /// The master's `registry`.
+    pub registry: RegistryKind,
+    /// The time of the master's `agent_removal_rate_limit` for one agent.
+    pub removal_interval: Option<Duration>,
+    /// The master's `recovery_agent_removal_limit`.
+    pub recovery_removal_limit: Probability,
+    /// The master's `registry_gc_interval`.
+    pub registry_gc_interval: Duration,
+    /// The master's `registry_max_agent_age`.
+    pub registry_max_agent_age: Duration,
+    /// The master's `registry_max_agent_count`.
+    pub registry_max_agent_count: usize,
     /// The agents' `executor_registration_timeout`.
     pub executor_registration_timeout: Duration,
     /// The agents' `reconfiguration_policy`.
@@ -49,6 +68,12 @@ impl Default for Shape {
             ping_timeout: Duration::from_secs(2),
             reregister_timeout: Duration::from_secs(15),
             offer_timeout: None,
+            registry: RegistryKind::ReplicatedLog,
+            removal_interval: None,
+            recovery_removal_limit: Probability::ALWAYS,
+            registry_gc_interval: Duration::from_secs(15 * 60),
+            registry_max_agent_age: MAX_AGENT_AGE,
+            registry_max_agent_count: MAX_AGENT_COUNT,
             executor_registration_timeout: Duration::from_secs(10),
             reconfiguration: Reconfiguration::Equal,
         }
@@ -64,6 +89,12 @@ settings! {
     "ping-timeout" => ping_timeout,
     "reregister-timeout" => reregister_timeout,
     "offer-timeout" => offer_timeout,
+    "registry" => registry,
+    "removal-interval" => removal_interval,
+    "recovery-removal-limit" => recovery_removal_limit,
+    "registry-gc-interval" => registry_gc_interval,
+    "registry-max-agent-age" => registry_max_agent_age,
+    "registry-max-agent-count" => registry_max_agent_count,
     "executor-registration-timeout" => executor_registration_timeout,
     "reconfiguration-policy" => reconfiguration,
 }
@@ -72,6 +103,17 @@ settings! {
 const FRAMEWORK: &str = "framework";
 
 impl Shape {
+    /// Whether a master may forget agents that it has given up.
+    pub fn forgets_agents(&self) -> bool {
+        let Self { registry_max_agent_age: age, registry_max_agent_count: count, .. } = *self;
+        age < MAX_AGENT_AGE || count < MAX_AGENT_COUNT
+    }
+
+    /// Whether a master that is started again knows nothing of what was before.
+    pub fn forgets_all(&self) -> bool {
+        self.registry == RegistryKind::InMemory
+    }
+
     /// Its lines, as words.
     pub(super) fn lines(&self) -> Vec<Vec<String>> {
         let mut lines = self.settings();
@@ -110,6 +152,21 @@ variants! {
     Elections,
     "peers" => Peers {},
     "zookeeper" => ZooKeeper {},
+}
+
+/// Where a master keeps what it knows of agents.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RegistryKind {
+    /// In the replicated log, on its disk.
+    ReplicatedLog,
+    /// Nowhere: whoever is started again begins with nothing.
+    InMemory,
+}
+
+variants! {
+    RegistryKind,
+    "replicated-log" => ReplicatedLog {},
+    "in-memory" => InMemory {},
 }
 
 /// What an agent may have changed about itself when it comes back.

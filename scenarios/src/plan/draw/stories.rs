@@ -1,6 +1,8 @@
 //! Stories: a few things that must happen to the same agents within seconds, and by chance seldom
 //! do. Some plans have one of them besides all else. Each tells what it is after.
 
+mod registry;
+
 use std::time::Duration;
 
 use orrery_runtime::Generator;
@@ -8,6 +10,8 @@ use orrery_runtime_sim::{DiskFault, Ending, Extent, Latency, NetworkFault, Proce
 
 use super::{between, pick, time};
 use crate::plan::{Action, Fault, Operation, Place, Script, Shape, Step};
+
+pub(super) use registry::draw as draw_of_registry;
 
 /// One plan of so many has a story.
 const RARITY: u64 = 4;
@@ -39,8 +43,7 @@ const STORIES: &[Story] = &[
     // A launch is lost on its way. The master dies as well, and the next one gives the agent up,
     // never having known the task, before the agent is back without it.
     ("launch-into-the-void", |teller| {
-        let given_up = teller.shape.reregister_timeout + teller.shape.ping_timeout * 4;
-        let away = given_up + teller.milliseconds(6_000, 12_000);
+        let away = teller.given_up() + teller.milliseconds(6_000, 12_000);
         for agent in teller.agents() {
             teller.lose(Place::Agent(agent), away);
         }
@@ -58,7 +61,7 @@ const STORIES: &[Story] = &[
         let short = teller.milliseconds(0, 1_000);
         teller.launch(Script::Short(short, 0));
         teller.pass(200, 3_000);
-        let given_up = teller.shape.reregister_timeout + teller.shape.ping_timeout * 4;
+        let given_up = teller.given_up();
         for agent in teller.agents() {
             teller.lose(Place::Agent(agent), given_up);
         }
@@ -114,9 +117,7 @@ pub(super) fn draw(
     if !is_told || !wanted(name) {
         return Vec::new();
     }
-    let at = Duration::from_millis(500) + time(random, length / 2);
-    let framework = random.below(shape.frameworks.len() as u64) as usize;
-    let mut teller = Teller { random, shape, framework, at, steps: Vec::new() };
+    let mut teller = Teller::begin(random, shape, length);
     tell(&mut teller);
     teller.steps
 }
@@ -131,7 +132,19 @@ struct Teller<'a> {
     steps: Vec<Step>,
 }
 
-impl Teller<'_> {
+impl<'a> Teller<'a> {
+    /// Begins in the first half of a plan.
+    fn begin(random: &'a mut Generator, shape: &'a Shape, length: Duration) -> Self {
+        let at = Duration::from_millis(500) + time(random, length / 2);
+        let framework = random.below(shape.frameworks.len() as u64) as usize;
+        Self { random, shape, framework, at, steps: Vec::new() }
+    }
+
+    /// How long an agent that does not answer is waited for.
+    fn given_up(&self) -> Duration {
+        self.shape.reregister_timeout + self.shape.ping_timeout * 4
+    }
+
     fn is_heads(&mut self) -> bool {
         self.random.below(2) == 0
     }
