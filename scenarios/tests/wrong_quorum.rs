@@ -58,11 +58,17 @@ fn a_quorum_that_is_too_small_ends_the_master_with_a_clear_error_and_nothing_is_
 }
 
 #[test]
-fn a_quorum_that_is_too_large_loses_nothing() {
+fn a_quorum_that_is_too_large_ends_the_master_with_a_clear_error_and_nothing_is_lost() {
     for seed in 0..SEEDS {
         let run = play(seed, "at 10s change master-2 quorum 3 for 1s\n", Bugs::default());
         assert_good(&run);
-        assert!(ends(&run).is_empty(), "seed {seed}: {:?}", ends(&run));
+        let ends = ends(&run);
+        let error = "this replica was started with --quorum=3, but ";
+        assert!(!ends.is_empty() && ends[0].contains(error), "seed {seed}: {ends:?}");
+        assert!(
+            ends[0].ends_with(" with --quorum=2: expected the same on all of them"),
+            "{ends:?}"
+        );
     }
 }
 

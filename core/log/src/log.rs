@@ -12,8 +12,8 @@ use crate::driver;
 use crate::handle::{Answer, Handle, Right};
 use crate::machine::{Input, LogMachine};
 use crate::{
-    Ballot, Disagreement, Entry, LogError, Options, Origin, Position, ReadError, ReplicaState, Request,
-    Response, StartError, Value, WriteError,
+    Ballot, Disagreement, Entry, LogError, Options, Origin, Position, ReadError, ReplicaState,
+    Request, Response, StartError, Value, WriteError,
 };
 
 /// Carries requests to other replicas, and their responses back.

@@ -194,6 +194,9 @@ impl Group {
     }
 
     fn find_trouble(&self) -> Option<Trouble> {
+        if PlantedBug::QuorumIsNotChecked.is_planted() {
+            return None;
+        }
         let (quorum, goes_on) = (self.quorum, self.agreement.goes_on());
         let disagreement = self.agreement.disagreement();
         let differing = disagreement.iter().flat_map(|it| it.others.values()).map(BTreeSet::len);
@@ -202,7 +205,7 @@ impl Group {
             true => self.joined.len().saturating_sub(differing.sum()),
             false => self.joined.len(),
         };
-        if counted > most(quorum) && !PlantedBug::QuorumIsNotChecked.is_planted() {
+        if counted > most(quorum) {
             return Some(Trouble::TooMany { quorum, joined: self.joined.clone() });
         }
         match disagreement {
