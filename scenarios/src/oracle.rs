@@ -301,7 +301,8 @@ impl Oracle {
         state.identity.all_may_change();
     }
 
-    /// A host gets another address: while its agent counts as being at the old one, it is sent away.
+    /// A host gets another address: while its agent counts as being at the old one, it is sent
+    /// away.
     pub(crate) fn address_changes(&self, host: &str) {
         self.state().moved.insert(host.to_owned());
     }

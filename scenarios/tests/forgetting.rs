@@ -2,6 +2,7 @@
 //! what they have left: with plans of their own, as few random ones come by that.
 #![cfg(feature = "sim")]
 
+use orrery_agent::PlantedBug as InAgent;
 use orrery_coverage::Coverage;
 use orrery_master::PlantedBug as InMaster;
 use orrery_planted::Bug;
@@ -155,6 +156,7 @@ fn planted_bugs_of_forgetting_are_found() {
         (InMaster::PruneLeavesTasks.bug(), FORGOTTEN),
         (InMaster::RemovalRateIsIgnored.bug(), ONE_BY_ONE),
         (InMaster::RemovalLimitIsIgnored.bug(), TOO_MANY),
+        (InAgent::CleanUpForgetsIdentity.bug(), CLEAN_UP),
     ];
     let is_missed = |(bug, plan): &(&Bug, &str)| {
         !(0..2 * SEEDS).any(|seed| runner::failure(&run(plan, seed, Some(bug))).is_some())

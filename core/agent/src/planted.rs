@@ -21,4 +21,6 @@ orrery_planted::bugs! {
     OverlooksReboot,
     /// An executor that has no process yet at a restart is never started.
     ForgetsExecutorsToStart,
+    /// An agent that only cleans up forgets who it was, and nobody hears how its tasks ended.
+    CleanUpForgetsIdentity,
 }

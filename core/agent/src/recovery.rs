@@ -77,7 +77,8 @@ impl Agent {
         }
         if self.options.cleans_up {
             reachable!("an agent only cleans up what an earlier one has left");
-            self.stop(Stopping::CleanUp);
+            let forgets = PlantedBug::CleanUpForgetsIdentity.is_planted();
+            self.stop(if forgets { Stopping::Leave } else { Stopping::CleanUp });
         }
     }
 

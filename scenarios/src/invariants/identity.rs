@@ -1,7 +1,7 @@
 //! Identity (S17 of the catalogue): one agent id belongs to one agent, which is where it was when
-//! it got it, and one address to one connected agent. An agent that only cleaned up what it had left
-//! is the same one afterwards, or nobody could tell what became of its tasks. Mesos' bugs of the
-//! kind: MESOS-3351, MESOS-5396, MESOS-423, MESOS-714.
+//! it got it, and one address to one connected agent. An agent that only cleaned up what it had
+//! left is the same one afterwards, or nobody could tell what became of its tasks. Mesos' bugs of
+//! the kind: MESOS-3351, MESOS-5396, MESOS-423, MESOS-714.
 
 use std::collections::BTreeMap;
 

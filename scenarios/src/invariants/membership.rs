@@ -88,7 +88,9 @@ impl Membership {
         let is_same = self.master == *id;
         if !is_same {
             self.pace.begin();
-            let recovered = places.values().filter(|place| **place == Place::Recovered);
+            // One that is registered in the first step already was known before: to admit another
+            // one takes the registry.
+            let recovered = places.values().filter(|place| **place != Place::Unreachable);
             self.limit = Limit { recovered: recovered.count(), given_up: 0, ..self.limit };
             self.master.clone_from(id);
         }

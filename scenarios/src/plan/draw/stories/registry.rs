@@ -76,16 +76,19 @@ const STORIES: &[(Story, Setting)] = &[
         ("given-up-slowly", |teller| {
             teller.launch(Script::Long);
             teller.pass(2_000, 4_000);
+            let by_next_master = teller.is_heads();
+            let silent = teller.shape.ping_timeout * 3;
+            let least = if by_next_master { teller.shape.reregister_timeout } else { silent };
             let turns = teller.shape.removal_interval.unwrap_or_default() * 4;
             for agent in teller.agents() {
-                let away = teller.given_up() + time(teller.random, turns);
+                let away = least + time(teller.random, silent + turns);
                 teller.lose(Place::Agent(agent), away);
             }
-            if teller.is_heads() {
+            if by_next_master {
                 let dead = teller.milliseconds(100, 1_000);
                 teller.kill_masters(dead);
             }
-            teller.at += teller.given_up() + turns;
+            teller.at += least + silent + turns;
             teller.launch(Script::Nothing);
         }),
         |random, shape| {
