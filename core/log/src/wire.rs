@@ -395,3 +395,34 @@ pub(crate) fn decode_record(record: proto::Record) -> Result<Record, WireError> 
         },
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn who_asks_says_what_it_was_told() {
+        let address = Address::new("master", 1);
+        let list = BTreeSet::from([address.clone(), Address::new("master", 2)]);
+        for cluster in [Cluster::changing(2), Cluster::fixed(2, &list)] {
+            let origin = Origin { address: address.clone(), cluster };
+            let request = Request::Inquire { nonce: 3 };
+            let mut sent = encode_request(&origin, request.clone());
+            assert_eq!(decode_request(sent.clone()).ok(), Some((origin, request)));
+            sent.cluster = None;
+            let error = decode_request(sent).expect_err("it is refused").to_string();
+            assert_eq!(error, "cluster is missing");
+        }
+    }
+
+    #[test]
+    fn a_refusal_says_what_the_other_was_told() {
+        let address = Address::new("master", 1);
+        let voter = Voter { address, id: 7, generation: 0, known: BTreeMap::new() };
+        let cluster = Cluster::changing(3);
+        let refused = Response::Refused { voter, cluster, state: ReplicaState::Voting };
+        assert_eq!(decode_response(encode_response(refused.clone())).ok(), Some(refused));
+    }
+}
