@@ -183,7 +183,7 @@ impl Examination<'_> {
         if header == SegmentHeader::Invalid {
             self.damage(path.clone(), Defect::Header);
         }
-        let stated = (sequence == manifest.last).then_some(*manifest).unwrap_or_default();
+        let stated = if sequence == manifest.last { *manifest } else { Manifest::default() };
         let expected = match self.headers.get(&(sequence + 1)) {
             _ if sequence == last => Expected::AtLeast(stated.durable),
             Some(SegmentHeader::Valid { before: Some(end) }) => Expected::Exactly(*end),
