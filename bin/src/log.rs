@@ -114,23 +114,33 @@ async fn initialize(flags: &Flags) -> Result<(), Failure> {
 async fn read(flags: &Flags) -> Result<(), Failure> {
     let position = |name, default| Position(flags.get::<u64>(name).unwrap_or(default));
     let (from, to) = (position("from", 0), position("to", u64::MAX));
+    if from > to {
+        return Err(Failure::Other(format!("--from={from}: expected at most --to={to}")));
+    }
     let mut replica = inspect(&real_runtime(), &folder(flags)?).await.map_err(Failure::because)?;
     let status = replica.status();
     say(&format!(
         "{}, promised {}, begins at {}, complete up to {}, {} missing",
         status.state, status.promised, status.beginning, status.ending, status.missing
     ));
+    let end = replica.end();
+    if flags.is_given("from") && from > end && replica.damage().is_empty() {
+        let text = format!("--from={from}: the replica holds nothing after position {end}");
+        return Err(Failure::Other(text));
+    }
     let mut next = Some(from);
     while let Some(from) = next {
         let (entries, after) = replica.entries(from, to).await.map_err(Failure::because)?;
         entries.iter().for_each(|entry| say(&show(entry)));
         next = after;
     }
+    let earlier = replica.earlier_damage().iter();
+    earlier.for_each(|damage| say(&format!("was damaged, and is not healed yet: {damage}")));
     if replica.damage().is_empty() {
         return Ok(());
     }
     replica.damage().iter().for_each(|damage| say(&format!("damaged: {damage}")));
-    Err(Failure::Other(format!("{} records are damaged", replica.damage().len())))
+    Err(Failure::Other("the replica is damaged".to_owned()))
 }
 
 fn show(entry: &KnownEntry) -> String {
@@ -153,10 +163,10 @@ fn excerpt(data: &[u8]) -> String {
 
 async fn replica(flags: &Flags) -> Result<(), Failure> {
     let runtime = real_runtime();
-    let address: Address = flags.value::<String>("address").parse().map_err(Failure::because)?;
+    let address = address("address", &flags.value::<String>("address"))?;
     let quorum = flags.value::<u64>("quorum") as usize;
-    let listener = listen(&runtime, &address).await?;
     let (membership, mut place) = membership(&runtime, flags, &address, quorum)?;
+    let listener = listen(&runtime, &address).await?;
     let options = Options {
         folder: folder(flags)?,
         address,
@@ -198,7 +208,7 @@ fn membership(
     let zk = given::<Url>(flags, "zk", "zk://HOST:PORT,…/PATH").map_err(Failure::because)?;
     let url = match (zk, flags.get::<String>("peers")) {
         (Some(url), None) => url,
-        (None, Some(peers)) => return Ok((fixed(&peers, own)?, None)),
+        (None, Some(peers)) => return Ok((fixed(&peers, own, quorum)?, None)),
         _ => return Err(Failure::Other("expected one of --peers and --zk".to_owned())),
     };
     let coordination: Arc<dyn Coordination> = Arc::new(ZooKeeper::new(runtime.clone()));
@@ -210,12 +220,38 @@ fn membership(
     Ok((Membership::Changing(changes), Some(place)))
 }
 
-fn fixed(peers: &str, own: &Address) -> Result<Membership, Failure> {
-    let members = peers.split(',').map(|peer| peer.trim().parse::<Address>());
-    let members: BTreeSet<Address> = members.collect::<Result<_, _>>().map_err(Failure::because)?;
-    match members.contains(own) {
-        true => Ok(Membership::Fixed(members)),
-        false => Err(Failure::Other(format!("--address={own} is not one of --peers={peers}"))),
+/// The replicas that `--peers` names.
+fn fixed(peers: &str, own: &Address, quorum: usize) -> Result<Membership, Failure> {
+    let wrong = |text: String| Err(Failure::Other(text));
+    let mut members = BTreeSet::new();
+    for peer in peers.split(',') {
+        let peer = address("peers", peer.trim())?;
+        if members.contains(&peer) {
+            return wrong(format!(
+                "--peers={peers} names {peer} twice, expected each replica once"
+            ));
+        }
+        members.insert(peer);
+    }
+    let (total, expected) = (members.len(), members.len() / 2 + 1);
+    if !members.contains(own) {
+        return wrong(format!("--address={own} is not one of --peers={peers}"));
+    }
+    if quorum != expected {
+        return wrong(format!(
+            "--quorum={quorum}: expected {expected} for the {total} replicas of --peers={peers}"
+        ));
+    }
+    Ok(Membership::Fixed(members))
+}
+
+/// The address that a flag holds, with a port at which somebody can be reached.
+fn address(flag: &str, text: &str) -> Result<Address, Failure> {
+    let wrong = |why: String| Failure::Other(format!("--{flag}: {why}"));
+    let address: Address = text.parse().map_err(|error| wrong(format!("{error}")))?;
+    match address.port {
+        0 => Err(wrong(format!("'{text}' has port 0, expected one that others can reach"))),
+        _ => Ok(address),
     }
 }
 

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use orrery_flags::{FlagValue, Flags, Kind, Value};
-use orrery_log::{Membership, Options, Timing, Writer};
+use orrery_log::{APPEND_MAX, Membership, Options, Timing, Writer};
 use orrery_runtime::{Address, Generator, Listener, Runtime};
 use tokio::sync::mpsc;
 
@@ -32,6 +32,10 @@ const LOOK: Duration = Duration::from_millis(1);
 pub async fn run(flags: &Flags) -> Result<(), Failure> {
     let runtime = orrery_runtime_real::runtime();
     let sizes = sizes(flags)?;
+    if flags.is_set("catch_up") && flags.value::<u64>("replicas") < 3 {
+        return Err(Failure::Other("--catch_up: expected at least --replicas=3".to_owned()));
+    }
+    let output = output(flags)?;
     let folder = log::folder(flags)?;
     std::fs::create_dir_all(&folder).map_err(Failure::because)?;
     let files = flags.value::<u64>("replicas") as usize;
@@ -48,28 +52,43 @@ pub async fn run(flags: &Flags) -> Result<(), Failure> {
         Some(rate) => load.append_at(rate).await?,
         None => load.append_all(flags.value::<u64>("writers") as usize).await?,
     };
-    report(&sizes, times, began.elapsed(), &syncs, flags)?;
+    report(&sizes, times, began.elapsed(), &syncs, output)?;
     match flags.is_set("catch_up") {
         true => cluster.catch_up(&runtime, &sizes).await,
         false => Ok(()),
     }
 }
 
+/// The file of `--output`, which is made before anything is measured.
+fn output(flags: &Flags) -> Result<Option<BufWriter<File>>, Failure> {
+    let Some(path) = flags.get::<String>("output") else { return Ok(None) };
+    let failed = |error| Failure::Other(format!("--output={path}: {error}"));
+    File::create(&path).map(|file| Some(BufWriter::new(file))).map_err(failed)
+}
+
+/// The size of an append, unless it is too large for one.
+fn size(place: &str, bytes: u64) -> Result<usize, Failure> {
+    let size = usize::try_from(bytes).ok().filter(|size| *size <= APPEND_MAX);
+    size.ok_or_else(|| {
+        Failure::Other(format!("{place}: {bytes} bytes, expected at most {APPEND_MAX}"))
+    })
+}
+
 /// The size of each append.
 fn sizes(flags: &Flags) -> Result<Vec<usize>, Failure> {
     let Some(path) = flags.get::<String>("input") else {
-        let size = flags.value::<u64>("size") as usize;
+        let size = size("--size", flags.value::<u64>("size"))?;
         return Ok(vec![size; flags.value::<u64>("appends") as usize]);
     };
     let text = std::fs::read_to_string(&path)
         .map_err(|error| Failure::Other(format!("--input={path}: {error}")))?;
-    let size = |line: &str| {
+    let read = |line: &str| {
         let value = Value::read(Kind::Bytes, line.trim());
         let bytes = value.as_ref().and_then(u64::from_value);
         let wrong = || Failure::Other(format!("{path}: '{line}' is no size such as 100B"));
-        bytes.map(|bytes| bytes as usize).ok_or_else(wrong)
+        size(&path, bytes.ok_or_else(wrong)?)
     };
-    text.lines().filter(|line| !line.trim().is_empty()).map(size).collect()
+    text.lines().filter(|line| !line.trim().is_empty()).map(read).collect()
 }
 
 /// Replicas in this process, which talk over sockets.
@@ -115,9 +134,6 @@ impl Cluster {
     /// Takes the disk of the last replica away and prints how long it takes until it knows again
     /// all that was appended.
     async fn catch_up(&mut self, runtime: &Runtime, sizes: &[usize]) -> Result<(), Failure> {
-        if self.replicas.len() < 3 {
-            return Err(Failure::Other("--catch_up needs at least 3 --replicas".to_owned()));
-        }
         let Some(last) = self.replicas.pop() else { return Ok(()) };
         let address = last.address.clone();
         last.stop().await;
@@ -236,10 +252,9 @@ fn report(
     times: Vec<Duration>,
     took: Duration,
     syncs: &Syncs,
-    flags: &Flags,
+    output: Option<BufWriter<File>>,
 ) -> Result<(), Failure> {
-    if let Some(path) = flags.get::<String>("output") {
-        let mut output = BufWriter::new(File::create(path).map_err(Failure::because)?);
+    if let Some(mut output) = output {
         for (size, time) in sizes.iter().zip(&times) {
             writeln!(output, "{size} {:.3}", milliseconds(*time)).map_err(Failure::because)?;
         }
