@@ -153,6 +153,8 @@ impl Scene {
                 self.cluster().kill_daemon(place);
                 self.cluster().start_cleanup(place);
                 self.oracle().cleans_up(&place.to_string());
+                // One whose launch was lost is shut down without ever having had its task.
+                self.oracle().executors_misbehave();
                 self.later(lasting, move |scene| scene.start(place));
             }
             ClusterFault::CrashLoop { place, life } => self.crash_loop(*place, *life, lasting),

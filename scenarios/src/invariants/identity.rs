@@ -13,30 +13,25 @@ use orrery_master::Master;
 pub struct Identity {
     /// The host on which an id was seen first.
     homes: BTreeMap<String, String>,
-    /// By host, the last id of its agent.
-    last: BTreeMap<String, String>,
-    /// Hosts whose agents have cleaned up, and the ids that they keep.
-    kept: BTreeMap<String, String>,
+    /// Hosts whose agents have cleaned up, and the ids that those began with: what was written down
+    /// in time.
+    kept: BTreeMap<String, Option<String>>,
 }
 
 impl Identity {
     /// The agent of a host cleans up, and nothing else has happened to it since that would make it
     /// another one.
     pub(crate) fn cleans_up(&mut self, host: &str) {
-        if let Some(id) = self.last.get(host) {
-            self.kept.insert(host.to_owned(), id.clone());
-        }
+        self.kept.insert(host.to_owned(), None);
     }
 
     /// The agent of a host may begin anew.
     pub(crate) fn may_change(&mut self, host: &str) {
-        self.last.remove(host);
         self.kept.remove(host);
     }
 
     /// Every agent may begin anew.
     pub(crate) fn all_may_change(&mut self) {
-        self.last.clear();
         self.kept.clear();
     }
 
@@ -45,11 +40,11 @@ impl Identity {
         if id.is_empty() {
             return Ok(());
         }
-        if self.last.get(host).is_none_or(|last| last != id) {
-            self.last.insert(host.to_owned(), id.to_owned());
-        }
-        if let Some(kept) = self.kept.get(host).filter(|kept| *kept != id) {
-            return Err(format!("{host} was agent {kept}, cleaned up, and is agent {id} now"));
+        if let Some(kept) = self.kept.get_mut(host) {
+            let kept = kept.get_or_insert_with(|| id.to_owned());
+            if kept != id {
+                return Err(format!("{host} was agent {kept}, cleaned up, and is agent {id} now"));
+            }
         }
         match self.homes.get(id) {
             Some(home) if home == host => Ok(()),
