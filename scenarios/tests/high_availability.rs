@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use orrery_runtime::Generator;
-use orrery_scenarios::plan::{Action, Elections, Fault, Place, Plan, Step};
+use orrery_scenarios::plan::{Action, Elections, Fault, Place, Plan, RegistryKind, Step};
 use orrery_scenarios::runner::{self, Settings};
 
 /// The plan of a seed, played with several masters, of which some die or are cut off besides.
@@ -13,6 +13,7 @@ fn plan(seed: u64, elections: Elections) -> Plan {
     let mut random = Generator::from_number(!seed);
     plan.shape.masters = if random.below(4) == 0 { 5 } else { 3 };
     plan.shape.elections = elections;
+    plan.shape.registry = RegistryKind::ReplicatedLog;
     plan.shape.agents = plan.shape.agents.min(6);
     let masters = plan.shape.masters as u64;
     for _ in 0..random.below(5) {
