@@ -261,7 +261,9 @@ impl Oracle {
 
     /// The daemon of an agent is being started.
     pub fn agent_started(&self, host: &str) {
-        self.state().truth.started(host);
+        let mut state = self.state();
+        state.truth.started(host);
+        state.identity.started(host);
     }
 
     /// Hosts on which tasks may run.

@@ -25,6 +25,13 @@ impl Identity {
         self.kept.insert(host.to_owned(), None);
     }
 
+    /// The daemon of an agent is started. What cleaned up before and had no id keeps none.
+    pub(crate) fn started(&mut self, host: &str) {
+        if self.kept.get(host).is_some_and(Option::is_none) {
+            self.kept.remove(host);
+        }
+    }
+
     /// The agent of a host may begin anew.
     pub(crate) fn may_change(&mut self, host: &str) {
         self.kept.remove(host);
