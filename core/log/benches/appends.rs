@@ -7,9 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use orrery_log::{
-    Log, Membership, Options, Origin, Request, Responses, Timing, Transport, Writer,
-};
+use orrery_log::{Log, Membership, Options, Origin, Request, Responses, Timing, Transport, Writer};
 use orrery_runtime::{Address, Runtime};
 
 /// How long an append may take.

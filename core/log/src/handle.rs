@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use orrery_runtime::Runtime;
 use orrery_runtime::machine::Feeder;
 use orrery_runtime::tasks::AbortOnDrop;
-use orrery_runtime::Runtime;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use crate::coordinator::Client;
