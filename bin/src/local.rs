@@ -63,8 +63,9 @@ impl Cluster<'_> {
         let agents: u16 = self.flags.value("agents");
         let options = master::options(&self.master_flags()?)?;
         if let Some(last) = agents.checked_sub(1) {
-            // What is wrong with the agents' flags is told before anything runs.
-            self.agent_options(options.port, last)?;
+            // What is wrong with the agents' flags is told before anything runs. Which port the
+            // system will choose for the master is not known yet.
+            self.agent_options(options.port.max(1), last)?;
         }
         let master =
             orrery_net_master::start(runtime.clone(), options).await.map_err(Failure::because)?;
