@@ -15,8 +15,8 @@ use crate::recovery::{FenceAnswer, Recovery, StateAnswer};
 use crate::replica::{Page, Replica};
 use crate::survey::PageAnswer;
 use crate::{
-    Ballot, Cluster, Damage, LogError, Origin, Position, ReadError, ReplicaState, Request,
-    Response, Timing, Value, Verdict, Voter, WriteError,
+    Ballot, Cluster, Damage, LogError, Origin, PlantedBug, Position, ReadError, ReplicaState,
+    Request, Response, Timing, Value, Verdict, Voter, WriteError,
 };
 
 /// How often at most it is logged that others were told otherwise about the cluster.
@@ -235,7 +235,7 @@ impl LogMachine {
 
     /// The answer to whoever was told otherwise about the cluster: its quorum is not ours.
     fn refusal(&mut self, now: Instant, from: &Origin) -> Option<Response> {
-        if from.cluster == self.cluster {
+        if from.cluster == self.cluster || PlantedBug::HeedsStrangers.is_planted() {
             return None;
         }
         if self.refused.is_none_or(|last| last + REFUSALS <= now) {

@@ -28,6 +28,8 @@ orrery_planted::bugs! {
     /// MESOS-3280: a promise that a recovering replica ignored is not asked for again, so that an
     /// election never ends.
     PromiseIsAskedOnce,
+    /// Replicas that were told otherwise about the cluster are heeded and counted.
+    HeedsStrangers,
     /// A rotten record is skipped and the replica goes on voting.
     VotesDespiteDamage,
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{Message, World, address, timing};
-use crate::{Caller, Cluster, Input, Position, ReplicaState, Request, Response};
+use crate::{Caller, Cluster, Input, PlantedBug, Position, ReplicaState, Request, Response};
 
 /// Three that vote, of which the last one was told something else.
 fn world(otherwise: &Cluster) -> World {
@@ -64,13 +64,27 @@ fn the_others_do_not_write_to_it_and_go_on() {
 #[test]
 fn its_voice_does_not_count() {
     for mistake in mistakes() {
-        let mut world = world(&mistake);
-        world.crash(1, 0);
-        world.elect(0);
-        wait(&mut world);
+        let world = elected_beside(&mistake);
         assert_eq!(world.nodes[0].writer, None, "{mistake}");
         assert_eq!(status(&world, 2).promised, Default::default(), "{mistake}");
     }
+}
+
+#[test]
+fn a_voice_that_counts_nevertheless_is_found_out() {
+    orrery_planted::plant([*PlantedBug::HeedsStrangers.bug()]);
+    let elected = mistakes().map(|mistake| elected_beside(&mistake).nodes[0].writer.is_some());
+    orrery_planted::plant([]);
+    assert_eq!(elected, [true; 2]);
+}
+
+/// What comes of an election in which only the one that was told otherwise could be a second voice.
+fn elected_beside(mistake: &Cluster) -> World {
+    let mut world = world(mistake);
+    world.crash(1, 0);
+    world.elect(0);
+    wait(&mut world);
+    world
 }
 
 #[test]
