@@ -71,7 +71,7 @@ def tasks_and_files():
         assert re.search(r"/slaves/.+/frameworks/.+/executors/good/runs/[0-9a-f-]{36}$", good), good
         latest = os.path.join(os.path.dirname(good), "latest")
         assert os.path.realpath(latest) == os.path.realpath(good)
-        wait_for("no process to be left", lambda: not left_over(r"sleep 100[01]"))
+        wait_for("no process to be left", lambda: not left_over(r"sleep 100[01]$"))
         scheduler.close()
 
 

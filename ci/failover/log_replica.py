@@ -29,6 +29,16 @@ def agents_of(master):
         return []
 
 
+def replicas_known_to(master):
+    """How many replicas the log of a master works with."""
+    try:
+        with urllib.request.urlopen(f"http://{master.address}/metrics/snapshot",
+                                    timeout=1) as answer:
+            return json.load(answer).get("registrar/log/ensemble_size")
+    except OSError:
+        return None
+
+
 def read(replica):
     return subprocess.run([ORRERY, "log", "read", f"--path={replica.folder}"], check=True,
                           capture_output=True, text=True).stdout
@@ -48,7 +58,7 @@ def main():
 
         one_more = LogReplica(cluster, 1)
         follower.start()
-        wait_for("the master to be back", lambda: "joined" in output(follower))
+        wait_for("the master to be back", lambda: replicas_known_to(follower) == 3)
         one_more.start()
         assert one_more.process.wait(60) != 0
         refusal = output(one_more).strip().splitlines()[-1]
