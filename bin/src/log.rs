@@ -8,9 +8,8 @@ use std::time::Duration;
 
 use orrery_election::Url;
 use orrery_flags::{FlagSpec, Flags, tables};
-use orrery_http::{respond, serve, service_fn};
+use orrery_http::serve;
 use orrery_log::{KnownEntry, Log, Membership, Options, Position, Timing, Value, inspect};
-use orrery_net_log::LogService;
 use orrery_net_master::Replicas;
 use orrery_runtime::coordination::Coordination;
 use orrery_runtime::tasks::AbortOnDrop;
@@ -299,16 +298,7 @@ pub async fn start(
 ) -> Result<Replica, Failure> {
     let address = options.address.clone();
     let (log, service) = orrery_net_log::start(runtime, options).await.map_err(Failure::because)?;
-    let service = service_fn(move |request| {
-        let answer = LogService::handles(request.uri().path()).then(|| service.call(request));
-        async move {
-            match answer {
-                Some(answer) => answer.await,
-                None => respond::not_found(),
-            }
-        }
-    });
-    let serving = serve(runtime.clone(), listener, service);
+    let serving = serve(runtime.clone(), listener, Arc::new(service));
     let port = runtime.spawn("replica's port", serving).abort_on_drop();
     Ok(Replica { address, log, port })
 }

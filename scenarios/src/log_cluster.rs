@@ -11,11 +11,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use orrery_http::{respond, serve, service_fn};
+use orrery_http::serve;
 use orrery_log::{
     Log, LogError, Membership, Options, Position, ReplicaState, Timing, Value, Writer,
 };
-use orrery_net_log::LogService;
 use orrery_runtime::{Address, Generator, ProcessId, Runtime};
 use orrery_runtime_sim::{Host, World};
 
@@ -223,16 +222,7 @@ impl Replica {
             Ok(started) => started,
             Err(_) => return 1,
         };
-        let service = service_fn(move |request| {
-            let answer = LogService::handles(request.uri().path()).then(|| service.call(request));
-            async move {
-                match answer {
-                    Some(answer) => answer.await,
-                    None => respond::not_found(),
-                }
-            }
-        });
-        let serving = serve(self.runtime.clone(), listener, service);
+        let serving = serve(self.runtime.clone(), listener, Arc::new(service));
         let _serving = self.runtime.spawn("serve", serving).abort_on_drop();
         tokio::select! {
             biased;

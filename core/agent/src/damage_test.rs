@@ -11,11 +11,7 @@ const LIVES: Life = Life::Lives(ProcessId(100));
 
 /// A running command task `t` whose TASK_RUNNING is acknowledged.
 fn running() -> Bench {
-    let mut bench = Bench::checkpointing();
-    bench.run_and_subscribe("t", 1);
-    bench.update("t", "t", TaskStarting, 1);
-    bench.acknowledge("t", &uuid(1));
-    bench.update("t", "t", TaskRunning, 2);
+    let mut bench = Bench::running();
     bench.acknowledge("t", &uuid(2));
     bench
 }

@@ -34,16 +34,6 @@ fn is_recovered(bench: &Bench) -> bool {
     recovered
 }
 
-/// A running command task `t` whose TASK_RUNNING is not acknowledged, and two more that come later.
-fn running() -> Bench {
-    let mut bench = Bench::checkpointing();
-    bench.run_and_subscribe("t", 1);
-    bench.update("t", "t", TaskStarting, 1);
-    bench.acknowledge("t", &uuid(1));
-    bench.update("t", "t", TaskRunning, 2);
-    bench
-}
-
 #[test]
 fn an_agent_without_a_past_begins_at_once() {
     let mut bench = Bench::new();
@@ -53,7 +43,7 @@ fn an_agent_without_a_past_begins_at_once() {
 
 #[test]
 fn a_running_task_goes_on_under_the_same_id() {
-    let mut bench = running();
+    let mut bench = Bench::running();
     bench.restart(&[("t", LIVES)]);
     assert!(!is_recovered(&bench));
     assert_eq!(bench.subscribe("t", 1), 200);
@@ -79,7 +69,7 @@ fn a_running_task_goes_on_under_the_same_id() {
 
 #[test]
 fn an_executor_that_stays_away_is_destroyed_and_its_task_fails() {
-    let mut bench = running();
+    let mut bench = Bench::running();
     bench.restart(&[("t", LIVES)]);
     bench.pass(SECOND);
     assert!(!is_recovered(&bench));
@@ -99,7 +89,7 @@ fn an_executor_that_stays_away_is_destroyed_and_its_task_fails() {
 
 #[test]
 fn calls_are_refused_until_the_executor_has_subscribed_again() {
-    let mut bench = running();
+    let mut bench = Bench::running();
     bench.restart(&[("t", LIVES)]);
     let (status, text) = bench.update("t", "t", TaskFinished, 3);
     assert_eq!((status, text.as_str()), (503, "Agent has not finished recovery"));
@@ -109,7 +99,7 @@ fn calls_are_refused_until_the_executor_has_subscribed_again() {
 
 #[test]
 fn what_happened_while_the_agent_was_down_arrives_once_and_in_order() {
-    let mut bench = running();
+    let mut bench = Bench::running();
     bench.restart(&[("t", LIVES)]);
     let update = |state, uuid| call::Update { status: executor_status("t", state, uuid) };
     let subscribe = call::Subscribe {
@@ -131,7 +121,7 @@ fn what_happened_while_the_agent_was_down_arrives_once_and_in_order() {
 
 #[test]
 fn a_task_whose_executor_has_ended_meanwhile_fails_once() {
-    let mut bench = running();
+    let mut bench = Bench::running();
     for _ in 0..2 {
         bench.restart(&[]);
         assert!(is_recovered(&bench), "nobody is awaited");
@@ -147,7 +137,7 @@ fn a_task_whose_executor_has_ended_meanwhile_fails_once() {
 
 #[test]
 fn an_end_that_was_reported_before_the_restart_is_the_only_one() {
-    let mut bench = running();
+    let mut bench = Bench::running();
     bench.update("t", "t", TaskFinished, 3);
     bench.restart(&[]);
     bench.register();
@@ -238,7 +228,7 @@ fn an_executor_that_was_never_started_is_started_once() {
 
 #[test]
 fn a_kill_is_not_forgotten() {
-    let mut bench = running();
+    let mut bench = Bench::running();
     bench.kill("t");
     bench.restart(&[("t", LIVES)]);
     bench.subscribe("t", 1);
@@ -317,7 +307,7 @@ fn an_answer_for_a_lost_launch_outlives_the_agent() {
 
 #[test]
 fn an_agent_that_comes_back_leaves_only_those_executors_that_checkpoint() {
-    let mut bench = running();
+    let mut bench = Bench::running();
     bench.outputs.clear();
     bench.feed(Input::Stop);
     assert_eq!(bench.outputs.last(), Some(&Output::Stop { error: None }));
@@ -353,7 +343,7 @@ fn clean_up(bench: &mut Bench, life: &[(&str, Life)], how: impl FnOnce(&mut Benc
 
 #[test]
 fn cleaning_up_ends_every_executor_and_the_next_run_tells_it() {
-    let mut bench = running();
+    let mut bench = Bench::running();
     clean_up(&mut bench, &[("t", LIVES)], |bench| {
         bench.subscribe("t", 1);
         assert_eq!(bench.events(1), ["SUBSCRIBED", "SHUTDOWN"]);
@@ -373,7 +363,7 @@ fn cleaning_up_ends_every_executor_and_the_next_run_tells_it() {
 
 #[test]
 fn cleaning_up_destroys_an_executor_that_does_not_end_by_itself() {
-    let mut bench = running();
+    let mut bench = Bench::running();
     bench.acknowledge("t", &uuid(2));
     clean_up(&mut bench, &[("t", LIVES)], |bench| {
         bench.pass(5 * SECOND);

@@ -78,6 +78,16 @@ impl Bench {
         Self { checkpoint: true, ..Self::registered() }
     }
 
+    /// One of those with a running command task `t` whose TASK_RUNNING is not acknowledged.
+    pub(crate) fn running() -> Self {
+        let mut bench = Self::checkpointing();
+        bench.run_and_subscribe("t", 1);
+        bench.update("t", "t", v1::TaskState::TaskStarting, 1);
+        bench.acknowledge("t", &uuid(1));
+        bench.update("t", "t", v1::TaskState::TaskRunning, 2);
+        bench
+    }
+
     /// Kills the agent and starts it again. `life` says what is left of each executor, by its id;
     /// of those it does not know nothing is left.
     pub(crate) fn restart(&mut self, life: &[(&str, Life)]) {

@@ -6,6 +6,7 @@ use std::task::{Context, Poll};
 
 use futures_util::Stream;
 use orrery_api::log as proto;
+use orrery_http::{Service, respond};
 use orrery_log::Log;
 use orrery_log::wire::{decode_request, encode_response};
 use orrery_runtime::tasks::AbortOnDrop;
@@ -49,9 +50,14 @@ impl LogService {
     pub fn handles(path: &str) -> bool {
         path.starts_with(PATH)
     }
+}
 
-    /// Answers a request.
-    pub fn call(&self, request: orrery_http::Request) -> BoxFuture<'static, orrery_http::Response> {
+/// On a port of its own it answers 404 to whoever is no replica.
+impl Service for LogService {
+    fn call(&self, request: orrery_http::Request) -> BoxFuture<'static, orrery_http::Response> {
+        if !Self::handles(request.uri().path()) {
+            return Box::pin(std::future::ready(respond::not_found()));
+        }
         orrery_grpc::answer(self.server.clone(), request)
             .unwrap_or_else(|| orrery_grpc::needs_http2("the replicated log"))
     }

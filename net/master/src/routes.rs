@@ -35,17 +35,6 @@ pub(crate) const ROUTER: Router = Router::new(
         "state",
         "state-summary",
         "tasks",
-        "create-volumes",
-        "destroy-volumes",
-        "machine/down",
-        "machine/up",
-        "maintenance/schedule",
-        "maintenance/status",
-        "quota",
-        "reserve",
-        "teardown",
-        "unreserve",
-        "weights",
     ],
     &["version", "metrics/snapshot", "system/stats.json"],
 );
@@ -107,18 +96,6 @@ async fn answer(shared: Arc<Shared>, options: Arc<Options>, request: Request) ->
         "api/v1" => return operator_api::handle(shared, options, request).await,
         "redirect" if rest.is_empty() => return redirect(&shared).await,
         "redirect" => return respond::not_found(),
-        // The leader is the one to ask, who has not got them yet either.
-        "create-volumes"
-        | "destroy-volumes"
-        | "machine/down"
-        | "machine/up"
-        | "maintenance/schedule"
-        | "maintenance/status"
-        | "quota"
-        | "reserve"
-        | "teardown"
-        | "unreserve"
-        | "weights" => return respond::not_found(),
         "" | "page.css" | "page.js" | "draw.js" | "viewer.js" => {
             return page::file(endpoint, request.method());
         }

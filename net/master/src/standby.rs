@@ -6,7 +6,7 @@ use std::sync::Arc;
 use http::header::{HeaderValue, LOCATION};
 use http::{Method, StatusCode};
 use orrery_coverage::reachable;
-use orrery_endpoints::{Asked, Route, RouteError, machine, metrics, system};
+use orrery_endpoints::{Asked, Route, RouteError, Router, machine, metrics, system};
 use orrery_http::{Request, Response, respond};
 use orrery_link::LinkService;
 use orrery_runtime::{Address, Instant, Runtime};
@@ -15,6 +15,26 @@ use serde_json::Value;
 use crate::measures::Measures;
 use crate::routes::ROUTER;
 use crate::{Options, page, snapshot};
+
+/// Endpoints that no master has got yet. Who asks for them is sent to the leader all the same, as
+/// Mesos' masters do.
+const NOT_BUILT: Router = Router::new(
+    "master",
+    &[
+        "create-volumes",
+        "destroy-volumes",
+        "machine/down",
+        "machine/up",
+        "maintenance/schedule",
+        "maintenance/status",
+        "quota",
+        "reserve",
+        "teardown",
+        "unreserve",
+        "weights",
+    ],
+    &[],
+);
 
 /// What a master is that does not lead.
 pub(crate) enum Standing {
@@ -55,6 +75,9 @@ pub(crate) async fn answer(
     }
     let Route { endpoint, rest } = match ROUTER.route(request.uri().path()) {
         Ok(route) => route,
+        Err(RouteError::NotFound(path)) if NOT_BUILT.route(&path).is_ok() => {
+            return standing.redirect(&with_process(path_of(&request)));
+        }
         Err(RouteError::NotFound(_)) => return respond::not_found(),
         Err(error) => return respond::text(StatusCode::BAD_REQUEST, error.to_string()),
     };
@@ -66,10 +89,7 @@ pub(crate) async fn answer(
             return page::file(endpoint, request.method());
         }
         "version" | "flags" | "system/stats.json" | "metrics/snapshot" => {}
-        _ => {
-            let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
-            return standing.redirect(&with_process(path));
-        }
+        _ => return standing.redirect(&with_process(path_of(&request))),
     }
     let asked = match Asked::of(&request) {
         Ok(asked) => asked,
@@ -87,6 +107,11 @@ pub(crate) async fn answer(
             metrics::snapshot(&asked, &all)
         }
     }
+}
+
+/// What was asked for, with the query.
+fn path_of(request: &Request) -> &str {
+    request.uri().path_and_query().map_or("/", |path| path.as_str())
 }
 
 pub(crate) fn health(method: &Method) -> Response {

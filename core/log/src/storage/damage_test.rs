@@ -112,15 +112,17 @@ async fn a_newest_segment_that_was_cut_is_found() {
     }
 }
 
+/// Leaves of a segment its first records, and zeros.
+fn blank_end(folder: &Path, sequence: u64) {
+    let mut bytes = read(folder, sequence);
+    let boundary = boundary(&bytes);
+    bytes[boundary..].fill(0);
+    write(folder, sequence, &bytes);
+}
+
 #[tokio::test]
 async fn a_newest_segment_that_lost_its_records_is_found() {
-    let blank_end = |folder: &Path| {
-        let mut bytes = read(folder, 3);
-        let boundary = boundary(&bytes);
-        bytes[boundary..].fill(0);
-        write(folder, 3, &bytes);
-    };
-    assert_eq!(found(true, blank_end).await, [(3, Defect::Cut)]);
+    assert_eq!(found(true, |folder| blank_end(folder, 3)).await, [(3, Defect::Cut)]);
     for marked in [true, false] {
         let blank = |folder: &Path| write(folder, 3, &vec![0; read(folder, 3).len()]);
         let random = |folder: &Path| write(folder, 3, &noise(read(folder, 3).len()));
@@ -136,13 +138,7 @@ async fn a_newest_segment_that_lost_its_records_is_found() {
 async fn an_older_segment_that_ends_between_two_records_is_found() {
     let shorter = |folder: &Path| cut(folder, 1, boundary(&read(folder, 1)));
     assert_eq!(found(true, shorter).await, [(1, Defect::Cut)]);
-    let blank = |folder: &Path| {
-        let mut bytes = read(folder, 2);
-        let boundary = boundary(&bytes);
-        bytes[boundary..].fill(0);
-        write(folder, 2, &bytes);
-    };
-    assert_eq!(found(true, blank).await, [(2, Defect::Cut)]);
+    assert_eq!(found(true, |folder| blank_end(folder, 2)).await, [(2, Defect::Cut)]);
 }
 
 #[tokio::test]

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::Arc;
 
-use orrery_http::{respond, serve, service_fn};
+use orrery_http::serve;
 use orrery_log::{Log, Membership, Options, Timing};
-use orrery_net_log::LogService;
 use orrery_runtime::{Address, Runtime};
 
 /// A replica that is one of `members`.
@@ -33,16 +33,7 @@ pub async fn replicas(runtime: &Runtime, folder: &Path) -> (Vec<Address>, Vec<Lo
     for (listener, own) in listeners.into_iter().zip(&addresses) {
         let options = options(&folder.join(own.port.to_string()), own, &addresses);
         let (log, service) = orrery_net_log::start(runtime, options).await.expect("a replica");
-        let service = service_fn(move |request| {
-            let answer = LogService::handles(request.uri().path()).then(|| service.call(request));
-            async move {
-                match answer {
-                    Some(answer) => answer.await,
-                    None => respond::not_found(),
-                }
-            }
-        });
-        runtime.spawn("replica's port", serve(runtime.clone(), listener, service));
+        runtime.spawn("replica's port", serve(runtime.clone(), listener, Arc::new(service)));
         logs.push(log);
     }
     (addresses, logs)
