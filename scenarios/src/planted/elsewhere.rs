@@ -26,6 +26,8 @@ pub struct Elsewhere {
 const LOG_RANDOM: &str = "core/log/src/model/planted_test.rs";
 /// Orders that are written down.
 const LOG_SCRIPT: &str = "core/log/src/model/script_test.rs";
+/// Replicas that were told different things about their cluster.
+const LOG_AGREEMENT: &str = "core/log/src/model/agreement_test.rs";
 /// Replicas on simulated hosts.
 const LOG_CLUSTER: &str = "scenarios/tests/replicated_log.rs";
 /// Members that vote, on a random network.
@@ -43,27 +45,28 @@ const fn random(bug: &'static Bug, test: &'static str, seeds: u64) -> Elsewhere 
     Elsewhere { bug, test, seeds: Some(seeds) }
 }
 
-const fn script(bug: &'static Bug) -> Elsewhere {
-    Elsewhere { bug, test: LOG_SCRIPT, seeds: None }
+const fn script(bug: &'static Bug, test: &'static str) -> Elsewhere {
+    Elsewhere { bug, test, seeds: None }
 }
 
 /// All of them, by the part of the product that has them.
 pub const ELSEWHERE: &[Elsewhere] = &[
     random(Runtime::FolderIsNotSynced.bug(), FILES, 1),
     random(NetMaster::QuorumIsNotChecked.bug(), QUORUM, 1),
-    script(Log::PromiseIsNotDurable.bug()),
+    script(Log::PromiseIsNotDurable.bug(), LOG_SCRIPT),
     random(Log::AnswersBeforeSync.bug(), LOG_CLUSTER, 1),
     random(Log::QuorumOffByOne.bug(), LOG_RANDOM, 6),
     random(Log::LearnsWithoutQuorum.bug(), LOG_RANDOM, 176),
-    script(Log::TellsForeignLearned.bug()),
+    script(Log::TellsForeignLearned.bug(), LOG_SCRIPT),
     random(Log::VotesBeforeRecovery.bug(), LOG_RANDOM, 230),
     random(Log::EmptyReplicaVotes.bug(), LOG_RANDOM, 230),
     random(Log::FillsHoleWithNop.bug(), LOG_RANDOM, 21),
-    script(Log::LowestBallotWins.bug()),
+    script(Log::LowestBallotWins.bug(), LOG_SCRIPT),
     random(Log::AcceptsTornRecord.bug(), LOG_CLUSTER, 12),
     random(Log::AcceptsStaleWrite.bug(), LOG_RANDOM, 59),
-    script(Log::CountsFormerLives.bug()),
-    script(Log::PromiseIsAskedOnce.bug()),
+    script(Log::CountsFormerLives.bug(), LOG_SCRIPT),
+    script(Log::PromiseIsAskedOnce.bug(), LOG_SCRIPT),
+    script(Log::HeedsStrangers.bug(), LOG_AGREEMENT),
     random(Log::VotesDespiteDamage.bug(), LOG_CLUSTER, 1),
     random(Lease::VoteIsNotDurable.bug(), LEASE, 3),
     random(Lease::VotesDespiteLeader.bug(), LEASE, 71),
