@@ -1,26 +1,20 @@
 //! `orrery log`, also known as `mesos-log`: the tools for the replicated log.
 
-use std::collections::BTreeSet;
+mod benchmark;
+mod disk_probe;
+mod replica;
+
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::Duration;
 
-use orrery_election::Url;
 use orrery_flags::{FlagSpec, Flags, tables};
-use orrery_http::serve;
-use orrery_log::{KnownEntry, Log, Membership, Options, Position, Timing, Value, inspect};
-use orrery_net_master::Replicas;
-use orrery_runtime::coordination::Coordination;
-use orrery_runtime::tasks::AbortOnDrop;
-use orrery_runtime::{Address, Listener, Runtime};
+use orrery_log::{KnownEntry, Position, Value, inspect};
 use orrery_runtime_real::runtime as real_runtime;
-use orrery_zookeeper::ZooKeeper;
 
 use crate::failure::Failure;
 use crate::invocation::{Invocation, say};
-use crate::masters::given;
-use crate::{daemon, log_benchmark, logging};
+use crate::{daemon, logging};
 
 /// What `orrery log` prints without a tool's name.
 const HELP: &str = "\
@@ -75,8 +69,8 @@ pub fn run(invocation: &Invocation) -> Result<ExitCode, Failure> {
         match tool.as_str() {
             "initialize" => limited(&flags, initialize(&flags)).await,
             "read" => limited(&flags, read(&flags)).await,
-            "replica" => replica(&flags).await,
-            _ => log_benchmark::run(&flags).await,
+            "replica" => replica::run(&flags).await,
+            _ => benchmark::run(&flags).await,
         }?;
         Ok(ExitCode::SUCCESS)
     })
@@ -96,7 +90,7 @@ async fn limited(
 ///
 /// # Errors
 /// There is no current folder that a relative path could begin at.
-pub fn folder(flags: &Flags) -> Result<PathBuf, Failure> {
+fn folder(flags: &Flags) -> Result<PathBuf, Failure> {
     let path: String = flags.value("path");
     std::path::absolute(path).map_err(Failure::because)
 }
@@ -158,147 +152,4 @@ fn excerpt(data: &[u8]) -> String {
     let text = data.iter().take(SHOWN).copied().flat_map(std::ascii::escape_default);
     let text: String = text.map(char::from).collect();
     if data.len() > SHOWN { format!("\"{text}\"…") } else { format!("\"{text}\"") }
-}
-
-async fn replica(flags: &Flags) -> Result<(), Failure> {
-    let runtime = real_runtime();
-    let address = address("address", &flags.value::<String>("address"))?;
-    let quorum = flags.value::<u64>("quorum") as usize;
-    let (membership, mut place) = membership(&runtime, flags, &address, quorum)?;
-    let listener = listen(&runtime, &address).await?;
-    let options = Options {
-        folder: folder(flags)?,
-        address,
-        quorum,
-        membership,
-        auto_initialize: flags.is_set("initialize"),
-        timing: Timing::default(),
-    };
-    let mut stop = daemon::Stop::listen()?;
-    let Replica { log, port: _port, .. } = start(&runtime, options, listener).await?;
-    let voting = async {
-        match log.ready().await {
-            Ok(()) => say("The replica votes."),
-            Err(error) => return error,
-        }
-        log.ended().await
-    };
-    let refused = async {
-        match &mut place {
-            Some(place) => (&mut place.refusal).await,
-            None => std::future::pending().await,
-        }
-    };
-    tokio::select! {
-        biased;
-        error = voting => Err(Failure::because(error)),
-        Ok(why) = refused => Err(Failure::Other(why)),
-        _ = stop.asked() => Ok(()),
-    }
-}
-
-/// The other replicas, by `--peers` or through ZooKeeper; there the own one keeps a place.
-fn membership(
-    runtime: &Runtime,
-    flags: &Flags,
-    own: &Address,
-    quorum: usize,
-) -> Result<(Membership, Option<Replicas>), Failure> {
-    let zk = given::<Url>(flags, "zk", "zk://HOST:PORT,…/PATH").map_err(Failure::because)?;
-    let url = match (zk, flags.get::<String>("peers")) {
-        (Some(url), None) => url,
-        (None, Some(peers)) => return Ok((fixed(&peers, own, quorum)?, None)),
-        _ => return Err(Failure::Other("expected one of --peers and --zk".to_owned())),
-    };
-    let coordination: Arc<dyn Coordination> = Arc::new(ZooKeeper::new(runtime.clone()));
-    let session_timeout = flags.value("zk_session_timeout");
-    let options = orrery_election::Options { url, session_timeout };
-    let mut place = Replicas::join(runtime, &coordination, &options, own, quorum);
-    let (_, none) = tokio::sync::mpsc::channel(1);
-    let changes = std::mem::replace(&mut place.changes, none);
-    Ok((Membership::Changing(changes), Some(place)))
-}
-
-/// The replicas that `--peers` names.
-fn fixed(peers: &str, own: &Address, quorum: usize) -> Result<Membership, Failure> {
-    let wrong = |text: String| Err(Failure::Other(text));
-    let mut members = BTreeSet::new();
-    for peer in peers.split(',') {
-        let peer = address("peers", peer.trim())?;
-        if members.contains(&peer) {
-            return wrong(format!(
-                "--peers={peers} names {peer} twice, expected each replica once"
-            ));
-        }
-        members.insert(peer);
-    }
-    let (total, expected) = (members.len(), members.len() / 2 + 1);
-    if !members.contains(own) {
-        return wrong(format!("--address={own} is not one of --peers={peers}"));
-    }
-    if quorum != expected {
-        return wrong(format!(
-            "--quorum={quorum}: expected {expected} for the {total} replicas of --peers={peers}"
-        ));
-    }
-    Ok(Membership::Fixed(members))
-}
-
-/// The address that a flag holds, with a port at which somebody can be reached.
-fn address(flag: &str, text: &str) -> Result<Address, Failure> {
-    let wrong = |why: String| Failure::Other(format!("--{flag}: {why}"));
-    let address: Address = text.parse().map_err(|error| wrong(format!("{error}")))?;
-    match address.port {
-        0 => Err(wrong(format!("'{text}' has port 0, expected one that others can reach"))),
-        _ => Ok(address),
-    }
-}
-
-/// Listens where others reach the replica.
-///
-/// # Errors
-/// The address is none of this host's, or taken.
-pub async fn listen(runtime: &Runtime, address: &Address) -> Result<Box<dyn Listener>, Failure> {
-    let failed = |error: &dyn std::fmt::Display| {
-        Failure::Other(format!("cannot listen on {address}: {error}"))
-    };
-    let mut found = tokio::net::lookup_host((address.host.as_str(), address.port))
-        .await
-        .map_err(|error| failed(&error))?;
-    let socket = found.next().ok_or_else(|| failed(&"the name has no address"))?;
-    runtime.network.listen(socket).await.map_err(|error| failed(&error))
-}
-
-/// A replica and its port. Dropping it stops both.
-pub struct Replica {
-    /// Where it is reached.
-    pub address: Address,
-    /// What it holds.
-    pub log: Log,
-    port: AbortOnDrop,
-}
-
-impl Replica {
-    /// Stops it, and returns once it does not touch its folder any more.
-    pub async fn stop(self) {
-        let Self { log, port, .. } = self;
-        drop(port);
-        log.stop().await;
-    }
-}
-
-/// Runs a replica that answers on `listener`.
-///
-/// # Errors
-/// The replica does not start.
-pub async fn start(
-    runtime: &Runtime,
-    options: Options,
-    listener: Box<dyn Listener>,
-) -> Result<Replica, Failure> {
-    let address = options.address.clone();
-    let (log, service) = orrery_net_log::start(runtime, options).await.map_err(Failure::because)?;
-    let serving = serve(runtime.clone(), listener, Arc::new(service));
-    let port = runtime.spawn("replica's port", serving).abort_on_drop();
-    Ok(Replica { address, log, port })
 }

@@ -11,7 +11,6 @@
 mod agent;
 mod daemon;
 mod descriptors;
-mod disk_probe;
 mod elections;
 mod execute;
 mod executor;
@@ -20,7 +19,6 @@ mod host;
 mod invocation;
 mod local;
 mod log;
-mod log_benchmark;
 mod logging;
 mod master;
 mod masters;

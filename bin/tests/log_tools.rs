@@ -43,6 +43,18 @@ fn flags_that_cannot_be_right_are_explained() {
     let output = refused(&log("benchmark", folder, &["--output=/nowhere/x"]));
     assert!(output.contains("--output=/nowhere/x: "), "{output}");
     assert!(refused(&log("benchmark", folder, &["--catch_up"])).contains("--replicas=3"));
+    let homeless = replica(&[quorum]);
+    assert!(homeless.contains("expected one of --peers, --zk and --servers"), "{homeless}");
+    let half = replica(&[quorum, "--servers=h1:2181"]);
+    assert!(half.contains("expected only one of --peers, --zk and --servers with"), "{half}");
+    let root = replica(&[quorum, "--servers=h1:2181", "--znode=/"]);
+    assert!(root.contains("--servers=h1:2181 and --znode=/: "), "{root}");
+    let nameless = replica(&[quorum, "--peers=h1:1"]);
+    assert!(nameless.contains("--address: expected the one of --peers"), "{nameless}");
+    let voteless = refused(&log("benchmark", folder, &["--peers=h1:1"]));
+    assert!(voteless.contains("--quorum is required"), "{voteless}");
+    let both = refused(&log("benchmark", folder, &["--peers=h1:1", "--replicas=3"]));
+    assert!(both.contains("--replicas: expected none where other"), "{both}");
 }
 
 #[test]

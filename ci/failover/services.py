@@ -121,6 +121,20 @@ class LogReplica(Service):
                 f"--zk_session_timeout={self.cluster.session_timeout}"]
 
 
+class LogTool(Service):
+    """A tool of the log, called as Mesos' own is; with its replica it joins one of three."""
+
+    def __init__(self, cluster, name, tool, znode, *more):
+        super().__init__(cluster, name, 0)
+        self.call = [tool, f"--znode={znode}", *more]
+
+    def command(self):
+        tool, *more = self.call
+        servers = ",".join(one.address for one in self.cluster.zookeepers)
+        return [ORRERY, "log", tool, f"--path={self.folder}", "--quorum=2", "--initialize",
+                f"--servers={servers}", *more]
+
+
 class Agent(Service):
     def __init__(self, cluster, number):
         super().__init__(cluster, f"agent-{number}", 5051)

@@ -150,16 +150,14 @@ fn master_info(member: &Member) -> Option<MasterInfo> {
 pub struct Membership(Running<ContenderEvent>);
 
 impl Membership {
-    /// Joins the group `name` below the masters' own node, with `data` for the others to read.
+    /// Joins the group whose node `options` name, with `data` for the others to read.
     pub fn start(
         runtime: &Runtime,
         coordination: &Arc<dyn Coordination>,
         options: &Options,
-        name: &str,
         data: Bytes,
     ) -> Self {
-        let url = options.url.below(name);
-        let machine = ContenderMachine::new(Kind::Replicas, &url, data);
+        let machine = ContenderMachine::new(Kind::Replicas, &options.url, data);
         Self(Running::start(runtime, coordination, options.session(), machine))
     }
 
@@ -185,15 +183,13 @@ impl Membership {
 pub struct Members(Running<Sight>);
 
 impl Members {
-    /// Watches the group `name` below the masters' own node.
+    /// Watches the group whose node `options` name.
     pub fn start(
         runtime: &Runtime,
         coordination: &Arc<dyn Coordination>,
         options: &Options,
-        name: &str,
     ) -> Self {
-        let url = options.url.below(name);
-        let machine = ObserverMachine::new(Kind::Replicas, &url);
+        let machine = ObserverMachine::new(Kind::Replicas, &options.url);
         Self(Running::start(runtime, coordination, options.session(), machine))
     }
 

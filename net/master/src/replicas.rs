@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use orrery_election::{self as zookeeper, LOG_REPLICAS, Member, Members, Membership};
+use orrery_election::{self as zookeeper, Member, Members, Membership};
 use orrery_log::{Cluster, Origin};
 use orrery_net_log::Statements;
 use orrery_runtime::coordination::Coordination;
@@ -56,7 +56,8 @@ impl Hindrance {
 }
 
 impl Replicas {
-    /// Joins the group as the replica that the others reach at `own`.
+    /// Joins the group whose node `options` name, as the replica that the others reach at `own`.
+    /// The masters' own group is called [`zookeeper::LOG_REPLICAS`].
     pub fn join(
         runtime: &Runtime,
         coordination: &Arc<dyn Coordination>,
@@ -65,8 +66,8 @@ impl Replicas {
         quorum: usize,
     ) -> Self {
         let data = Bytes::from(format!("{PROCESS}{own}"));
-        let mut place = Membership::start(runtime, coordination, options, LOG_REPLICAS, data);
-        let members = Members::start(runtime, coordination, options, LOG_REPLICAS);
+        let mut place = Membership::start(runtime, coordination, options, data);
+        let members = Members::start(runtime, coordination, options);
         let (sender, changes) = mpsc::channel(QUEUE);
         let (refuse, refusal) = oneshot::channel();
         let hindrance = Hindrance::default();

@@ -186,7 +186,9 @@ async fn place(
     };
     let own = Address::from(own_address(options, address));
     let quorum = options.quorum;
-    let mut replicas = Replicas::join(runtime, coordination, &zookeeper_options, &own, quorum);
+    let url = zookeeper_options.url.below(zookeeper::LOG_REPLICAS);
+    let group = zookeeper::Options { url, ..zookeeper_options };
+    let mut replicas = Replicas::join(runtime, coordination, &group, &own, quorum);
     if quorum == 1 {
         // The log of a single master begins by itself, which it must not if there are others.
         tokio::select! {

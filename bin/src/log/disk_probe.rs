@@ -8,7 +8,7 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::log_benchmark::{milliseconds, quantile};
+use super::benchmark::{milliseconds, quantile};
 
 /// How often each file is synced.
 const SYNCS: usize = 500;

@@ -1,26 +1,28 @@
 //! `orrery log benchmark`: how many appends a second the disk and the protocol allow, how long one
-//! takes, measured in syncs of the same disk, and how fast a replica catches up.
+//! takes, measured in syncs of the same disk, and how fast a replica catches up. The replicas are
+//! all in this process, or one is and others, which run elsewhere, take part.
 
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{BufWriter, Write};
-use std::sync::Mutex;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use orrery_flags::{FlagValue, Flags, Kind, Value};
-use orrery_log::{APPEND_MAX, Membership, Options, Timing, Writer};
+use orrery_log::{APPEND_MAX, Log, Membership, Options, Position, Timing, Writer};
 use orrery_runtime::{Address, Generator, Listener, Runtime};
 use tokio::sync::mpsc;
 
-use crate::disk_probe::{Syncs, measure};
+use super::disk_probe::{Syncs, measure};
+use super::replica::{Meeting, Replica, listen};
 use crate::failure::Failure;
 use crate::invocation::say;
-use crate::log::{self, Replica};
 
 /// How long one append may take.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -28,35 +30,93 @@ const LIMIT: Duration = Duration::from_secs(60);
 /// How often it is looked whether a replica has caught up.
 const LOOK: Duration = Duration::from_millis(1);
 
-/// Starts replicas in this process, appends through the first, and prints how long it took.
+/// What only a benchmark of replicas in this process can heed.
+const ALONE: [&str; 2] = ["replicas", "catch_up"];
+
+/// Starts replicas, appends through the first, and prints how long it took.
 pub async fn run(flags: &Flags) -> Result<(), Failure> {
     let runtime = orrery_runtime_real::runtime();
     let sizes = sizes(flags)?;
-    if flags.is_set("catch_up") && flags.value::<u64>("replicas") < 3 {
+    let output = output(flags)?;
+    let folder = super::folder(flags)?;
+    std::fs::create_dir_all(&folder).map_err(Failure::because)?;
+    if let Some(meeting) = Meeting::of(flags)? {
+        if let Some(name) = ALONE.iter().find(|name| flags.is_given(name)) {
+            let text = format!("--{name}: expected none where other replicas take part");
+            return Err(Failure::Other(text));
+        }
+        let syncs = probe(&folder, 1, &sizes)?;
+        let mut replica = Replica::join(&runtime, flags, meeting).await?;
+        let log = replica.log.clone();
+        let work = async {
+            refuse_others_entries(&log).await?;
+            append(&runtime, &log, flags, &sizes, &syncs, output).await
+        };
+        return tokio::select! {
+            biased;
+            refusal = replica.refused() => Err(refusal),
+            done = work => done,
+        };
+    }
+    let replicas = flags.value::<u64>("replicas") as usize;
+    if flags.is_set("catch_up") && replicas < 3 {
         return Err(Failure::Other("--catch_up: expected at least --replicas=3".to_owned()));
     }
-    let output = output(flags)?;
-    let folder = log::folder(flags)?;
-    std::fs::create_dir_all(&folder).map_err(Failure::because)?;
-    let files = flags.value::<u64>("replicas") as usize;
-    let typical = sizes.get(sizes.len() / 2).copied().unwrap_or(0);
-    let syncs = measure(&folder, files, typical).map_err(Failure::because)?;
-    say(&format!("disk: {files} files written to at a time, {typical} bytes each: {syncs}"));
-    let mut cluster = Cluster::start(&runtime, flags).await?;
+    let syncs = probe(&folder, replicas, &sizes)?;
+    let mut cluster = Cluster::start(&runtime, &folder, replicas).await?;
     let first = cluster.replicas.first().ok_or_else(|| Failure::Other("none runs".to_owned()))?;
-    let writer = first.log.writer().await.map_err(Failure::because)?;
-    let data = data(&runtime, flags, sizes.iter().copied().max().unwrap_or(0));
-    let began = Instant::now();
-    let load = Load { writer: &writer, sizes: &sizes, data: &data, began };
-    let times = match flags.get::<u64>("rate") {
-        Some(rate) => load.append_at(rate).await?,
-        None => load.append_all(flags.value::<u64>("writers") as usize).await?,
-    };
-    report(&sizes, times, began.elapsed(), &syncs, output)?;
+    append(&runtime, &first.log, flags, &sizes, &syncs, output).await?;
     match flags.is_set("catch_up") {
         true => cluster.catch_up(&runtime, &sizes).await,
         false => Ok(()),
     }
+}
+
+/// Measures the disk alone.
+fn probe(folder: &Path, files: usize, sizes: &[usize]) -> Result<Syncs, Failure> {
+    let typical = sizes.get(sizes.len() / 2).copied().unwrap_or(0);
+    let syncs = measure(folder, files, typical).map_err(Failure::because)?;
+    say(&format!("disk: {files} files written to at a time, {typical} bytes each: {syncs}"));
+    Ok(syncs)
+}
+
+/// A log that holds entries may be the masters' registry, which no others may stand in. That is
+/// found out before the log is written to: whoever writes it deposes the one that did.
+async fn refuse_others_entries(log: &Log) -> Result<(), Failure> {
+    log.ready().await.map_err(Failure::because)?;
+    let ending = log.status().await.map_err(Failure::because)?.ending;
+    if ending == Position::ZERO {
+        return Ok(());
+    }
+    Err(Failure::Other(format!(
+        "the log holds entries up to position {ending}: expected an empty one, as what is appended \
+         would stand among them"
+    )))
+}
+
+/// Appends all and prints how long it took.
+async fn append(
+    runtime: &Runtime,
+    log: &Log,
+    flags: &Flags,
+    sizes: &[usize],
+    syncs: &Syncs,
+    output: Option<BufWriter<File>>,
+) -> Result<(), Failure> {
+    let writer = log.writer().await.map_err(Failure::because)?;
+    let data = data(runtime, flags, sizes.iter().copied().max().unwrap_or(0));
+    let began = Instant::now();
+    let load = Load { writer: &writer, sizes, data: &data, began };
+    let appended = match flags.get::<u64>("rate") {
+        Some(rate) => load.append_at(rate).await?,
+        None => load.append_all(flags.value::<u64>("writers") as usize).await?,
+    };
+    let took = began.elapsed();
+    if let Some(output) = output {
+        list(&appended, output).map_err(Failure::because)?;
+    }
+    report(appended, took, syncs);
+    Ok(())
 }
 
 /// The file of `--output`, which is made before anything is measured.
@@ -93,19 +153,19 @@ fn sizes(flags: &Flags) -> Result<Vec<usize>, Failure> {
 
 /// Replicas in this process, which talk over sockets.
 struct Cluster {
-    folder: std::path::PathBuf,
+    folder: PathBuf,
     members: BTreeSet<Address>,
     replicas: Vec<Replica>,
 }
 
 impl Cluster {
-    async fn start(runtime: &Runtime, flags: &Flags) -> Result<Self, Failure> {
+    async fn start(runtime: &Runtime, folder: &Path, count: usize) -> Result<Self, Failure> {
         let mut listeners = Vec::new();
-        for _ in 0..flags.value::<u64>("replicas") {
-            listeners.push(log::listen(runtime, &Address::new("127.0.0.1", 0)).await?);
+        for _ in 0..count {
+            listeners.push(listen(runtime, &Address::new("127.0.0.1", 0)).await?);
         }
         let addresses = listeners.iter().map(|listener| listener.local_address().into());
-        let (folder, members) = (log::folder(flags)?, addresses.collect());
+        let (folder, members) = (folder.to_owned(), addresses.collect());
         let mut cluster = Self { folder, members, replicas: Vec::new() };
         for listener in listeners {
             let replica = cluster.replica(runtime, cluster.replicas.len(), listener).await?;
@@ -128,7 +188,7 @@ impl Cluster {
             auto_initialize: true,
             timing: Timing::default(),
         };
-        log::start(runtime, options, listener).await
+        Replica::start(runtime, options, listener).await
     }
 
     /// Takes the disk of the last replica away and prints how long it takes until it knows again
@@ -140,7 +200,7 @@ impl Cluster {
         let number = self.replicas.len();
         let folder = self.folder.join(format!("replica-{number}"));
         std::fs::remove_dir_all(folder).map_err(Failure::because)?;
-        let listener = log::listen(runtime, &address).await?;
+        let listener = listen(runtime, &address).await?;
         let began = Instant::now();
         let replica = self.replica(runtime, number, listener).await?;
         replica.log.ready().await.map_err(Failure::because)?;
@@ -202,75 +262,84 @@ struct Load<'a> {
 }
 
 impl Load<'_> {
-    /// Appends all, up to `writers` at a time. Returns how long each took.
-    async fn append_all(&self, writers: usize) -> Result<Vec<Duration>, Failure> {
+    /// Appends all, up to `writers` at a time. Returns how it went, in the order of their ends.
+    async fn append_all(&self, writers: usize) -> Result<Vec<Appended>, Failure> {
         let next = AtomicUsize::new(0);
-        let times = Mutex::new(vec![Duration::ZERO; self.sizes.len()]);
+        let appended = RefCell::new(Vec::with_capacity(self.sizes.len()));
         let work = async || {
             loop {
                 let number = next.fetch_add(1, Ordering::Relaxed);
                 let Some(size) = self.sizes.get(number) else { return Ok(()) };
-                let time = self.append(*size, Instant::now()).await?;
-                times.lock().unwrap_or_else(std::sync::PoisonError::into_inner)[number] = time;
+                let one = self.append(*size, Instant::now()).await?;
+                appended.borrow_mut().push(one);
             }
         };
         let all = futures_util::future::join_all((0..writers).map(|_| work())).await;
         all.into_iter().collect::<Result<Vec<()>, Failure>>()?;
-        Ok(times.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner))
+        Ok(appended.into_inner())
     }
 
-    /// Begins `rate` appends a second, whether earlier ones have ended or not. Returns how long
-    /// each took from the time at which it was due.
-    async fn append_at(&self, rate: u64) -> Result<Vec<Duration>, Failure> {
+    /// Begins `rate` appends a second, whether earlier ones have ended or not. Returns how they
+    /// went, in the order of their ends; each took as long as it ended after it was due.
+    async fn append_at(&self, rate: u64) -> Result<Vec<Appended>, Failure> {
         let mut due =
             pace(self.began, Duration::from_secs(1).div_f64(rate as f64), self.sizes.len());
         let mut sizes = self.sizes.iter();
         let mut open = FuturesUnordered::new();
-        let mut times = Vec::with_capacity(self.sizes.len());
-        while times.len() < self.sizes.len() {
+        let mut appended = Vec::with_capacity(self.sizes.len());
+        while appended.len() < self.sizes.len() {
             tokio::select! {
                 Some(due) = due.recv() => {
                     if let Some(size) = sizes.next() {
                         open.push(self.append(*size, due));
                     }
                 }
-                Some(time) = open.next() => times.push(time?),
+                Some(one) = open.next() => appended.push(one?),
             }
         }
-        Ok(times)
+        Ok(appended)
     }
 
-    async fn append(&self, size: usize, since: Instant) -> Result<Duration, Failure> {
+    async fn append(&self, size: usize, since: Instant) -> Result<Appended, Failure> {
         let appended = self.writer.append(self.data.slice(..size), LIMIT).await;
-        appended.map(|_| since.elapsed()).map_err(Failure::because)
+        appended.map_err(Failure::because)?;
+        let now = Instant::now();
+        Ok(Appended { size, took: now - since, ended: now - self.began })
     }
 }
 
-/// Prints how long the appends took, which need not be in order.
-fn report(
-    sizes: &[usize],
-    times: Vec<Duration>,
+/// How an append went.
+struct Appended {
+    /// In bytes.
+    size: usize,
     took: Duration,
-    syncs: &Syncs,
-    output: Option<BufWriter<File>>,
-) -> Result<(), Failure> {
-    if let Some(mut output) = output {
-        for (size, time) in sizes.iter().zip(&times) {
-            writeln!(output, "{size} {:.3}", milliseconds(*time)).map_err(Failure::because)?;
-        }
-        output.flush().map_err(Failure::because)?;
+    /// After the first one began.
+    ended: Duration,
+}
+
+/// Writes a line for each append, as Mesos' tool does; the time is in seconds since 1970.
+fn list(appended: &[Appended], mut output: BufWriter<File>) -> std::io::Result<()> {
+    let last = appended.last().map_or(Duration::ZERO, |last| last.ended);
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    for Appended { size, took, ended } in appended {
+        let at = now.saturating_sub(last.saturating_sub(*ended)).as_secs_f64();
+        let took = milliseconds(*took);
+        writeln!(output, "{at:.6} Appended {size} bytes in {took:.3} ms")?;
     }
-    let mut sorted = times;
-    sorted.sort_unstable();
-    let bytes: usize = sizes.iter().sum();
+    output.flush()
+}
+
+/// Prints how long the appends took.
+fn report(appended: Vec<Appended>, took: Duration, syncs: &Syncs) {
+    let (count, seconds) = (appended.len() as f64, took.as_secs_f64());
+    let megabytes = appended.iter().map(|one| one.size).sum::<usize>() as f64 / 1e6;
+    let (count_rate, rate) = (count / seconds, megabytes / seconds);
     say(&format!(
-        "{} appends, {:.1} MB in {:.2} s: {:.0} appends/s, {:.1} MB/s",
-        sizes.len(),
-        bytes as f64 / 1e6,
-        took.as_secs_f64(),
-        sizes.len() as f64 / took.as_secs_f64(),
-        bytes as f64 / 1e6 / took.as_secs_f64(),
+        "{count} appends, {megabytes:.1} MB in {seconds:.2} s: {count_rate:.0} appends/s, \
+         {rate:.1} MB/s"
     ));
+    let mut sorted: Vec<_> = appended.into_iter().map(|one| one.took).collect();
+    sorted.sort_unstable();
     for (name, part) in [("median", 0.5), ("99th percentile", 0.99), ("longest", 1.0)] {
         let (time, sync) = (quantile(&sorted, part), quantile(&syncs.times, part));
         say(&format!(
@@ -279,7 +348,6 @@ fn report(
             time.as_secs_f64() / sync.as_secs_f64(),
         ));
     }
-    Ok(())
 }
 
 /// What so large a part of the times, which ascend, is not above.
