@@ -51,7 +51,7 @@ async fn ask_patiently(runtime: &Runtime, origin: &Origin, to: &Address) -> Opti
     statement
 }
 
-/// Asks other replicas again and again what they say of themselves.
+/// Asks replicas again and again what they say of themselves.
 #[derive(Debug)]
 pub struct Statements {
     runtime: Runtime,
@@ -68,11 +68,10 @@ impl Statements {
         Self { runtime, origin, asking: BTreeMap::new(), sender, receiver }
     }
 
-    /// From now on these are asked, except for the own replica. A statement of another one may
-    /// still be under way.
+    /// From now on these are asked. A statement of another one may still be under way.
     pub fn ask(&mut self, replicas: &BTreeSet<Address>) {
         self.asking.retain(|address, _| replicas.contains(address));
-        for address in replicas.iter().filter(|address| **address != self.origin.address) {
+        for address in replicas {
             if !self.asking.contains_key(address) {
                 let asking = keep_asking(
                     self.runtime.clone(),

@@ -6,6 +6,8 @@
 //! So a replica does not begin before it has seen itself among no more than 2 × quorum − 1: of
 //! several that start at one time the later ones see the earlier. If that does not come about, the
 //! master ends. One that has begun goes on with the replicas that it knows, whoever else turns up.
+//! One that has a log waits longer than one that has none: a master that is started again while
+//! one too many is there is not the one to end.
 //!
 //! With quorums that differ, what one counts as a majority another one does not. Only replicas that
 //! say that they were told the same are taken for replicas ([`orrery_log::Agreement`]). A master
@@ -17,7 +19,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use orrery_log::{Agreement, Cluster, Disagreement, Statement};
+use orrery_log::{Agreement, Cluster, Disagreement, ReplicaState, Statement};
 use orrery_runtime::{Address, Instant};
 
 use crate::PlantedBug;
@@ -102,6 +104,10 @@ pub(super) struct Group {
     /// All that have a node in ZooKeeper.
     joined: BTreeSet<Address>,
     agreement: Agreement,
+    /// Whether the own replica has a log.
+    votes: bool,
+    /// Since when too many have joined.
+    crowded: Option<Instant>,
     /// Whom the log was told that it consists of.
     told: Option<BTreeSet<Address>>,
     /// What is wrong at present.
@@ -113,8 +119,18 @@ pub(super) struct Group {
 impl Group {
     pub(super) fn new(own: Address, quorum: usize, patience: Duration) -> Self {
         let agreement = Agreement::new(Cluster::changing(quorum));
-        let (joined, told) = (BTreeSet::new(), None);
-        Self { own, quorum, patience, joined, agreement, told, trouble: None, deadline: None }
+        Self {
+            own,
+            quorum,
+            patience,
+            joined: BTreeSet::new(),
+            agreement,
+            votes: false,
+            crowded: None,
+            told: None,
+            trouble: None,
+            deadline: None,
+        }
     }
 
     /// When it wants [`Group::still_so`].
@@ -143,7 +159,8 @@ impl Group {
         self.judge(now)
     }
 
-    /// A replica says this of itself. Returns whom the log is to consist of from now on.
+    /// A replica, maybe the own one, says this of itself. Returns whom the log is to consist of from
+    /// now on.
     pub(super) fn heard(
         &mut self,
         address: Address,
@@ -154,7 +171,11 @@ impl Group {
         if !self.joined.contains(&address) {
             return None;
         }
-        self.agreement.heard(address, statement, now);
+        if address == self.own {
+            self.votes = statement.state == ReplicaState::Voting;
+        } else {
+            self.agreement.heard(address, statement, now);
+        }
         self.judge(now)
     }
 
@@ -166,6 +187,12 @@ impl Group {
                 Trouble::TooMany { .. } => now + self.patience,
                 Trouble::Disagreement(_) | Trouble::TooFew { .. } => now + Agreement::PATIENCE,
             });
+            self.crowded = matches!(trouble, Some(Trouble::TooMany { .. })).then_some(now);
+        }
+        if let Some(since) = self.crowded
+            && self.told.is_none()
+        {
+            self.deadline = Some(since + self.patience * if self.votes { 2 } else { 1 });
         }
         self.trouble = trouble;
         match &self.trouble {

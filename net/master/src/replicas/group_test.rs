@@ -1,7 +1,5 @@
 //! What a master makes of whom it finds in ZooKeeper.
 
-use orrery_log::ReplicaState;
-
 use super::*;
 
 const LONG: Duration = Duration::from_secs(25);
@@ -52,6 +50,20 @@ fn a_quorum_that_is_too_small_is_refused() {
     let expected = "--quorum is 1, but 3 masters have joined in ZooKeeper \
                     (master:1, master:2, master:3): expected 2 on all of them, more than half";
     assert_eq!(still_so(&mut group), Err(expected.to_owned()));
+}
+
+/// The one that is new ends first, and the other one goes on.
+#[test]
+fn whoever_has_a_log_waits_longer_for_one_too_many_to_end() {
+    let mut group = group(2);
+    assert_eq!(joined(&mut group, &[1, 2, 3, 4]), None);
+    assert_eq!(says(&mut group, 1, 2, true), None);
+    assert_eq!(group.deadline(), Some(Instant::default() + LONG * 2));
+    for (number, votes) in [(2, true), (3, true), (4, false)] {
+        assert_eq!(says(&mut group, number, 2, votes), None);
+    }
+    assert_eq!(group.deadline(), Some(Instant::default() + LONG * 2), "whatever the others say");
+    assert_eq!(joined(&mut group, &[1, 2, 3]), Some(3));
 }
 
 #[test]
