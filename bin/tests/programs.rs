@@ -1,8 +1,8 @@
 //! The executable from outside: its errors, and a cluster in one process with real tasks.
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "it runs processes")]
 
-use std::io::{BufRead, BufReader};
-use std::net::TcpListener;
+use std::io::{BufRead, BufReader, Write};
+use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
 
@@ -116,6 +116,35 @@ fn a_taken_port_is_named() {
         let line = refused(&[command, &common[..]].concat());
         assert!(line.contains(&format!("cannot listen on {address}")), "{line}");
     }
+}
+
+/// A single master that waits for ZooKeeper does not know yet whether it is to begin a log, and
+/// answers all the same.
+#[test]
+fn a_master_answers_before_its_log_is_open() {
+    let folder = tempfile::tempdir().expect("a folder");
+    // Nobody listens there: a listener that does not accept would be no refusal.
+    let [own, zookeeper] = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").expect("a port"));
+    let [own, zookeeper] = [own, zookeeper].map(|one| one.local_addr().expect("its address"));
+    let port = format!("--port={}", own.port());
+    let zk = format!("--zk=zk://{zookeeper}/mesos");
+    let work_dir = format!("--work_dir={}", folder.path().display());
+    let args = ["master", "--ip=127.0.0.1", "--quorum=1", "--quiet", &port, &zk, &work_dir];
+    let mut master = program(Path::new(PROGRAM), &args).spawn().expect("the program runs");
+    let mut stream = loop {
+        assert!(master.try_wait().expect("it is ours").is_none(), "it has ended");
+        match TcpStream::connect(own) {
+            Ok(stream) => break stream,
+            Err(_) => std::thread::yield_now(),
+        }
+    };
+    stream.write_all(b"GET /redirect HTTP/1.1\r\nHost: it\r\n\r\n").expect("it reads");
+    let mut line = String::new();
+    BufReader::new(&stream).read_line(&mut line).expect("it answers");
+    assert_eq!(line, "HTTP/1.1 503 Service Unavailable\r\n");
+    master.kill().expect("it runs");
+    master.wait().expect("it ends");
+    assert!(!folder.path().join("replicated_log").exists(), "it has begun one");
 }
 
 /// `orrery local` on ports from the system.
