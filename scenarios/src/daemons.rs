@@ -353,7 +353,10 @@ async fn start_agent(
             // A disk that fails here, too, is told by the second start.
             let _ = runtime.disk.remove_file(latest).await;
         }
-        RecoverError::Journal { .. } | RecoverError::Checkpoint { .. } => options.strict = false,
+        RecoverError::Journal { .. } | RecoverError::Checkpoint { .. } => {
+            oracle.checkpoints_refused(name, &refused.to_string());
+            options.strict = false;
+        }
         RecoverError::Read { .. } => return Err(refused.into()),
     }
     orrery_net_agent::start(runtime.clone(), options).await

@@ -89,6 +89,9 @@ impl Scene {
         if spoils_disk(fault) {
             self.oracle().disk_spoiled();
         }
+        if matches!(fault, sim::Fault::Disk(_)) {
+            places.iter().for_each(|place| self.oracle().disk_fault(&place.to_string()));
+        }
         if matches!(fault, sim::Fault::Disk(_)) || reach == Reach::Offline {
             places.iter().for_each(|place| self.oracle().may_change_identity(&place.to_string()));
         }

@@ -335,6 +335,16 @@ impl Oracle {
         self.state().written.disk_spoiled();
     }
 
+    /// The disk of a host does wrong.
+    pub(crate) fn disk_fault(&self, host: &str) {
+        self.state().written.disk_fault(host);
+    }
+
+    /// An agent finds what an earlier run has written down damaged.
+    pub(crate) fn checkpoints_refused(&self, host: &str, why: &str) {
+        self.check_with(Invariant::Written, |state| state.written.refused(host, why));
+    }
+
     /// An executor of a framework that checkpoints is sure that its agent has done something, which
     /// has left `bytes` on the disk.
     pub(crate) fn acted_upon(&self, host: &Host, what: &str, bytes: &[u8]) {

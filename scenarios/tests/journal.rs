@@ -8,7 +8,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use orrery_journal::{Change, Journal};
+use orrery_journal::{Change, Journal, PlantedBug};
+use orrery_planted::Bug;
 use orrery_runtime::{Generator, Runtime};
 use orrery_runtime_sim::{Config, World, simulate};
 use orrery_scenarios::deaths::die;
@@ -94,19 +95,32 @@ async fn commit_for_ever(runtime: Runtime, model: Arc<Mutex<Model>>) -> i32 {
     }
 }
 
-async fn scenario(world: World) {
+async fn scenario(world: World, bug: Option<Bug>) {
+    orrery_planted::plant(bug);
     let model = Arc::new(Mutex::new(Model::default()));
     let main = |runtime| commit_for_ever(runtime, Arc::clone(&model));
     die(&world, DEATHS, Duration::from_millis(200), main).await;
+    orrery_planted::plant(None);
+}
+
+/// The first seed that fails.
+fn first_failure(bug: Option<Bug>) -> Option<(u64, String)> {
+    (0..SEEDS).find_map(|seed| {
+        let run = simulate(seed, Config::default(), move |world| scenario(world, bug));
+        run.outcome.err().map(|failure| (seed, failure.to_string()))
+    })
 }
 
 /// A process that was killed leaves files that look written and were never synced: the next one
 /// must not take their looks for it when it lets go of the journal.
 #[test]
 fn what_was_committed_survives_every_order_of_deaths() {
-    for seed in 0..SEEDS {
-        if let Err(failure) = simulate(seed, Config::default(), scenario).outcome {
-            panic!("seed {seed}: {failure}");
-        }
-    }
+    assert_eq!(first_failure(None), None);
+}
+
+#[test]
+fn a_torn_batch_that_counts_as_damage_is_found() {
+    let (seed, failure) =
+        first_failure(Some(*PlantedBug::TornBatchIsDamage.bug())).expect("the bug is found");
+    println!("seed {seed}: {failure}");
 }

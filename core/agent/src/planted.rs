@@ -21,6 +21,8 @@ orrery_planted::bugs! {
     OverlooksReboot,
     /// An executor that has no process yet at a restart is never started.
     ForgetsExecutorsToStart,
+    /// An agent that died before it had started an executor refuses to go on.
+    UnstartedExecutorIsDamage,
     /// An agent that only cleans up forgets who it was, and nobody hears how its tasks ended.
     CleanUpForgetsIdentity,
 }

@@ -19,7 +19,7 @@ use orrery_journal::Change;
 use orrery_runtime::ProcessId;
 
 use crate::records::{self, Forked, QueuedLaunch, Records};
-use crate::{Container, checkpoint, paths};
+use crate::{Container, PlantedBug, checkpoint, paths};
 
 /// Why what was written down cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -281,7 +281,11 @@ impl Reader<'_> {
             self.wrong(path, format!("it holds {pid}: expected {process}, as {name} says"))?;
             self.repairs.push(checkpoint::write(folder, paths::FORKED_PID, process.to_string()));
         }
-        Ok(process.or(pid).map(|process| (ProcessId(process), started)))
+        let process = process.or(pid);
+        if process.is_none() && PlantedBug::UnstartedExecutorIsDamage.is_planted() {
+            self.wrong(folder.to_owned(), "there is no process".to_owned())?;
+        }
+        Ok(process.map(|process| (ProcessId(process), started)))
     }
 
     fn task(&mut self, folder: &str) -> Found<RecoveredTask> {

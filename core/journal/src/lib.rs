@@ -27,6 +27,8 @@ mod change;
 mod frames;
 mod home;
 mod journal;
+mod planted;
 
 pub use change::Change;
 pub use journal::{Journal, JournalError};
+pub use planted::PlantedBug;

@@ -22,6 +22,8 @@ pub struct Written {
     told: BTreeSet<Bytes>,
     /// Some disk has lost what was durable.
     spoiled: bool,
+    /// Hosts whose disk has done wrong, in whatever way.
+    faulty: BTreeSet<String>,
 }
 
 impl Written {
@@ -39,6 +41,22 @@ impl Written {
     /// A disk was emptied or damaged: what was told before is not there any more.
     pub(crate) fn disk_spoiled(&mut self) {
         self.spoiled = true;
+    }
+
+    /// The disk of a host fails, loses, or holds something else, from now on or once.
+    pub(crate) fn disk_fault(&mut self, host: &str) {
+        self.faulty.insert(host.to_owned());
+    }
+
+    /// An agent does not go on with what an earlier run has written down. That needs a disk that
+    /// does wrong: neither a kill nor a loss of power leaves anything that is damaged.
+    pub(crate) fn refused(&self, host: &str, why: &str) -> Result<(), String> {
+        match self.faulty.contains(host) {
+            true => Ok(()),
+            false => {
+                Err(format!("the disk of {host} has done no wrong, but its agent says: {why}"))
+            }
+        }
     }
 
     /// Takes a status that the library has delivered to a framework.

@@ -81,6 +81,7 @@ pub const CASES: &[Case] = &[
     case(Agent::ForgetsLateExecutors.bug(), Convergence),
     case(Agent::OverlooksReboot.bug(), Tasks),
     case(Agent::ForgetsExecutorsToStart.bug(), Tasks),
+    case(Agent::UnstartedExecutorIsDamage.bug(), Written),
     case(Agent::CleanUpForgetsIdentity.bug(), Identity),
     case(Executor::StartsAgainWhenBack.bug(), Runs),
     case(Executor::BrokenConnectionLosesUpdates.bug(), Executors),

@@ -3,6 +3,7 @@
 //! that are all about them.
 
 use orrery_election::PlantedBug as Election;
+use orrery_journal::PlantedBug as Journal;
 use orrery_lease::PlantedBug as Lease;
 use orrery_log::PlantedBug as Log;
 use orrery_net_master::PlantedBug as NetMaster;
@@ -38,6 +39,9 @@ const ELECTION: &str = "runtime-sim/tests/election/main.rs";
 /// A file that is replaced again and again, on a disk that forgets.
 const FILES: &str = "scenarios/tests/replaced_files.rs";
 
+/// A journal whose process and host die again and again.
+const JOURNAL: &str = "scenarios/tests/journal.rs";
+
 /// Masters of which one has another quorum than the others.
 const QUORUM: &str = "scenarios/tests/wrong_quorum.rs";
 
@@ -53,6 +57,7 @@ const fn script(bug: &'static Bug, test: &'static str) -> Elsewhere {
 pub const ELSEWHERE: &[Elsewhere] = &[
     random(Runtime::FolderIsNotSynced.bug(), FILES, 1),
     random(NetMaster::QuorumIsNotChecked.bug(), QUORUM, 1),
+    random(Journal::TornBatchIsDamage.bug(), JOURNAL, 2),
     script(Log::PromiseIsNotDurable.bug(), LOG_SCRIPT),
     random(Log::AnswersBeforeSync.bug(), LOG_CLUSTER, 1),
     random(Log::QuorumOffByOne.bug(), LOG_RANDOM, 6),
@@ -112,7 +117,7 @@ mod tests {
 
     #[test]
     fn every_bug_of_these_crates_is_listed_once() {
-        let all = [Log::ALL, Lease::ALL, Election::ALL, ZooKeeper::ALL];
+        let all = [Log::ALL, Lease::ALL, Election::ALL, ZooKeeper::ALL, Journal::ALL];
         for bug in all.into_iter().flatten() {
             assert_eq!(ELSEWHERE.iter().filter(|one| one.bug == bug).count(), 1, "{}", bug.name);
         }

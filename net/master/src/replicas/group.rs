@@ -159,8 +159,8 @@ impl Group {
         self.judge(now)
     }
 
-    /// A replica, maybe the own one, says this of itself. Returns whom the log is to consist of from
-    /// now on.
+    /// A replica, maybe the own one, says this of itself. Returns whom the log is to consist of
+    /// from now on.
     pub(super) fn heard(
         &mut self,
         address: Address,
