@@ -1,9 +1,9 @@
 //! The machine: its state, its one entrance, and what follows from the passing of time.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use orrery_coverage::{reachable, sometimes, unreachable};
+use orrery_coverage::{reachable, sometimes};
 use orrery_runtime::machine::Machine;
 use orrery_runtime::{Generator, Instant, Now};
 
@@ -45,8 +45,8 @@ pub enum Input {
         /// The answer.
         message: Response,
     },
-    /// The oldest [`Output::Store`] that was not reported yet is durable.
-    Stored,
+    /// What an [`Output::Store`] asked for is durable.
+    Stored(Durable),
     /// This member is to lead no more, and to let another one lead at once.
     Resign,
     /// The deadline has passed.
@@ -72,7 +72,8 @@ pub enum Output {
         /// How.
         message: Response,
     },
-    /// Keep this in place of what was kept before, then report [`Input::Stored`].
+    /// Keep this in place of what was kept before, then report [`Input::Stored`]. Of several that
+    /// wait only the last one needs to be kept, and to be reported.
     Store(Durable),
     /// This member leads from now on.
     Elected {
@@ -85,10 +86,12 @@ pub enum Output {
     Leader(Option<usize>),
 }
 
-/// What waits for the oldest [`Output::Store`].
+/// What waits for a vote to be stored.
 #[derive(Clone, Copy, Debug)]
-enum Waiting {
+pub(crate) enum Waiting {
+    /// Who asked for it.
     Reply(RequestId),
+    /// The candidacy in this term.
     AskForVotes(u64),
 }
 
@@ -124,7 +127,10 @@ pub struct Elector {
     pub(crate) loyal_until: Instant,
     /// When a follower or candidate does something about its having no leader.
     pub(crate) stand_at: Instant,
-    waiting: VecDeque<Waiting>,
+    /// The vote that is given once it is stored.
+    storing: Option<Durable>,
+    /// What that one is waited for by.
+    waiting: Vec<Waiting>,
     pub(crate) now: Instant,
     pub(crate) outputs: Vec<Output>,
 }
@@ -141,7 +147,8 @@ impl Elector {
             leader: None,
             loyal_until: now.instant + options.timing.patience,
             stand_at: now.instant,
-            waiting: VecDeque::new(),
+            storing: None,
+            waiting: Vec::new(),
             now: now.instant,
             outputs: Vec::new(),
             options,
@@ -214,30 +221,53 @@ impl Elector {
         self.role = Role::Follower;
     }
 
-    pub(crate) fn store_vote(&mut self, then_reply: Option<RequestId>) {
-        let term = self.term;
-        self.waiting.push_back(then_reply.map_or(Waiting::AskForVotes(term), Waiting::Reply));
-        self.emit(Output::Store(Durable { term, vote: self.vote }));
+    /// Whether the disk does not have this member's last vote yet.
+    pub(crate) fn is_storing(&self) -> bool {
+        self.storing.is_some()
     }
 
-    fn stored(&mut self) {
-        match self.waiting.pop_front() {
-            Some(Waiting::Reply(request)) => {
-                // A vote that another term has overtaken is of no use to who asked for it.
-                let message = Response { term: self.term, granted: true };
-                self.emit(Output::Reply { request, message });
+    /// Has the vote stored that was decided upon last. One of an earlier term that still waits for
+    /// the disk is given up: nobody could be elected by it any more.
+    pub(crate) fn store_vote(&mut self, waiting: Waiting) {
+        let durable = Durable { term: self.term, vote: self.vote };
+        if self.storing != Some(durable) {
+            sometimes!(self.is_storing(), "a vote is overtaken while it is being stored");
+            for overtaken in std::mem::take(&mut self.waiting) {
+                self.answer(overtaken, false);
             }
-            Some(Waiting::AskForVotes(term)) => {
-                sometimes!(
-                    term != self.term,
-                    "a candidacy is overtaken while its vote is being stored"
-                );
-                if term == self.term && matches!(self.role, Role::Candidate { .. }) {
-                    self.ask_all(Request { term, kind: Kind::Vote });
-                    self.count_votes();
+            self.storing = Some(durable);
+            self.emit(Output::Store(durable));
+        }
+        self.waiting.push(waiting);
+    }
+
+    fn stored(&mut self, durable: Durable) {
+        if self.storing != Some(durable) {
+            return;
+        }
+        self.storing = None;
+        for waiting in std::mem::take(&mut self.waiting) {
+            match waiting {
+                Waiting::Reply(_) => self.answer(waiting, true),
+                Waiting::AskForVotes(term) => {
+                    sometimes!(
+                        term != self.term,
+                        "a candidacy is overtaken while its vote is being stored"
+                    );
+                    if term == self.term && matches!(self.role, Role::Candidate { .. }) {
+                        self.ask_all(Request { term, kind: Kind::Vote });
+                        self.count_votes();
+                    }
                 }
             }
-            None => unreachable!("a vote was stored that nobody waits for"),
+        }
+    }
+
+    fn answer(&mut self, waiting: Waiting, granted: bool) {
+        if let Waiting::Reply(request) = waiting {
+            // A vote that another term has overtaken is of no use to who asked for it.
+            let message = Response { term: self.term, granted };
+            self.emit(Output::Reply { request, message });
         }
     }
 
@@ -273,7 +303,7 @@ impl Machine for Elector {
             Input::Response { from, asked, sent, message } => {
                 self.response(from, asked, sent, message);
             }
-            Input::Stored => self.stored(),
+            Input::Stored(durable) => self.stored(durable),
             Input::Resign => self.resign(),
             Input::Tick => {}
         }

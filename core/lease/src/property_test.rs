@@ -1,7 +1,7 @@
 //! Members on a network that delays, loses and doubles messages, with clocks of different speed,
 //! restarts and cuts: never two leaders at once, and always one again once the trouble is over.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use orrery_runtime::machine::Machine;
@@ -16,13 +16,18 @@ const MILLISECOND: u64 = 1_000_000;
 enum Packet {
     Ask { message: Request, sent: Instant },
     Answer { asked: Request, sent: Instant, message: Response },
-    Stored { life: u64 },
+    Stored { life: u64, durable: Durable },
 }
 
 struct Member {
     elector: Option<Elector>,
     durable: Durable,
-    storing: VecDeque<Durable>,
+    /// What its disk is to keep next.
+    wanted: Option<Durable>,
+    /// Whether its disk is at work.
+    storing: bool,
+    /// Until when its disk takes nothing.
+    full_until: u64,
     /// Which process this is; what was under way to an earlier one is lost.
     life: u64,
     /// Its clock's speed in thousandths of the true one.
@@ -48,7 +53,9 @@ impl World {
         let member = |random: &mut Generator| Member {
             elector: None,
             durable: Durable::default(),
-            storing: VecDeque::new(),
+            wanted: None,
+            storing: false,
+            full_until: 0,
             life: 0,
             speed: 950 + random.below(101),
             asked: BTreeMap::new(),
@@ -88,7 +95,7 @@ impl World {
     fn stop(&mut self, number: usize) {
         let member = &mut self.members[number];
         member.elector = None;
-        member.storing.clear();
+        (member.wanted, member.storing) = (None, false);
         member.asked.clear();
     }
 
@@ -143,15 +150,8 @@ impl World {
                 }
             }
             Output::Store(durable) => {
-                self.members[number].storing.push_back(durable);
-                let life = self.members[number].life;
-                let delay = self.random.below(8) * MILLISECOND;
-                // A disk keeps the order of its writes.
-                let last = self.packets.iter().rev().find(|(_, (_, to, packet))| {
-                    *to == number && matches!(packet, Packet::Stored { .. })
-                });
-                let after = last.map_or(0, |((at, _), _)| at - self.now);
-                self.schedule(delay.max(after), number, number, Packet::Stored { life });
+                self.members[number].wanted = Some(durable);
+                self.store(number);
             }
             Output::Elected { term } => {
                 self.changes += 1;
@@ -174,18 +174,32 @@ impl World {
             Packet::Answer { asked, sent, message } => {
                 Input::Response { from, asked, sent, message }
             }
-            Packet::Stored { life } => {
+            Packet::Stored { life, durable } => {
                 let member = &mut self.members[to];
                 if member.life != life {
                     return;
                 }
-                if let Some(durable) = member.storing.pop_front() {
-                    member.durable = durable;
-                }
-                Input::Stored
+                (member.durable, member.storing) = (durable, false);
+                self.store(to);
+                Input::Stored(durable)
             }
         };
         self.step(to, input);
+    }
+
+    /// Lets a disk that is idle begin with what it is to keep.
+    fn store(&mut self, number: usize) {
+        let delay = self.random.below(8) * MILLISECOND;
+        let member = &mut self.members[number];
+        if member.storing {
+            return;
+        }
+        if let Some(durable) = member.wanted.take() {
+            member.storing = true;
+            let (life, delay) =
+                (member.life, delay.max(member.full_until.saturating_sub(self.now)));
+            self.schedule(delay, number, number, Packet::Stored { life, durable });
+        }
     }
 
     /// The true time of a member's deadline.
@@ -219,7 +233,8 @@ impl World {
         let all = self.members.len() as u64;
         let one = self.random.below(all) as usize;
         let other = self.random.below(all) as usize;
-        match self.random.below(6) {
+        match self.random.below(7) {
+            6 => self.members[one].full_until = self.now + self.random.below(3_000) * MILLISECOND,
             0 => self.stop(one),
             1 | 2 if self.members[one].elector.is_none() => self.start(one),
             1 => {
@@ -283,6 +298,27 @@ fn a_dead_leader_is_replaced_within_a_second() {
         let leads = |one: &Member| one.elector.as_ref().is_some_and(Elector::leads);
         let leader = world.members.iter().position(leads).unwrap();
         world.stop(leader);
+        world.run_for(Duration::from_secs(1));
+        assert_eq!(world.members.iter().filter(|one| leads(one)).count(), 1, "seed {seed}");
+    }
+}
+
+/// However long nobody could vote, what was not stored in time is not made up for.
+#[test]
+fn a_leader_comes_soon_after_disks_that_were_full() {
+    for seed in 0..20 {
+        let mut world = World::new(seed, 3);
+        world.calm = true;
+        world.run_for(Duration::from_secs(3));
+        let leads = |one: &Member| one.elector.as_ref().is_some_and(Elector::leads);
+        let leader = world.members.iter().position(leads).unwrap();
+        let full_until = world.now + 600_000 * MILLISECOND;
+        world.members.iter_mut().for_each(|one| one.full_until = full_until);
+        world.stop(leader);
+        world.run_for(Duration::from_secs(600));
+        assert!(!world.members.iter().any(leads), "seed {seed}");
+        let term = |one: &Member| one.elector.as_ref().map_or(0, Elector::term);
+        assert!(world.members.iter().map(term).max().unwrap() < 10, "seed {seed}");
         world.run_for(Duration::from_secs(1));
         assert_eq!(world.members.iter().filter(|one| leads(one)).count(), 1, "seed {seed}");
     }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use orrery_coverage::{reachable, sometimes};
 use orrery_runtime::Instant;
 
-use crate::elector::Role;
+use crate::elector::{Role, Waiting};
 use crate::{Elector, Kind, Output, PlantedBug, Request, RequestId, Response};
 
 impl Elector {
@@ -13,6 +13,11 @@ impl Elector {
     pub(crate) fn ask_around(&mut self) {
         self.set_leader(None);
         self.wait_for_answers();
+        if self.is_storing() {
+            reachable!("a member does not stand while its last vote is not stored");
+            // It could not vote for itself: with each term more its disk would be more behind.
+            return;
+        }
         self.role = Role::Asking { agreed: BTreeSet::from([self.options.me]) };
         self.ask_all(Request { term: self.term + 1, kind: Kind::WouldVote });
         self.stand_when_agreed();
@@ -27,7 +32,7 @@ impl Elector {
         self.vote = Some(self.options.me);
         self.role = Role::Candidate { votes: BTreeMap::from([(self.options.me, self.now)]) };
         self.wait_for_answers();
-        self.store_vote(None);
+        self.store_vote(Waiting::AskForVotes(self.term));
     }
 
     pub(crate) fn request(&mut self, request: RequestId, from: usize, message: Request) {
@@ -38,7 +43,7 @@ impl Elector {
                     self.loyal_until = self.now + self.options.timing.patience;
                     self.wait_for_leader();
                     if !PlantedBug::VoteIsNotDurable.is_planted() {
-                        return self.store_vote(Some(request));
+                        return self.store_vote(Waiting::Reply(request));
                     }
                     true
                 } else {

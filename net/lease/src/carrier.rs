@@ -46,7 +46,10 @@ pub(crate) struct Shared {
     /// Refusals that the log has told already.
     pub(crate) refusals: Mutex<BTreeSet<String>>,
     pub(crate) events: mpsc::UnboundedSender<Event>,
-    pub(crate) votes: mpsc::UnboundedSender<Durable>,
+    /// The vote that is to be stored next. Only the last one counts.
+    pub(crate) vote: Mutex<Option<Durable>>,
+    /// Tells that there is one; full when that was told before.
+    pub(crate) vote_is_there: mpsc::Sender<()>,
 }
 
 /// Questions of others that are not answered yet.
@@ -59,6 +62,16 @@ pub(crate) struct Questions {
 impl Shared {
     pub(crate) fn questions(&self) -> MutexGuard<'_, Questions> {
         lock(&self.questions)
+    }
+
+    /// The vote that is to be stored, if one waits.
+    pub(crate) fn take_vote(&self) -> Option<Durable> {
+        lock(&self.vote).take()
+    }
+
+    /// That vote is still to be stored, unless another one has taken its place.
+    pub(crate) fn put_back(&self, vote: Durable) {
+        lock(&self.vote).get_or_insert(vote);
     }
 
     /// Puts another member's question to the machine.
@@ -89,7 +102,8 @@ impl Shared {
                 }
             }
             Output::Store(durable) => {
-                let _ = self.votes.send(durable);
+                *lock(&self.vote) = Some(durable);
+                let _ = self.vote_is_there.try_send(());
             }
             Output::Elected { term } => {
                 let _ = self.events.send(Event::Elected { term });

@@ -8,8 +8,8 @@ use std::time::Duration;
 use http::{Method, StatusCode};
 use orrery_api::lease as message;
 use orrery_http::{Body, Client, Response as HttpResponse, respond};
-use orrery_lease::{Durable, Elector, Input, Timing};
-use orrery_runtime::machine::{Driver, Feeder};
+use orrery_lease::{Elector, Input, Timing};
+use orrery_runtime::machine::Driver;
 use orrery_runtime::tasks::AbortOnDrop;
 use orrery_runtime::{Address, BoxFuture, Runtime};
 use prost::Message;
@@ -101,7 +101,7 @@ impl Member {
         let elector = Elector::new(machine_options, durable, generator, runtime.now());
         let (driver, feeder) = Driver::new(elector, INPUT_QUEUE);
         let (events, receiver) = mpsc::unbounded_channel();
-        let (votes, vote_queue) = mpsc::unbounded_channel();
+        let (vote_is_there, votes) = mpsc::channel(1);
         let members: Vec<String> = options.peers.iter().map(Address::to_string).collect();
         let answer_time = options.timing.lease;
         let shared = Arc::new(Shared {
@@ -117,7 +117,8 @@ impl Member {
             silent: Mutex::default(),
             refusals: Mutex::default(),
             events,
-            votes,
+            vote: Mutex::default(),
+            vote_is_there,
         });
         let carrier = Arc::clone(&shared);
         let driving = driver.run(runtime.clone(), move |output| {
@@ -125,7 +126,7 @@ impl Member {
             std::ops::ControlFlow::Continue(())
         });
         let elector = runtime.spawn("elector", async move { drop(driving.await) });
-        let storing = store_votes(runtime.clone(), file, feeder, vote_queue);
+        let storing = store_votes(Arc::clone(&shared), file, votes);
         let store = runtime.spawn("votes", storing);
         let tasks = vec![elector.abort_on_drop(), store.abort_on_drop()];
         Ok((Self { shared, _tasks: Arc::new(tasks) }, receiver))
@@ -189,21 +190,18 @@ async fn answer(shared: &Shared, request: orrery_http::Request) -> HttpResponse 
     }
 }
 
-/// Stores votes in their order. One that cannot be stored is not given: it is tried again until it
-/// can, and this member waits with it.
-async fn store_votes(
-    runtime: Runtime,
-    file: VoteFile,
-    feeder: Feeder<Elector>,
-    mut votes: mpsc::UnboundedReceiver<Durable>,
-) {
-    while let Some(durable) = votes.recv().await {
-        while let Err(error) = file.store(durable).await {
-            tracing::error!(%error, "a vote cannot be stored");
-            runtime.sleep(STORE_AGAIN).await;
-        }
-        if feeder.feed(Input::Stored).await.is_err() {
-            return;
+/// Stores votes. One that cannot be stored is not given: it is tried again until it can, or another
+/// one has taken its place.
+async fn store_votes(shared: Arc<Shared>, file: VoteFile, mut votes: mpsc::Receiver<()>) {
+    while votes.recv().await.is_some() {
+        while let Some(durable) = shared.take_vote() {
+            if let Err(error) = file.store(durable).await {
+                tracing::error!(%error, "a vote cannot be stored");
+                shared.runtime.sleep(STORE_AGAIN).await;
+                shared.put_back(durable);
+            } else if shared.feeder.feed(Input::Stored(durable)).await.is_err() {
+                return;
+            }
         }
     }
 }

@@ -47,13 +47,14 @@ impl VoteFile {
         Ok((Self { runtime: runtime.clone(), path }, durable))
     }
 
-    pub(crate) async fn store(&self, durable: Durable) -> io::Result<()> {
+    pub(crate) async fn store(&self, durable: Durable) -> Result<(), VoteFileError> {
         let vote =
             durable.vote.and_then(|vote| u32::try_from(vote).ok()).map_or(0, |vote| vote + 1);
         let checksum = checksum(durable.term, vote);
         let stored = message::Durable { term: durable.term, vote, checksum };
         let content = Bytes::from(stored.encode_to_vec());
-        disk::replace_file(&*self.runtime.disk, &self.path, content).await
+        let replaced = disk::replace_file(&*self.runtime.disk, &self.path, content).await;
+        replaced.map_err(|source| VoteFileError::Disk { path: self.path.clone(), source })
     }
 }
 
