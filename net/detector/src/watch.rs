@@ -27,6 +27,17 @@ struct Known {
     waiting: Vec<oneshot::Sender<()>>,
 }
 
+impl Known {
+    /// Completes at the next change.
+    fn wait(&mut self) -> oneshot::Receiver<()> {
+        // One leader may stay for years, while connections to it come and go.
+        self.waiting.retain(|waiter| !waiter.is_closed());
+        let (sender, changed) = oneshot::channel();
+        self.waiting.push(sender);
+        changed
+    }
+}
+
 /// The leader as ZooKeeper shows it.
 #[derive(Debug)]
 pub(crate) struct Watch {
@@ -60,9 +71,7 @@ impl Watch {
                 if let Some(found) = look(&known) {
                     return found;
                 }
-                let (sender, changed) = oneshot::channel();
-                known.waiting.push(sender);
-                changed
+                known.wait()
             };
             // An error would mean that the watcher was dropped with us.
             let _ = changed.await;
@@ -128,6 +137,15 @@ mod tests {
     use orrery_api::v1;
 
     use super::*;
+
+    #[test]
+    fn who_has_stopped_waiting_is_forgotten() {
+        let mut known = Known::default();
+        let waits = known.wait();
+        (0..100).for_each(|_| drop(known.wait()));
+        assert_eq!(known.waiting.len(), 2, "the first one, and the last one until the next comes");
+        drop(waits);
+    }
 
     #[test]
     fn a_master_is_reached_by_its_address_its_number_or_its_name() {
