@@ -161,7 +161,10 @@ fn a_stopping_agent_waits_for_the_master_only_so_long_and_an_ordered_stop_says_w
     bench.pass(Duration::from_secs(2));
     assert_eq!(bench.outputs.last(), Some(&Output::Stop { error: None }));
     let mut bench = Bench::registered();
-    bench.master(from_master::Body::Shutdown(link::Shutdown { message: "gone".into() }));
+    bench.master(from_master::Body::Shutdown(link::Shutdown {
+        message: "gone".into(),
+        keeps_identity: false,
+    }));
     let Some(Output::Stop { error: Some(error) }) = bench.outputs.last() else { panic!() };
     assert!(error.contains("gone"));
 }

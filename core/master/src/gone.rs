@@ -84,7 +84,7 @@ impl Master {
         self.gone.insert(agent_id.clone(), since);
         if let Some(key) = key {
             self.metrics.count("slave_removals");
-            let shutdown = link::Shutdown { message: MESSAGE.to_owned() };
+            let shutdown = link::Shutdown { message: MESSAGE.to_owned(), keeps_identity: false };
             self.tell_agent(key, from_master::Body::Shutdown(shutdown));
             for (framework, task_id) in self.tasks_of(key) {
                 self.end_gone_task(framework, &task_id);

@@ -46,6 +46,7 @@ mod record;
 mod registration;
 mod registry;
 mod registry_messages;
+mod rejection;
 mod removal;
 mod state;
 mod subscribe;

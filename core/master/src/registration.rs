@@ -20,10 +20,10 @@ use crate::{Description, LinkId, Master, Output, PlantedBug, RegistryOperation, 
 #[derive(Debug)]
 pub(crate) struct Registration {
     /// Where it waits; `None` once the link broke.
-    link: Option<LinkId>,
-    register: link::Register,
-    info: v1::AgentInfo,
-    total: Arc<Resources>,
+    pub(crate) link: Option<LinkId>,
+    pub(crate) register: link::Register,
+    pub(crate) info: v1::AgentInfo,
+    pub(crate) total: Arc<Resources>,
 }
 
 impl Registration {
@@ -36,10 +36,9 @@ impl Master {
     pub(crate) fn register(&mut self, link: LinkId, register: link::Register) {
         let registration = match self.check_registration(link, register) {
             Ok(registration) => registration,
-            Err(message) => {
+            Err(rejection) => {
                 reachable!("an agent is refused");
-                tracing::warn!(%message, "agent refused");
-                self.refuse_agent(link, message);
+                self.refuse_agent(link, rejection);
                 return;
             }
         };
@@ -50,37 +49,6 @@ impl Master {
             self.metrics.count("messages_reregister_slave");
             self.register_again(registration);
         }
-    }
-
-    fn check_registration(
-        &self,
-        link: LinkId,
-        mut register: link::Register,
-    ) -> Result<Registration, String> {
-        let Some(mut info) = register.agent_info.take() else {
-            reachable!("a registration lacks the agent's description");
-            return Err("Register.agent_info is missing".to_owned());
-        };
-        if info.id.as_ref().is_some_and(|id| id.value.is_empty()) {
-            info.id = None;
-        }
-        if let Some(id) = &info.id {
-            orrery_model::validate::id(&id.value).map_err(|invalid| invalid.to_string())?;
-            if self.gone.contains_key(&id.value) {
-                reachable!("an agent that is gone asks to register");
-                return Err("Agent has been marked gone".to_owned());
-            }
-        }
-        let total = Resources::from_messages(&info.resources)
-            .map(Arc::new)
-            .map_err(|error| format!("AgentInfo.resources: {error}"))?;
-        Ok(Registration { link: Some(link), register, info, total })
-    }
-
-    fn refuse_agent(&mut self, link: LinkId, message: String) {
-        let shutdown = from_master::Body::Shutdown(link::Shutdown { message });
-        self.emit(Output::ToAgent { link, body: Box::new(shutdown) });
-        self.emit(Output::CloseLink { link });
     }
 
     /// An agent without an id. One that is known under the same address is thereby gone for good.
@@ -137,11 +105,10 @@ impl Master {
                 reachable!("what an agent sent on an earlier link comes after a later one");
                 // It tells of tasks that may have ended since, and nobody is at its other end.
                 self.close_link_of(&registration);
-            } else if let Some(message) = self.moved(key, &registration) {
+            } else if let Some(rejection) = self.moved(key, &registration) {
                 reachable!("an agent's id comes from another machine");
-                tracing::warn!(agent_id = id, %message, "agent refused");
                 if let Some(link) = registration.link {
-                    self.refuse_agent(link, message);
+                    self.refuse_agent(link, rejection);
                 }
             } else {
                 self.reconnect(key, registration);
@@ -171,22 +138,6 @@ impl Master {
                 self.readmit(RegistryOperation::MarkReachable(info), registration);
             }
         }
-    }
-
-    /// Why a registered agent may not come back like this: it is on another machine, so somebody
-    /// has copied its work directory, or moved it while it counts as running where it was.
-    fn moved(&self, key: AgentKey, registration: &Registration) -> Option<String> {
-        let agent = self.agents.get(&key)?;
-        let hostname = agent.info.message().hostname;
-        let (old, new) = (ip(&agent.pid), ip(&registration.register.pid));
-        (old != new || hostname != registration.info.hostname).then(|| {
-            format!(
-                "Agent '{}' is registered at {hostname} ({old}): the same agent cannot come from \
-                 {} ({new}) before that one has left",
-                agent.id(),
-                registration.info.hostname
-            )
-        })
     }
 
     fn readmit(&mut self, operation: RegistryOperation, registration: Registration) {
@@ -428,10 +379,4 @@ impl Master {
             );
         }
     }
-}
-
-/// The IP address in `slave(1)@ip:port`.
-fn ip(pid: &str) -> &str {
-    let address = pid.rsplit_once('@').map_or(pid, |(_, address)| address);
-    address.rsplit_once(':').map_or(address, |(ip, _)| ip)
 }

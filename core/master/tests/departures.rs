@@ -47,7 +47,8 @@ fn a_gone_agents_tasks_end_and_it_may_not_return() {
     let again = orrery_master::LinkId(cluster.next_id());
     cluster.register(again, register_message(1, Some(&agent), "cpus:4;mem:4096"));
     let messages = cluster.take_messages(again);
-    assert!(matches!(messages.as_slice(), [Body::Shutdown(_)]), "{messages:?}");
+    let [Body::Shutdown(shutdown)] = messages.as_slice() else { panic!("{messages:?}") };
+    assert!(!shutdown.keeps_identity, "it is to forget who it was");
     cluster.reconcile(&scheduler, &[("a", Some(&agent))]);
     assert_eq!(states(&cluster.take_statuses(&scheduler)), [TaskState::TaskGoneByOperator]);
     assert_eq!(refused(cluster.mark_gone("nobody")), 404);

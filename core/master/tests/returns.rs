@@ -165,6 +165,7 @@ fn a_copy_of_an_agent_on_another_machine_is_sent_away() {
         let messages = cluster.take_messages(link);
         let [Body::Shutdown(shutdown)] = messages.as_slice() else { panic!("{messages:?}") };
         assert!(shutdown.message.contains("is registered at host-1"), "{}", shutdown.message);
+        assert!(shutdown.keeps_identity, "its tasks would end, and nobody would hear of it");
     }
     let mut port = again;
     port.pid = "slave(1)@10.0.0.1:2".to_owned();

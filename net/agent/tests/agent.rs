@@ -337,7 +337,8 @@ async fn an_ordered_shutdown_ends_the_agent() {
     let mut master = Master::start(&runtime).await;
     let mut agent = start(runtime.clone(), options(&master, work_dir.path())).await.unwrap();
     let link = master.admit().await;
-    link.send(from_master::Body::Shutdown(link::Shutdown { message: "marked gone".into() }));
+    let gone = link::Shutdown { message: "marked gone".into(), keeps_identity: false };
+    link.send(from_master::Body::Shutdown(gone));
     assert!(agent.ended().await.to_string().contains("marked gone"));
     agent.stop().await;
 }

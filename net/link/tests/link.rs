@@ -118,7 +118,8 @@ fn ten_thousand_messages_arrive_in_order() {
 fn closing_flushes_and_ends_both_sides() {
     run(|world, runtime| async move {
         let (mut agent, mut master) = pair(&runtime).await;
-        let goodbye = from_master::Body::Shutdown(Shutdown { message: "bye".to_owned() });
+        let goodbye = Shutdown { message: "bye".to_owned(), ..Default::default() };
+        let goodbye = from_master::Body::Shutdown(goodbye);
         let goodbye = FromMaster { body: Some(goodbye), ..Default::default() };
         master.0.try_send(goodbye).expect("room");
         master.0.close();
