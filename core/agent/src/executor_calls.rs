@@ -350,12 +350,18 @@ impl Agent {
         }
     }
 
+    /// A framework has subscribed, or describes itself anew. It may be unknown here and yet wait
+    /// for updates: of launches that were refused.
     pub(crate) fn update_framework(&mut self, update: link::UpdateFramework) {
         let Some(info) = update.framework_info else {
             return;
         };
         let id = info.id.clone().unwrap_or_default().value;
+        if self.frameworks.get(&id).is_some_and(|framework| framework.terminating) {
+            return reachable!("a framework that is to end describes itself anew");
+        }
         self.describe_framework(&id, info);
+        self.streams.resume_framework(self.now.instant, &id);
     }
 
     fn reply(&mut self, request: RequestNumber, status: u16, text: impl Into<String>) {

@@ -9,6 +9,8 @@ orrery_planted::bugs! {
     ResendsAcknowledgedUpdate,
     /// MESOS-9887: a second terminal update follows the first one.
     UpdateAfterTerminal,
+    /// What was sent in vain waits for its next turn although its framework is back.
+    PendingUpdatesWaitForRetry,
     /// MESOS-648: updates that were not acknowledged are forgotten when the agent restarts.
     ForgetsUpdatesAtRestart,
     /// MESOS-482, through a restart: what was acknowledged is forgotten, and is sent again.

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use orrery_api::link::{self, from_master};
+use orrery_api::v1;
 use orrery_api::v1::TaskState::{TaskFailed, TaskFinished, TaskRunning, TaskStarting};
 use orrery_runtime::ExitStatus;
 
@@ -49,6 +51,60 @@ fn retries_double_from_ten_seconds_to_ten_minutes() {
     bench.updates();
     bench.pass(Duration::from_secs(10));
     assert_eq!(bench.updates().len(), 1, "a new head starts at 10 s again");
+}
+
+#[test]
+fn what_was_sent_in_vain_goes_out_as_soon_as_its_framework_is_back() {
+    let mut bench = Bench::registered();
+    let container = bench.run_and_subscribe("t", 1);
+    bench.update("t", "t", TaskFinished, 1);
+    bench.exited(&container, ExitStatus::Exited(0));
+    bench.pass(Duration::from_secs(35));
+    assert_eq!(bench.updates().len(), 3, "at 0 s, 10 s and 30 s");
+    bench.update_framework();
+    assert_eq!(state(&bench.only_update()), TaskFinished);
+    bench.update_framework();
+    assert_eq!(bench.updates(), [], "once in an instant");
+    bench.pass(Duration::from_secs(10));
+    assert_eq!(bench.updates().len(), 1, "the pauses begin anew");
+    bench.pass(Duration::from_secs(19));
+    assert_eq!(bench.updates(), []);
+    bench.acknowledge("t", &uuid(1));
+    bench.update_framework();
+    assert_eq!(bench.updates(), [], "nothing is left to tell");
+}
+
+#[test]
+fn a_head_is_sent_once_when_its_agent_registers_and_its_framework_subscribes() {
+    let mut bench = Bench::registered();
+    bench.run_and_subscribe("t", 1);
+    bench.update("t", "t", TaskRunning, 1);
+    bench.feed(Input::LinkDown { link: 1 });
+    bench.updates();
+    bench.register();
+    bench.update_framework();
+    bench.only_update();
+    bench.pass(Duration::from_millis(1));
+    bench.update_framework();
+    bench.only_update();
+}
+
+#[test]
+fn only_what_is_of_the_framework_goes_out_even_if_nothing_of_it_ever_ran() {
+    let mut bench = Bench::registered();
+    bench.feed(Input::LinkDown { link: 1 });
+    bench.register_missing(&["lost"]);
+    bench.pass(Duration::from_secs(1));
+    bench.updates();
+    let mut other = bench.framework_info();
+    other.id = Some(v1::FrameworkId { value: "F0".into() });
+    let framework_info = Some(other);
+    let update = link::UpdateFramework { framework_info };
+    bench.master(from_master::Body::UpdateFramework(update));
+    assert_eq!(bench.updates(), [], "another framework whose id begins alike");
+    assert!(bench.agent.frameworks.is_empty());
+    bench.update_framework();
+    assert_eq!(bench.only_update().task_id.value, "lost");
 }
 
 #[test]

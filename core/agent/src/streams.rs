@@ -2,7 +2,8 @@
 //!
 //! Only the head of a queue is in flight. It is sent again after 10 s, then after twice as long
 //! each time up to 10 min, until exactly its uuid is acknowledged. While the agent is not
-//! registered nothing is sent; on registration every head goes out at once.
+//! registered nothing is sent; on registration every head goes out at once, and when the master
+//! tells of a framework, whose subscription may be new, those of that framework.
 //!
 //! What is queued and what is acknowledged is also written down, as changes to a file of the
 //! stream's own, from which a later run of the agent restores it.
@@ -206,6 +207,26 @@ impl Streams {
         }
     }
 
+    /// Sends every head of a framework now, and again after the shortest interval: the master
+    /// drops what comes for a framework that is not subscribed, and now it may be.
+    pub(crate) fn resume_framework(&mut self, now: Instant, framework_id: &str) {
+        if PlantedBug::PendingUpdatesWaitForRetry.is_planted() {
+            return;
+        }
+        for key in self.keys_of(framework_id) {
+            let Some(stream) = self.streams.get(&key) else { continue };
+            if stream.retry_at == Some(now + stream.interval) {
+                // It was sent in this very instant.
+                continue;
+            }
+            sometimes!(
+                stream.retry_at.is_some(),
+                "an update that was sent in vain goes out because its framework is back"
+            );
+            self.send_head(now, &key, RETRY_INTERVAL_MIN);
+        }
+    }
+
     /// When [`Streams::retry_due`] has something to do.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         self.retries.first().map(|(at, _)| *at)
@@ -230,18 +251,16 @@ impl Streams {
 
     /// Forgets every stream of a framework that is gone.
     pub(crate) fn remove_framework(&mut self, framework_id: &str, changes: &mut Vec<Change>) {
-        let of_framework = |key: &&TaskKey| key.0 == framework_id;
-        let from = (framework_id.to_owned(), String::new());
-        let keys: Vec<_> = self
-            .streams
-            .range(from..)
-            .map(|(key, _)| key)
-            .take_while(of_framework)
-            .cloned()
-            .collect();
-        for key in keys {
+        for key in self.keys_of(framework_id) {
             self.remove(&key, changes);
         }
+    }
+
+    /// The streams of a framework.
+    fn keys_of(&self, framework_id: &str) -> Vec<TaskKey> {
+        let from = (framework_id.to_owned(), String::new());
+        let keys = self.streams.range(from..).map(|(key, _)| key);
+        keys.take_while(|key| key.0 == framework_id).cloned().collect()
     }
 
     /// Forgets a stream. The file of a task that had an executor goes when the executor does.

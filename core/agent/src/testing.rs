@@ -191,6 +191,12 @@ impl Bench {
         self.feed(Input::FromMaster { link, body: Box::new(body) });
     }
 
+    /// Has the master say what it says when the framework subscribes.
+    pub(crate) fn update_framework(&mut self) {
+        let framework_info = Some(self.framework_info());
+        self.master(from_master::Body::UpdateFramework(link::UpdateFramework { framework_info }));
+    }
+
     pub(crate) fn framework_info(&self) -> v1::FrameworkInfo {
         use v1::framework_info::{Capability, capability::Type};
         let aware = Capability { r#type: Some(Type::PartitionAware as i32) };
