@@ -210,7 +210,9 @@ impl Master {
             }
         }
         reachable!("UPDATE_FRAMEWORK is obeyed");
-        self.update_framework_info(key, info, &update.suppressed_roles);
+        if self.update_framework_info(key, info, &update.suppressed_roles) {
+            self.tell_agents_of_framework(key);
+        }
         Ok(Answer::Done)
     }
 }

@@ -130,17 +130,24 @@ impl Master {
         self.complete_task(key, task_id);
     }
 
-    /// Tells the agents that run something of a framework what it looks like now.
+    /// Tells the agents that hold something of a framework what it looks like now, and that it is
+    /// subscribed: they send what waits for its acknowledgement at once. Mesos tells all agents;
+    /// with tens of thousands of them, and hundreds of frameworks that come back to a new master
+    /// together, that would be millions of messages. The others have nothing to send: a task stays
+    /// on record here, whether or not it ever had an executor, until the framework has acknowledged
+    /// its last update, and an agent that is not connected sends what waits when it registers.
     pub(crate) fn tell_agents_of_framework(&mut self, key: FrameworkKey) {
         let Some(framework) = self.frameworks.get(&key) else { return };
         let info = framework.info.clone();
         let mut agents: BTreeSet<AgentKey> =
             framework.tasks.values().map(|task| task.agent).collect();
         for (agent, record) in &self.agents {
-            if record.executors.keys().any(|(owner, _)| *owner == key) {
+            let mut executors = record.executors.range((key, String::new())..);
+            if executors.next().is_some_and(|((owner, _), _)| *owner == key) {
                 agents.insert(*agent);
             }
         }
+        sometimes!(!agents.is_empty(), "agents hear that a framework of theirs has subscribed");
         for agent in agents {
             let update = link::UpdateFramework { framework_info: Some(info.clone()) };
             self.tell_agent(agent, from_master::Body::UpdateFramework(update));

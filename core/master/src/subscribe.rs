@@ -40,6 +40,7 @@ impl Master {
             None => self.add_framework(connection, stream_id, info, &suppressed),
         };
         self.greet(key, connection);
+        self.tell_agents_of_framework(key);
     }
 
     fn check_subscription(
@@ -135,14 +136,14 @@ impl Master {
     }
 
     /// Takes over what may change in a framework's description. User and checkpointing may not,
-    /// and keep their old value without a word (as Mesos does).
+    /// and keep their old value without a word (as Mesos does). Says whether anything has changed.
     pub(crate) fn update_framework_info(
         &mut self,
         key: FrameworkKey,
         mut info: v1::FrameworkInfo,
         suppressed: &[String],
-    ) {
-        let Some(framework) = self.frameworks.get_mut(&key) else { return };
+    ) -> bool {
+        let Some(framework) = self.frameworks.get_mut(&key) else { return false };
         info.id = framework.info.id.clone();
         info.user.clone_from(&framework.info.user);
         info.checkpoint = framework.info.checkpoint;
@@ -153,8 +154,8 @@ impl Master {
         if changed {
             reachable!("a framework changes its description");
             self.rescind_offers_in_left_roles(key);
-            self.tell_agents_of_framework(key);
         }
+        changed
     }
 
     fn attach(&mut self, key: FrameworkKey, connection: ConnectionId, stream_id: String) {

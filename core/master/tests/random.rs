@@ -189,6 +189,7 @@ impl World {
                 let index = framework % self.schedulers.len();
                 let old = self.schedulers[index].clone();
                 let new = self.cluster.subscribe_again(&old, "again");
+                self.check_announced(&new);
                 self.schedulers[index] = Scheduler { id: old.id, ..new };
             }
             Step::DropLink { agent } => {
@@ -224,6 +225,18 @@ impl World {
             Step::Store => self.cluster.store_all(),
         }
         self.look();
+    }
+
+    /// Every agent that may have updates for a framework has just heard that it is there.
+    fn check_announced(&self, scheduler: &Scheduler) {
+        let master = &self.cluster.master;
+        for agent in &self.agents {
+            let has_task = agent.tasks.keys().any(|(owner, _)| *owner == scheduler.id);
+            let registered = master.agents().any(|(_, known)| known.link == agent.link);
+            let Some(link) = agent.link.filter(|_| has_task && registered) else { continue };
+            let last = self.cluster.messages.get(&link).and_then(|messages| messages.last());
+            assert!(matches!(last, Some(Body::UpdateFramework(_))), "{last:?}");
+        }
     }
 
     fn scheduler(&self, index: usize) -> Scheduler {
