@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use orrery_api::link::{from_agent, from_master};
+use orrery_api::link::{self, from_agent, from_master};
 use orrery_api::v1;
 use orrery_api::v1::executor;
 use orrery_coverage::reachable;
@@ -26,8 +26,11 @@ pub(crate) enum Stopping {
     CleanUp,
     /// The operator wants it, for good.
     Leave,
-    /// The master wants it, or no sensible way is left; the text says why.
-    Forced(String),
+    /// No master takes the agent as it is; the text says why. It comes back once its operator has
+    /// put that right.
+    Refused(String),
+    /// The master has given it up for good, and its tasks with it; the text says why.
+    Gone(String),
     /// `Stop` was said.
     Done,
 }
@@ -132,8 +135,7 @@ impl Agent {
             from_master::Body::Registered(registered) => self.registered(registered),
             from_master::Body::Ping(ping) => self.ping(ping),
             from_master::Body::Shutdown(shutdown) => {
-                reachable!("the master orders the agent to end");
-                self.stop(Stopping::Forced(format!("the master ordered it: {}", shutdown.message)));
+                self.stop(ordered(&shutdown));
             }
             _ if !self.registration.is_registered() => {
                 reachable!("a message comes before the agent is registered");
@@ -232,6 +234,17 @@ impl Agent {
         let executors = self.frameworks.values().flat_map(|framework| framework.executors.values());
         executors.filter(|executor| executor.state == state).count()
     }
+}
+
+/// Why an agent ends that its master sends away.
+fn ordered(shutdown: &link::Shutdown) -> Stopping {
+    let message = &shutdown.message;
+    if shutdown.keeps_identity {
+        reachable!("the master refuses the agent as it is");
+        return Stopping::Refused(format!("the master refused it: {message}"));
+    }
+    reachable!("the master orders the agent to end");
+    Stopping::Gone(format!("the master ordered it: {message}"))
 }
 
 impl Machine for Agent {

@@ -15,6 +15,13 @@ use crate::{Agent, Output, PlantedBug, container};
 /// How long a stopping agent waits for the master to take its last words.
 const LEAVE_PATIENCE: Duration = Duration::from_secs(2);
 
+impl Stopping {
+    /// Whether executors of frameworks that checkpoint go on without the agent.
+    fn leaves_executors(&self) -> bool {
+        matches!(self, Self::Restart | Self::Refused(_))
+    }
+}
+
 impl Agent {
     pub(crate) fn kill_task(&mut self, kill: link::KillTask) {
         let framework_id = kill.framework_id.unwrap_or_default().value;
@@ -168,7 +175,7 @@ impl Agent {
         }
     }
 
-    /// Shuts executors down, all of them unless the agent will come back for those that checkpoint;
+    /// Shuts executors down, all of them unless the agent may come back for those that checkpoint;
     /// `Stop` follows once they have ended.
     pub(crate) fn stop(&mut self, stopping: Stopping) {
         if self.stopping.is_some() {
@@ -178,13 +185,13 @@ impl Agent {
         let frameworks: Vec<String> = self.frameworks.keys().cloned().collect();
         self.stopping = Some(stopping.clone());
         for id in frameworks {
-            if matches!(stopping, Stopping::Forced(_)) {
-                // Whoever forces it has given up these tasks: their frameworks know already.
+            if matches!(stopping, Stopping::Gone(_)) {
+                // The master has given up these tasks: their frameworks know already.
                 self.begin_framework_shutdown(&id);
                 continue;
             }
             let Some(framework) = self.frameworks.get(&id) else { continue };
-            if stopping == Stopping::Restart && framework.is_checkpointed() {
+            if stopping.leaves_executors() && framework.is_checkpointed() {
                 reachable!("an agent leaves executors behind for its next run");
                 continue;
             }
@@ -199,10 +206,11 @@ impl Agent {
         let (error, comes_back) = match &self.stopping {
             Some(Stopping::Restart | Stopping::CleanUp) => (None, true),
             Some(Stopping::Leave) => (None, false),
-            Some(Stopping::Forced(why)) => (Some(why.clone()), false),
+            Some(Stopping::Refused(why)) => (Some(why.clone()), true),
+            Some(Stopping::Gone(why)) => (Some(why.clone()), false),
             Some(Stopping::Done) | None => return,
         };
-        let leaves_some = self.stopping == Some(Stopping::Restart);
+        let leaves_some = self.stopping.as_ref().is_some_and(Stopping::leaves_executors);
         let frameworks = self.frameworks.values();
         let ending = frameworks.filter(|framework| !(leaves_some && framework.is_checkpointed()));
         let mut executors = ending.flat_map(|it| it.executors.values());

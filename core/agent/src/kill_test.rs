@@ -167,4 +167,5 @@ fn a_stopping_agent_waits_for_the_master_only_so_long_and_an_ordered_stop_says_w
     }));
     let Some(Output::Stop { error: Some(error) }) = bench.outputs.last() else { panic!() };
     assert!(error.contains("gone"));
+    assert!(bench.outputs.contains(&Output::Forget));
 }

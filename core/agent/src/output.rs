@@ -59,9 +59,10 @@ pub enum Output {
         /// The agent, with its id.
         agent_info: Box<v1::AgentInfo>,
     },
-    /// What an earlier run has left is taken over: write down durably what the agent is now and
-    /// under which boot of its host, if it has an id.
-    Recovered {
+    /// A master has let in an agent that has taken over what an earlier run has left: write down
+    /// durably what the agent is now and under which boot of its host. What was written down of an
+    /// agent that no master lets in stays as it is, so that it can go back to what it was.
+    Readmitted {
         /// The agent.
         agent_info: Box<v1::AgentInfo>,
     },

@@ -2,11 +2,14 @@
 //! executors before any master is looked for.
 //!
 //! ```text
-//! Reading ──Recovered──▶ Waiting ──(all executors are back, or time is up)──▶ Done
+//! Reading ──Recovered──▶ Waiting ──(all executors are back, or time is up)──▶ Unconfirmed
+//!                                            Done ◀──(a master registers the agent)──┘
 //! ```
 //!
-//! An executor that has subscribed before must do so again within the timeout, or it is destroyed.
-//! One that was on its way gets the usual time. One that was never started is started now. Of what
+//! An executor that has subscribed before must do so again within the timeout. One that has not by
+//! then is destroyed as soon as a master has registered the agent: until then the agent may be
+//! told that it must not run like this, at another address for instance, where no executor of
+//! before can find it. One that was on its way gets the usual time. One that was never started is started now. Of what
 //! has ended meanwhile the tasks are reported, and after a reboot all of them.
 
 use std::collections::BTreeMap;
@@ -34,6 +37,8 @@ pub(crate) enum Recovery {
     Reading,
     /// Executors have until then to come back.
     Waiting(Instant),
+    /// Over, but no master has let the agent in since.
+    Unconfirmed,
     /// Over.
     Done,
 }
@@ -41,13 +46,13 @@ pub(crate) enum Recovery {
 impl Agent {
     /// Whether the agent is still taking over what an earlier run of it had.
     pub fn is_recovering(&self) -> bool {
-        self.recovery != Recovery::Done
+        matches!(self.recovery, Recovery::Reading | Recovery::Waiting(_))
     }
 
     pub(crate) fn recovery_deadline(&self) -> Option<Instant> {
         match self.recovery {
             Recovery::Waiting(until) => Some(until),
-            Recovery::Reading | Recovery::Done => None,
+            Recovery::Reading | Recovery::Unconfirmed | Recovery::Done => None,
         }
     }
 
@@ -229,12 +234,28 @@ impl Agent {
     /// Ends the recovery when no executor is awaited any more, or none can be.
     pub(crate) fn recovery_due(&mut self) {
         let Recovery::Waiting(until) = self.recovery else { return };
-        let executors = self.frameworks.values().flat_map(|it| it.executors.values());
-        let awaited = executors.filter(|it| it.state == ExecutorState::Recovering);
-        let late: Vec<ExecutorKey> = awaited.map(Executor::key).collect();
-        if !late.is_empty() && self.now.instant < until {
+        let late = self.executors_in(ExecutorState::Recovering);
+        if late > 0 && self.now.instant < until {
             return;
         }
+        self.recovery = Recovery::Unconfirmed;
+        tracing::info!(agent_id = self.agent_id, late, "recovered");
+        if self.stopping.is_none() {
+            self.registration.begin(self.now.instant, &self.options, &mut self.random);
+        }
+    }
+
+    /// A master has let the agent in as it is now. What it is may be written down, and executors
+    /// that could have come back to it by now will not.
+    pub(crate) fn confirm_recovery(&mut self) {
+        if self.recovery != Recovery::Unconfirmed {
+            return;
+        }
+        self.recovery = Recovery::Done;
+        self.emit(Output::Readmitted { agent_info: Box::new(self.agent_info()) });
+        let executors = self.frameworks.values().flat_map(|it| it.executors.values());
+        let late = executors.filter(|it| it.state == ExecutorState::Recovering);
+        let late: Vec<ExecutorKey> = late.map(Executor::key).collect();
         for key in late {
             reachable!("an executor does not come back after its agent's restart");
             let timeout = self.options.executor_reregistration_timeout;
@@ -246,15 +267,6 @@ impl Agent {
                 self.outputs.retain(|output| !matches!(output, Output::Destroy { .. }));
                 self.executor_ended(&key, "did not come back", -1);
             }
-        }
-        self.recovery = Recovery::Done;
-        tracing::info!(agent_id = self.agent_id, "recovered");
-        // An agent that only cleans up leaves it to the next run what the agent is from now on.
-        if !self.options.cleans_up {
-            self.emit(Output::Recovered { agent_info: Box::new(self.agent_info()) });
-        }
-        if self.stopping.is_none() {
-            self.registration.begin(self.now.instant, &self.options, &mut self.random);
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use orrery_api::link::{Register, from_agent};
+use orrery_api::link::{self, Register, from_agent, from_master};
 use orrery_api::v1::TaskState::{
     TaskDropped, TaskFailed, TaskFinished, TaskGone, TaskKilled, TaskLost, TaskRunning,
     TaskStarting,
@@ -29,9 +29,12 @@ fn registers(bench: &Bench) -> Register {
 }
 
 fn is_recovered(bench: &Bench) -> bool {
-    let recovered = bench.outputs.iter().any(|it| matches!(it, Output::Recovered { .. }));
-    assert_eq!(recovered, !bench.agent.is_recovering());
-    recovered
+    !bench.agent.is_recovering()
+}
+
+/// How often it was to be written down what the agent is.
+fn readmissions(bench: &Bench) -> usize {
+    bench.outputs.iter().filter(|it| matches!(it, Output::Readmitted { .. })).count()
 }
 
 #[test]
@@ -75,16 +78,64 @@ fn an_executor_that_stays_away_is_destroyed_and_its_task_fails() {
     assert!(!is_recovered(&bench));
     bench.pass(SECOND);
     assert!(is_recovered(&bench));
+    bench.pass(SECOND);
+    assert!(!bench.has_destroyed(100), "no master says that the agent may run like this");
+    bench.register();
     assert!(bench.has_destroyed(100));
     let container = bench.agent.snapshot().frameworks[0].executors[0].container.clone();
     bench.exited(&container, ExitStatus::Unknown);
-    bench.register();
     assert_eq!(state(&bench.only_update()), TaskRunning);
     bench.acknowledge("t", &uuid(2));
     let update = bench.only_update();
     assert_eq!(state(&update), TaskFailed);
     assert_eq!(reason(&update), Reason::ExecutorReregistrationTimeout);
     assert_eq!(update.message(), "Executor did not reregister within 2secs");
+}
+
+#[test]
+fn an_agent_that_is_refused_leaves_all_as_it_was() {
+    let mut bench = Bench::running();
+    let files = bench.files.clone();
+    // At another address, where its executors cannot find it.
+    bench.restart(&[("t", LIVES)]);
+    bench.pass(2 * SECOND);
+    let link = bench.wait_for_connect();
+    bench.feed(Input::LinkUp { link });
+    let message = "registered elsewhere".to_owned();
+    let refusal = link::Shutdown { message, keeps_identity: true };
+    bench.master(from_master::Body::Shutdown(refusal));
+    let Some(Output::Stop { error: Some(error) }) = bench.outputs.last() else { panic!() };
+    assert_eq!(error, "the master refused it: registered elsewhere");
+    assert!(!bench.has_destroyed(100) && !bench.outputs.contains(&Output::Forget));
+    assert_eq!((readmissions(&bench), &bench.files), (0, &files));
+    // And back.
+    bench.restart(&[("t", LIVES)]);
+    bench.subscribe("t", 1);
+    bench.register();
+    assert_eq!(readmissions(&bench), 1);
+    assert_eq!(state(&bench.only_update()), TaskRunning);
+    bench.feed(Input::LinkDown { link: 1 });
+    bench.register();
+    assert_eq!(readmissions(&bench), 1, "once in a run");
+}
+
+#[test]
+fn an_agent_that_is_refused_while_it_runs_leaves_what_its_next_run_can_go_on_with() {
+    for checkpoint in [true, false] {
+        let mut bench = Bench::registered();
+        bench.checkpoint = checkpoint;
+        let container = bench.run_and_subscribe("t", 1);
+        let refusal = link::Shutdown { message: "too large".into(), keeps_identity: true };
+        bench.master(from_master::Body::Shutdown(refusal));
+        let stop = Output::Stop { error: Some("the master refused it: too large".into()) };
+        assert_eq!(bench.outputs.last() == Some(&stop), checkpoint);
+        if !checkpoint {
+            assert_eq!(bench.events(1).last(), Some(&"SHUTDOWN"));
+            bench.exited(&container, ExitStatus::Exited(0));
+        }
+        assert_eq!(bench.outputs.last(), Some(&stop));
+        assert!(!bench.outputs.contains(&Output::Forget));
+    }
 }
 
 #[test]
@@ -336,7 +387,7 @@ fn clean_up(bench: &mut Bench, life: &[(&str, Life)], how: impl FnOnce(&mut Benc
     how(bench);
     assert_eq!(bench.outputs.last(), Some(&Output::Stop { error: None }));
     let forbidden = |output: &Output| {
-        matches!(output, Output::Connect { .. } | Output::Forget | Output::Recovered { .. })
+        matches!(output, Output::Connect { .. } | Output::Forget | Output::Readmitted { .. })
     };
     assert!(!bench.outputs.iter().any(forbidden), "it finds no master, and stays what it was");
 }

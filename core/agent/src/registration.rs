@@ -18,6 +18,7 @@ use orrery_runtime::{Generator, Instant};
 
 use crate::agent::Stopping;
 use crate::framework::ExecutorState;
+use crate::recovery::Recovery;
 use crate::{Agent, LinkNumber, Options, Output};
 
 const BACKOFF_MAX: Duration = Duration::from_secs(60);
@@ -246,16 +247,17 @@ impl Agent {
         if let Err(invalid) = orrery_model::validate::id(&agent_id) {
             reachable!("a master gives an unusable agent id");
             let error = format!("the master gave an unusable agent id: {invalid}");
-            return self.stop(Stopping::Forced(error));
+            return self.stop(Stopping::Refused(error));
         }
         if self.agent_id.is_empty() {
             self.agent_id.clone_from(&agent_id);
             let agent_info = Box::new(self.agent_info());
             self.emit(Output::Admitted { agent_info });
+            self.recovery = Recovery::Done;
         } else if self.agent_id != agent_id {
             reachable!("a master takes an agent for another one");
             let error = format!("the master took agent {} for {agent_id}", self.agent_id);
-            return self.stop(Stopping::Forced(error));
+            return self.stop(Stopping::Refused(error));
         }
         tracing::info!(agent_id = self.agent_id, "registered with the master");
         self.master = registered.master_info;
@@ -265,6 +267,7 @@ impl Agent {
         self.registration.attempts = 0;
         let deadline = self.now.instant + self.registration.ping_timeout;
         self.registration.enter(State::Registered, deadline);
+        self.confirm_recovery();
         self.answer_missing_tasks(registered.missing_tasks);
         // Last, so that each head, the new ones included, is sent exactly once.
         self.streams.resume(self.now.instant);

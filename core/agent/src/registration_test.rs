@@ -151,11 +151,12 @@ fn missing_tasks_end_once() {
 }
 
 #[test]
-fn another_id_than_ours_is_fatal() {
+fn another_id_than_ours_ends_the_agent_and_it_stays_what_it_is() {
     let mut bench = Bench::registered();
     bench.master(from_master::Body::Registered(link::Registered {
         agent_id: Some(orrery_api::v1::AgentId { value: "S1".into() }),
         ..Default::default()
     }));
     assert!(matches!(bench.outputs.last(), Some(Output::Stop { error: Some(_) })));
+    assert!(!bench.outputs.contains(&Output::Forget));
 }

@@ -80,7 +80,7 @@ fn waits(output: &Output) -> bool {
         output,
         Output::Checkpoint(_)
             | Output::Admitted { .. }
-            | Output::Recovered { .. }
+            | Output::Readmitted { .. }
             | Output::Forget
             | Output::Stop { .. }
     )
@@ -155,7 +155,7 @@ impl Shared {
             for output in others {
                 match output {
                     Output::Admitted { agent_info } => store.admitted(&agent_info).await?,
-                    Output::Recovered { agent_info } => store.recovered(&agent_info).await?,
+                    Output::Readmitted { agent_info } => store.readmitted(&agent_info).await?,
                     Output::Forget => store.forget().await?,
                     Output::Stop { error } => return Ok(ControlFlow::Break(error)),
                     other => self.perform(other),

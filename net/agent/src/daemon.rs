@@ -158,7 +158,7 @@ impl Shared {
             // For these there is [`Shared::carry_waiting`].
             Output::Checkpoint(_)
             | Output::Admitted { .. }
-            | Output::Recovered { .. }
+            | Output::Readmitted { .. }
             | Output::Forget
             | Output::Stop { .. } => {}
         }

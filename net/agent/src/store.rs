@@ -106,7 +106,7 @@ impl Store {
     }
 
     /// Notes what the agent is now, and under which boot.
-    pub(crate) async fn recovered(&mut self, info: &v1::AgentInfo) -> io::Result<()> {
+    pub(crate) async fn readmitted(&mut self, info: &v1::AgentInfo) -> io::Result<()> {
         if self.journal.is_none() {
             return Ok(());
         }
