@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use orrery_allocator::{AgentKey, FrameworkKey};
+use orrery_api::link::{self, from_master};
+use orrery_api::v1;
 use orrery_api::v1::task_status::Reason;
-use orrery_api::{link, v1};
 use orrery_coverage::{reachable, sometimes};
 use orrery_model::Resources;
 use orrery_model::task_state::is_terminal;
@@ -40,17 +41,32 @@ impl Return {
     }
 }
 
+/// What an agent is to hear of the frameworks that it brought.
+#[derive(Debug, Default)]
+pub(crate) struct Answers {
+    /// They are over: the agent is to end them.
+    ended: Vec<v1::FrameworkId>,
+    /// They have described themselves anew while the agent was away.
+    changed: Vec<FrameworkKey>,
+}
+
 impl Master {
-    /// Frameworks that the agent runs something of and that nobody here knows yet. Those that are
-    /// over are returned: the agent is to end them.
-    pub(crate) fn adopt_frameworks(&mut self, register: &link::Register) -> Vec<v1::FrameworkId> {
-        let mut ended = Vec::new();
+    /// Takes over frameworks that the agent runs something of and that nobody here knows yet.
+    pub(crate) fn adopt_frameworks(&mut self, register: &link::Register) -> Answers {
+        let mut answers = Answers::default();
         for info in &register.frameworks {
             let Some(id) = &info.id else { continue };
             if self.is_completed(&id.value) {
                 reachable!("an agent comes back with work of a framework that is over");
-                ended.push(id.clone());
-            } else if !self.framework_keys.contains_key(&id.value) {
+                answers.ended.push(id.clone());
+            } else if let Some(key) = self.framework_by_id(&id.value) {
+                // What is known from agents alone may be as old as what this one brings.
+                let known = self.frameworks.get(&key).filter(|known| !known.recovered);
+                if known.is_some_and(|known| known.info != *info) {
+                    reachable!("a framework has changed while an agent with its work was away");
+                    answers.changed.push(key);
+                }
+            } else {
                 reachable!("a framework becomes known through an agent");
                 let key = FrameworkKey(self.next_key());
                 let framework =
@@ -62,7 +78,19 @@ impl Master {
                 self.claim_tasks(key, &id.value);
             }
         }
-        ended
+        answers
+    }
+
+    /// Tells an agent that has just registered what became of the frameworks that it brought: a
+    /// later master will believe what the agent says of them.
+    pub(crate) fn answer_for_frameworks(&mut self, key: AgentKey, answers: Answers) {
+        for framework_id in answers.ended {
+            let shutdown = link::ShutdownFramework { framework_id: Some(framework_id) };
+            self.tell_agent(key, from_master::Body::ShutdownFramework(shutdown));
+        }
+        for framework in answers.changed {
+            self.describe_framework(key, framework);
+        }
     }
 
     /// Takes over tasks and executors that the agent runs and that are not on record; returns what

@@ -138,7 +138,6 @@ impl Master {
     /// its last update, and an agent that is not connected sends what waits when it registers.
     pub(crate) fn tell_agents_of_framework(&mut self, key: FrameworkKey) {
         let Some(framework) = self.frameworks.get(&key) else { return };
-        let info = framework.info.clone();
         let mut agents: BTreeSet<AgentKey> =
             framework.tasks.values().map(|task| task.agent).collect();
         for (agent, record) in &self.agents {
@@ -149,9 +148,15 @@ impl Master {
         }
         sometimes!(!agents.is_empty(), "agents hear that a framework of theirs has subscribed");
         for agent in agents {
-            let update = link::UpdateFramework { framework_info: Some(info.clone()) };
-            self.tell_agent(agent, from_master::Body::UpdateFramework(update));
+            self.describe_framework(agent, key);
         }
+    }
+
+    /// Tells an agent what a framework looks like now.
+    pub(crate) fn describe_framework(&mut self, agent: AgentKey, key: FrameworkKey) {
+        let framework_info = self.frameworks.get(&key).map(|framework| framework.info.clone());
+        let update = link::UpdateFramework { framework_info };
+        self.tell_agent(agent, from_master::Body::UpdateFramework(update));
     }
 
     /// Forgets an executor and gives back what it held.

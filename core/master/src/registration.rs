@@ -265,7 +265,7 @@ impl Master {
             returns == Some(Return::Unreachable) && !register.tasks.is_empty(),
             "an agent that was unreachable comes back with tasks"
         );
-        let ended = self.adopt_frameworks(&register);
+        let answers = self.adopt_frameworks(&register);
         if returns != Some(Return::Unreachable) {
             self.adopt_history(key, std::mem::take(&mut register.completed_tasks));
         }
@@ -273,7 +273,7 @@ impl Master {
         self.allocator.add_agent(key, id, total, &used);
         let missing = self.missing_unreachable_tasks(key);
         self.send_registered(key, missing);
-        self.shutdown_frameworks(key, ended);
+        self.answer_for_frameworks(key, answers);
         self.set_timer(self.options.agent_ping_timeout, Timer::Ping(key));
         if link.is_none() {
             self.allocator.deactivate_agent(key);
@@ -330,7 +330,7 @@ impl Master {
             self.store(RegistryOperation::Update(Box::new(info)), Pending::Nothing);
             self.allocator.update_agent(key, total);
         }
-        let ended = self.adopt_frameworks(&register);
+        let answers = self.adopt_frameworks(&register);
         let mut missing = self.missing_work(key, &register);
         if PlantedBug::LostLaunchIsForgotten.is_planted() {
             missing.clear();
@@ -339,7 +339,7 @@ impl Master {
             self.allocator.add_allocation(framework, key, &resources);
         }
         self.send_registered(key, missing);
-        self.shutdown_frameworks(key, ended);
+        self.answer_for_frameworks(key, answers);
         self.send_pending_kills(key);
         self.allocator.activate_agent(key);
     }
@@ -355,13 +355,6 @@ impl Master {
                 missing_tasks,
             }),
         );
-    }
-
-    fn shutdown_frameworks(&mut self, key: AgentKey, ended: Vec<v1::FrameworkId>) {
-        for framework_id in ended {
-            let shutdown = link::ShutdownFramework { framework_id: Some(framework_id) };
-            self.tell_agent(key, from_master::Body::ShutdownFramework(shutdown));
-        }
     }
 
     fn send_pending_kills(&mut self, key: AgentKey) {

@@ -2,6 +2,8 @@
 
 mod harness;
 
+use std::time::Duration;
+
 use harness::{Cluster, Scheduler, framework_info, register_message, running_task, task};
 use orrery_api::link::from_master::Body;
 use orrery_api::v1::{self, TaskState};
@@ -76,6 +78,51 @@ fn a_framework_that_comes_after_its_agents_is_announced_to_them() {
     cluster.subscribe(with_id(patient("two"), "G"));
     assert_eq!(told(&mut cluster, running), ["one"]);
     assert_eq!(told(&mut cluster, refused), ["two"]);
+}
+
+#[test]
+fn an_agent_that_was_away_hears_what_has_changed_meanwhile() {
+    let mut cluster = Cluster::new();
+    let (link, agent) = cluster.agent(1, RESOURCES);
+    let scheduler = cluster.subscribe(patient("one"));
+    launch(&mut cluster, &scheduler, &agent);
+    cluster.feed(Input::LinkClosed { link });
+    let scheduler = cluster.subscribe_again(&scheduler, "renamed");
+    let back = |cluster: &mut Cluster, name: &str| {
+        let mut message = register_message(1, Some(&agent), RESOURCES);
+        message.frameworks = vec![with_id(patient(name), &scheduler.id)];
+        message.tasks = vec![running_task(&scheduler.id, &agent)];
+        let link = LinkId(cluster.next_id());
+        cluster.register(link, message);
+        let first = cluster.messages.get(&link).and_then(|messages| messages.first());
+        assert!(matches!(first, Some(Body::Registered(_))), "it heeds nothing before: {first:?}");
+        (link, told(cluster, link))
+    };
+    let (link, heard) = back(&mut cluster, "one");
+    assert_eq!(heard, ["renamed"], "the master has not forgotten the agent");
+    cluster.feed(Input::LinkClosed { link });
+    cluster.pass(Duration::from_secs(700));
+    assert_eq!(cluster.master.agents().count(), 0);
+    let (link, heard) = back(&mut cluster, "one");
+    assert_eq!(heard, ["renamed"], "the agent was unreachable");
+    cluster.feed(Input::LinkClosed { link });
+    let scheduler = cluster.subscribe(with_id(patient("one"), &scheduler.id));
+    assert_eq!(back(&mut cluster, "one").1, [""; 0], "it is the same again");
+    goes_away(&mut cluster, &scheduler);
+}
+
+/// Which of two agents knows the newer description is unknown until the framework comes itself.
+#[test]
+fn nothing_is_told_of_a_framework_that_only_agents_know() {
+    let mut cluster = Cluster::new();
+    for (port, name) in [(1, "one"), (2, "two")] {
+        let id = format!("old-S{port}");
+        let mut message = register_message(port, Some(&id), RESOURCES);
+        message.frameworks = vec![with_id(patient(name), "F")];
+        let link = LinkId(cluster.next_id());
+        cluster.register(link, message);
+        assert_eq!(told(&mut cluster, link), [""; 0]);
+    }
 }
 
 fn with_id(info: v1::FrameworkInfo, id: &str) -> v1::FrameworkInfo {
