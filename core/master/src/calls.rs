@@ -8,6 +8,7 @@ use orrery_api::v1::TaskState;
 use orrery_api::v1::scheduler::{Call, call};
 use orrery_coverage::{reachable, sometimes};
 use orrery_model::task_state::is_terminal;
+use orrery_model::validate;
 
 use crate::subscribe::subscribed_roles;
 use crate::{Answer, Master, PlantedBug, Refusal, Task};
@@ -191,8 +192,12 @@ impl Master {
         update: call::UpdateFramework,
     ) -> Result<Answer, Refusal> {
         let info = update.framework_info;
-        orrery_model::validate::framework_info(&info)
-            .map_err(|invalid| Refusal::bad_request(invalid.to_string()))?;
+        let refused = |error: &str, invalid: validate::Invalid| {
+            reachable!("UPDATE_FRAMEWORK describes what cannot be");
+            Refusal::bad_request(format!("{error} is not valid: {invalid}"))
+        };
+        validate::framework_info(&info)
+            .map_err(|invalid| refused("Supplied FrameworkInfo", invalid))?;
         let Some(framework) = self.frameworks.get(&key) else {
             return Err(Refusal::bad_request("Framework cannot be found"));
         };
@@ -209,6 +214,8 @@ impl Master {
                 )));
             }
         }
+        validate::suppressed_roles(&info, &update.suppressed_roles)
+            .map_err(|invalid| refused("'UpdateFramework' call", invalid))?;
         reachable!("UPDATE_FRAMEWORK is obeyed");
         if self.update_framework_info(key, info, &update.suppressed_roles) {
             self.tell_agents_of_framework(key);

@@ -9,8 +9,8 @@ pub enum InvalidCall {
     #[error("Expecting '{0}' to be present")]
     Missing(&'static str),
     /// The two places that name a framework disagree.
-    #[error("'framework_id' differs from 'subscribe.framework_info.id'")]
-    FrameworkIdDiffers,
+    #[error("'framework_id' differs from '{0}.framework_info.id'")]
+    FrameworkIdDiffers(&'static str),
     /// An acknowledgement without a proper uuid.
     #[error("'acknowledge.uuid' must be 16 bytes, not all zero; got {0} bytes")]
     BadUuid(usize),
@@ -57,6 +57,11 @@ pub fn validate_call(call: &Call) -> Result<Type, InvalidCall> {
     if !present {
         return Err(InvalidCall::Missing(name));
     }
+    if let (Type::UpdateFramework, Some(update)) = (kind, &call.update_framework)
+        && call.framework_id != update.framework_info.id
+    {
+        return Err(InvalidCall::FrameworkIdDiffers(name));
+    }
     if let Some(acknowledge) = &call.acknowledge {
         let uuid = &acknowledge.uuid;
         if uuid.len() != 16 || uuid.iter().all(|byte| *byte == 0) {
@@ -72,7 +77,35 @@ fn validate_subscribe(call: &Call) -> Result<Type, InvalidCall> {
         id.map(|id| id.value.clone()).filter(|id| !id.is_empty())
     };
     if named(call.framework_id.as_ref()) != named(subscribe.framework_info.id.as_ref()) {
-        return Err(InvalidCall::FrameworkIdDiffers);
+        return Err(InvalidCall::FrameworkIdDiffers("subscribe"));
     }
     Ok(Type::Subscribe)
+}
+
+#[cfg(test)]
+mod tests {
+    use orrery_api::v1;
+    use orrery_api::v1::scheduler::call::UpdateFramework;
+
+    use super::*;
+
+    #[test]
+    fn a_framework_can_describe_only_itself_anew() {
+        let id = |value: &str| Some(v1::FrameworkId { value: value.to_owned() });
+        let validate = |named: Option<v1::FrameworkId>| {
+            let framework_info = v1::FrameworkInfo { id: named, ..Default::default() };
+            validate_call(&Call {
+                framework_id: id("F"),
+                r#type: Some(Type::UpdateFramework as i32),
+                update_framework: Some(UpdateFramework { framework_info, ..Default::default() }),
+                ..Default::default()
+            })
+        };
+        assert_eq!(validate(id("F")), Ok(Type::UpdateFramework));
+        for other in [id("G"), None] {
+            let error = validate(other).unwrap_err().to_string();
+            let expected = "'framework_id' differs from 'update_framework.framework_info.id'";
+            assert_eq!(error, expected);
+        }
+    }
 }

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use harness::{Cluster, Scheduler, framework_info, register_message, running_task, task};
 use orrery_api::link::from_master::Body;
-use orrery_api::v1::{self, TaskState};
-use orrery_master::{Input, LinkId};
+use orrery_api::v1::{self, TaskState, scheduler};
+use orrery_master::{Answer, Input, LinkId};
 
 const RESOURCES: &str = "cpus:4;mem:4096";
 
@@ -123,6 +123,29 @@ fn nothing_is_told_of_a_framework_that_only_agents_know() {
         cluster.register(link, message);
         assert_eq!(told(&mut cluster, link), [""; 0]);
     }
+}
+
+#[test]
+fn a_description_that_contradicts_itself_is_refused() {
+    let mut cluster = Cluster::new();
+    let scheduler = cluster.subscribe(patient("one"));
+    let mut update = |suppressed_roles: &[&str]| {
+        let update = scheduler::call::UpdateFramework {
+            framework_info: with_id(patient("renamed"), &scheduler.id),
+            suppressed_roles: suppressed_roles.iter().map(|role| (*role).to_owned()).collect(),
+            ..Default::default()
+        };
+        let r#type = Some(scheduler::call::Type::UpdateFramework as i32);
+        let update_framework = Some(update);
+        let call = scheduler::Call { r#type, update_framework, ..Default::default() };
+        let answer = cluster.call(&scheduler, call);
+        (answer, cluster.master.frameworks().next().unwrap().1.info.name.clone())
+    };
+    let (Answer::Refused(refusal), name) = update(&["foreign"]) else { panic!() };
+    assert_eq!((refusal.status, name.as_str()), (400, "one"), "nothing of it counts");
+    let expected = "'UpdateFramework' call is not valid: Suppressed role 'foreign'";
+    assert!(refusal.text.starts_with(expected), "{}", refusal.text);
+    assert_eq!(update(&["*"]), (Answer::Done, "renamed".to_owned()));
 }
 
 fn with_id(info: v1::FrameworkInfo, id: &str) -> v1::FrameworkInfo {
