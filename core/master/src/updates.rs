@@ -124,6 +124,10 @@ impl Master {
         let Some(framework) = self.framework_by_id(&framework_id.value) else {
             return reachable!("an executor of a framework that is over exits");
         };
+        let executor = (framework, executor_id.value.clone());
+        if !self.agents.get(&agent).is_some_and(|one| one.executors.contains_key(&executor)) {
+            return reachable!("an executor exits that is not on record");
+        }
         self.remove_executor(framework, agent, &executor_id.value);
         let agent_id = self.agents.get(&agent).map(|agent| agent.agent_id());
         self.tell(

@@ -5,8 +5,8 @@ mod harness;
 use std::time::Duration;
 
 use harness::{
-    Cluster, Scheduler, amount, framework_info, options, register_message, running_task, states,
-    task,
+    Cluster, Scheduler, amount, framework_info, options, register_message, resources, running_task,
+    states, task,
 };
 use orrery_api::link::StatusUpdate;
 use orrery_api::link::from_agent::Body as FromAgent;
@@ -68,6 +68,37 @@ fn a_removed_frameworks_task_keeps_the_update_that_nobody_acknowledged() {
     let last = task.statuses().pop().expect("it has statuses");
     assert_eq!((last.state(), last.reason()), (TaskState::TaskKilled, Reason::FrameworkRemoved));
     assert_eq!(last.agent_id.as_ref().map(|id| &id.value), Some(&agent));
+}
+
+/// The framework hears of the end of each executor once, and of none that it did not start.
+#[test]
+fn only_the_exit_of_an_executor_on_record_is_a_failure() {
+    let Running { mut cluster, scheduler, link, agent } = one_task();
+    cluster.take_events(&scheduler);
+    let executor_id = v1::ExecutorId { value: "e".to_owned() };
+    let executor = v1::ExecutorInfo {
+        executor_id: executor_id.clone(),
+        command: Some(v1::CommandInfo { value: Some("true".to_owned()), ..Default::default() }),
+        resources: resources("cpus:0.1"),
+        ..Default::default()
+    };
+    cluster.pass(Duration::from_secs(10));
+    let offer = cluster.take_offers(&scheduler).remove(0).id.value;
+    let info = task("b", &agent, "cpus:1;mem:32");
+    let info = v1::TaskInfo { command: None, executor: Some(executor), ..info };
+    cluster.accept(&scheduler, &[&offer], vec![info]);
+    for failures in [1, 0] {
+        let exited = orrery_api::link::ExecutorExited {
+            framework_id: Some(v1::FrameworkId { value: scheduler.id.clone() }),
+            executor_id: Some(executor_id.clone()),
+            status: 9,
+        };
+        cluster.agent_says(link, FromAgent::ExecutorExited(exited));
+        let events = cluster.take_events(&scheduler).into_iter();
+        let heard: Vec<_> = events.filter_map(|event| event.failure).collect();
+        assert_eq!(heard.len(), failures, "{heard:?}");
+        assert!(heard.iter().all(|failure| failure.status == Some(9)));
+    }
 }
 
 #[test]
