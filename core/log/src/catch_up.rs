@@ -35,7 +35,11 @@ impl CatchUp {
         learned: Position,
         replica: &Replica,
     ) {
-        if self.source.as_ref().is_none_or(|(_, position)| *position <= learned) {
+        // Ballots of what is accepted only rise, so another one leads now, whatever was said of an
+        // earlier one.
+        let outdated =
+            |(address, position): &(Address, Position)| address != from || *position <= learned;
+        if self.source.as_ref().is_none_or(outdated) {
             self.source = Some((from.clone(), learned));
         }
         if learned > replica.learned() && self.next.is_none() {

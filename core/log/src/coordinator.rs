@@ -11,6 +11,7 @@ use std::collections::BTreeSet;
 use orrery_runtime::{Address, Instant};
 
 use crate::leadership::{Leadership, WriteAnswer};
+use crate::limits::{LEAP, Limits, NUMBER_MAX};
 use crate::record::Record;
 use crate::replica::Replica;
 use crate::survey::Survey;
@@ -54,11 +55,15 @@ enum Phase {
     Leading(Leadership),
 }
 
+/// A coordinator for which no ballot is left says so again after so many retries.
+const STUCK: u32 = 60;
+
 /// A coordinator.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Coordinator {
     quorum: usize,
     timing: Timing,
+    limits: Limits,
     members: BTreeSet<Address>,
     phase: Phase,
     /// Who wants to write.
@@ -68,8 +73,13 @@ pub(crate) struct Coordinator {
 }
 
 impl Coordinator {
-    pub(crate) fn new(quorum: usize, timing: Timing, members: BTreeSet<Address>) -> Self {
-        Self { quorum, timing, members, phase: Phase::Idle, client: None, round: 0 }
+    pub(crate) fn new(
+        quorum: usize,
+        timing: Timing,
+        limits: Limits,
+        members: BTreeSet<Address>,
+    ) -> Self {
+        Self { quorum, timing, limits, members, phase: Phase::Idle, client: None, round: 0 }
     }
 
     /// The ballot with which it leads or stands.
@@ -122,7 +132,13 @@ impl Coordinator {
             self.phase = Phase::Waiting(now + self.timing.retry);
             return;
         }
-        self.round = self.round.max(replica.promised().round).saturating_add(1);
+        let round = self.round.max(replica.promised().round);
+        if round >= NUMBER_MAX {
+            tracing::error!(round, "no ballot is left: this replica can elect no writer");
+            self.phase = Phase::Waiting(now + self.timing.retry * STUCK);
+            return;
+        }
+        self.round = round + 1;
         let ballot = Ballot { round: self.round, proposer: replica.metadata().id };
         let survey = Survey::new(replica.learned().next());
         self.phase = Phase::Electing(Election { ballot, survey, asked: now, local: false });
@@ -140,6 +156,10 @@ impl Coordinator {
 
     /// A replica has promised a higher ballot than ours.
     fn outbid(&mut self, now: Instant, promised: Ballot, jitter: f64, effects: &mut Vec<Effect>) {
+        if promised.round > self.round.saturating_add(LEAP) {
+            tracing::error!(%promised, round = self.round, "a ballot to which no election comes");
+            return;
+        }
         self.round = self.round.max(promised.round);
         match self.phase {
             Phase::Electing(_) => {
@@ -228,7 +248,8 @@ impl Coordinator {
         let survey = std::mem::take(&mut election.survey);
         let inherited = survey.end().max(replica.end());
         let found = survey.into_found();
-        let leadership = Leadership::begin(now, ballot, inherited, found, &self.members, replica);
+        let (limits, members) = (self.limits, &self.members);
+        let leadership = Leadership::begin(now, ballot, inherited, found, members, limits, replica);
         self.phase = Phase::Leading(leadership);
         self.pump(now, replica, records, effects);
     }

@@ -10,6 +10,7 @@ use tokio::sync::{Semaphore, mpsc};
 
 use crate::disk_task::{DiskTask, Job};
 use crate::handle::{Handle, PAYLOAD, Right, Shared, Waiting};
+use crate::limits::Limits;
 use crate::log::{Responses, Transport};
 use crate::machine::{Input, LogMachine, Output, Setup};
 use crate::replica::Replica;
@@ -29,13 +30,14 @@ pub(crate) async fn start(
     let Options { folder, address, quorum, membership, auto_initialize, timing } = options;
     let cluster = membership.cluster(&address, quorum);
     let (members, total, changes) = members(&address, quorum, membership)?;
-    let mut replica = Replica::new(address.clone());
+    let limits = Limits::default();
+    let mut replica = Replica::new(address.clone(), limits);
     let mut restore = |record| replica.restore(record);
     let Opened { storage, damage } = storage::open(runtime, &folder, &mut restore).await?;
     for damage in &damage {
         tracing::error!(%damage, "a record of the replicated log is damaged");
     }
-    let setup = Setup { members, cluster, total, auto_initialize, timing };
+    let setup = Setup { members, cluster, total, auto_initialize, timing, limits };
     let (jobs, job_receiver) = mpsc::unbounded_channel();
     let ended = Arc::new(Signal::new());
     let shared = Arc::new(Shared {

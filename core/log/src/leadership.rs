@@ -6,6 +6,7 @@ use std::time::Duration;
 use orrery_runtime::{Address, Instant};
 
 use crate::coordinator::{Client, Effect};
+use crate::limits::Limits;
 use crate::quorum::is_quorum;
 use crate::record::Record;
 use crate::replica::Replica;
@@ -69,12 +70,19 @@ struct Progress {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Leadership {
     ballot: Ballot,
+    limits: Limits,
     /// The last position that earlier coordinators may have used.
     inherited: Position,
+    /// What a quorum has told of inherited positions that were not known to be agreed upon.
+    found: BTreeMap<Position, (Ballot, Value)>,
+    /// Inherited positions from here on are not written again yet.
+    unfilled: Position,
+    /// When the last of those before it were.
+    filled: Instant,
     /// Whether the client was told that it may write.
     announced: bool,
-    /// All positions up to here are agreed upon, at this ballot or before the election. The own
-    /// replica may know more from a later coordinator, with other values than were written here.
+    /// All positions up to here are agreed upon, at this ballot or without it. The own replica may
+    /// know more from a later coordinator, with other values than were written here.
     agreed: Position,
     next: Position,
     /// Batches that are not known to be agreed upon, or wait for an earlier one that is not.
@@ -93,11 +101,16 @@ impl Leadership {
         inherited: Position,
         found: BTreeMap<Position, (Ballot, Value)>,
         members: &BTreeSet<Address>,
+        limits: Limits,
         replica: &Replica,
     ) -> Self {
         let mut leadership = Self {
             ballot,
+            limits,
             inherited,
+            found,
+            unfilled: replica.learned().next(),
+            filled: now,
             announced: false,
             agreed: replica.learned(),
             next: inherited.next(),
@@ -106,7 +119,7 @@ impl Leadership {
             progress: members.iter().map(|to| (to.clone(), Progress::default())).collect(),
             beat: now,
         };
-        leadership.fill(now, replica, found);
+        leadership.fill(now, replica);
         tracing::info!(%ballot, end = %inherited, open = leadership.batches.len(), "elected");
         leadership
     }
@@ -119,8 +132,12 @@ impl Leadership {
     /// When it wants [`Leadership::tick`], or [`Leadership::pump`] alone.
     pub(crate) fn deadline(&self, timing: Timing) -> Instant {
         let beat = self.beat + timing.heartbeat;
+        if self.is_filling() && self.has_room(self.unfilled) {
+            return beat.min(self.filled);
+        }
+        let ready = self.announced && !self.waiting.is_empty() && self.has_room(self.next);
         match self.turn() {
-            Some(turn) if self.announced && !self.waiting.is_empty() => beat.min(turn),
+            Some(turn) if ready => beat.min(turn),
             _ => beat,
         }
     }
@@ -147,7 +164,8 @@ impl Leadership {
         effects: &mut Vec<Effect>,
     ) {
         self.report(replica, records, effects);
-        if !self.announced && self.batches.is_empty() {
+        self.fill(now, replica);
+        if !self.announced && !self.is_filling() && self.batches.is_empty() {
             self.announced = true;
             let elected = |client| Effect::Elected(client, self.ballot, self.inherited);
             effects.extend(client.map(elected));
@@ -195,33 +213,54 @@ impl Leadership {
         effects.push(Effect::Deposed(self.ballot));
     }
 
+    /// Whether inherited positions are left that may have to be written again.
+    fn is_filling(&self) -> bool {
+        self.unfilled <= self.inherited
+    }
+
+    /// Whether something may be written at this position by now.
+    fn has_room(&self, position: Position) -> bool {
+        position.0 <= self.agreed.0.saturating_add(self.limits.open)
+    }
+
+    /// How many values may go out together.
+    fn batch_values(&self) -> usize {
+        usize::try_from(self.limits.open).map_or(BATCH_VALUES, |open| open.min(BATCH_VALUES))
+    }
+
     /// Writes again, under the own ballot, whatever may have been agreed upon, and nothing where
-    /// nothing can have been.
-    fn fill(
-        &mut self,
-        now: Instant,
-        replica: &Replica,
-        mut found: BTreeMap<Position, (Ballot, Value)>,
-    ) {
-        let mut position = replica.learned().next();
+    /// nothing can have been: as far as there is room, the rest once that is agreed upon.
+    fn fill(&mut self, now: Instant, replica: &Replica) {
         let mut open: Option<(Position, Vec<Value>)> = None;
-        while position <= self.inherited {
+        while self.is_filling() && self.has_room(self.unfilled) {
+            let position = self.unfilled;
+            self.unfilled = position.next();
+            self.filled = now;
             if replica.is_learned(position) {
+                self.found.remove(&position);
                 self.add_batch(now, open.take());
-            } else {
-                let value = match found.remove(&position) {
-                    Some((_, value)) if !PlantedBug::FillsHoleWithNop.is_planted() => value,
-                    _ => Value::Nop,
-                };
-                let (_, values) = open.get_or_insert((position, Vec::new()));
-                values.push(value);
-                if values.len() >= BATCH_VALUES {
-                    self.add_batch(now, open.take());
-                }
+                continue;
             }
-            position = position.next();
+            let value = match self.found.remove(&position) {
+                Some((_, value)) if !PlantedBug::FillsHoleWithNop.is_planted() => value,
+                _ => Value::Nop,
+            };
+            let (_, values) = open.get_or_insert((position, Vec::new()));
+            values.push(value);
+            if values.len() >= self.batch_values() {
+                self.add_batch(now, open.take());
+            }
         }
         self.add_batch(now, open);
+        self.advance();
+    }
+
+    /// Everything before the first position that is open is agreed upon: under this ballot, or it
+    /// was known to be when this coordinator came to it, and nothing was written there.
+    fn advance(&mut self) {
+        let rest = if self.is_filling() { self.unfilled } else { self.next };
+        let open = self.batches.first_key_value().map_or(rest, |(first, _)| *first);
+        self.agreed = self.agreed.max(open.previous());
     }
 
     fn agreed(&self, replica: &Replica) -> Position {
@@ -252,12 +291,14 @@ impl Leadership {
         // What was inherited goes first; nothing is appended before that is agreed upon.
         while self.announced
             && !self.waiting.is_empty()
+            && self.has_room(self.next)
             && self.turn().is_none_or(|turn| turn <= now)
         {
             let (mut values, mut clients, mut bytes) = (Vec::new(), Vec::new(), 0);
             let first = self.next;
             while bytes < BATCH_BYTES
-                && values.len() < BATCH_VALUES
+                && values.len() < self.batch_values()
+                && self.has_room(self.next)
                 && let Some((client, value)) = self.waiting.pop_front()
             {
                 bytes += value.length();
@@ -332,13 +373,13 @@ impl Leadership {
             // A client may read what it was told of, so the own replica must know it too.
             if !batch.chosen || replica.learned() < last {
                 self.batches.insert(first, batch);
-                return;
+                break;
             }
-            self.agreed = self.agreed.max(last);
             for (position, client) in batch.clients {
                 effects.push(Effect::Written(client, Ok(position)));
             }
         }
+        self.advance();
     }
 
     /// What a replica did not answer for `retry` is sent to it again.

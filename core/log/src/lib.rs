@@ -12,6 +12,7 @@
 //! | `replica` | promises, accepted and agreed entries, truncation |
 //! | `coordinator` | elections |
 //! | `leadership` | an elected coordinator's term: filling of holes, writing in batches |
+//! | `limits` | to what numbers can come, and how much of a log may be open |
 //! | `recovery` | how a new, emptied or damaged replica comes to vote |
 //! | `catch_up` | how a voting replica that was away learns what it missed |
 //! | `survey` | asking a quorum for all that it knows, for elections and recovery |
@@ -34,6 +35,7 @@ mod driver;
 mod error;
 mod handle;
 mod leadership;
+mod limits;
 mod log;
 mod machine;
 mod messages;

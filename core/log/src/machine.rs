@@ -9,6 +9,7 @@ use orrery_runtime::{Address, Generator, Instant, Now};
 use crate::catch_up::CatchUp;
 use crate::coordinator::{Client, Coordinator, Effect, PromiseAnswer};
 use crate::leadership::WriteAnswer;
+use crate::limits::Limits;
 use crate::log::Status;
 use crate::record::Record;
 use crate::recovery::{FenceAnswer, Recovery, StateAnswer};
@@ -116,6 +117,8 @@ pub(crate) struct Setup {
     pub(crate) auto_initialize: bool,
     /// How patient it is.
     pub(crate) timing: Timing,
+    /// How much of the log may be open.
+    pub(crate) limits: Limits,
 }
 
 /// One replica with its coordinator.
@@ -146,7 +149,7 @@ impl LogMachine {
         mut random: Generator,
         outputs: &mut Vec<Output>,
     ) -> Self {
-        let Setup { mut members, cluster, total, auto_initialize, timing } = setup;
+        let Setup { mut members, cluster, total, auto_initialize, timing, limits } = setup;
         let quorum = cluster.quorum;
         let address = replica.address().clone();
         members.insert(address.clone());
@@ -167,7 +170,7 @@ impl LogMachine {
             address,
             cluster,
             replica,
-            coordinator: Coordinator::new(quorum, timing, members.clone()),
+            coordinator: Coordinator::new(quorum, timing, limits, members.clone()),
             recovery: Recovery::new(quorum, total, auto_initialize, timing),
             catch_up: CatchUp::new(timing),
             members,
@@ -233,9 +236,11 @@ impl LogMachine {
         asked || self.catch_up.expects(nonce)
     }
 
-    /// The answer to whoever was told otherwise about the cluster: its quorum is not ours.
+    /// The answer to whoever was told otherwise about the cluster: its quorum is not ours. Nor is
+    /// one that is not in the list.
     fn refusal(&mut self, now: Instant, from: &Origin) -> Option<Response> {
-        if from.cluster == self.cluster || PlantedBug::HeedsStrangers.is_planted() {
+        let listed = self.cluster.members.is_empty() || self.members.contains(&from.address);
+        if from.cluster == self.cluster && listed || PlantedBug::HeedsStrangers.is_planted() {
             return None;
         }
         if self.refused.is_none_or(|last| last + REFUSALS <= now) {
@@ -279,7 +284,11 @@ impl LogMachine {
                 Response::State { voter, nonce, state, damaged }
             }
             Request::Fence { generation } => {
-                let verdict = self.replica.fence(from, generation, records);
+                // Who has not joined leaves nothing behind here.
+                let verdict = match self.members.contains(from) {
+                    true => self.replica.fence(from, generation, records),
+                    false => Verdict::Ignored,
+                };
                 let (promised, end) = (self.replica.promised(), self.replica.end());
                 let voter = self.replica.voter();
                 Response::Fenced { voter, generation, verdict, promised, end }

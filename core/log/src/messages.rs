@@ -70,7 +70,7 @@ pub enum Verdict {
     Accepted,
     /// It has promised this higher ballot.
     Rejected(Ballot),
-    /// It does not vote.
+    /// It does not vote, or does not know enough of what the request is about.
     Ignored,
 }
 

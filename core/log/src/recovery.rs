@@ -167,7 +167,8 @@ impl Recovery {
                 .values()
                 .filter_map(|answer| answer.voter.known.get(&replica.voter().address).copied());
             let known = known.max().unwrap_or(0).max(replica.metadata().generation);
-            return Some(self.start_over(now, known + 1, replica, records));
+            let generation = known.saturating_add(1);
+            return Some(self.start_over(now, generation, replica, records));
         }
         match replica.state() {
             ReplicaState::Empty if self.auto_initialize && empty + starting >= others => {

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use orrery_runtime::Address;
 
+use crate::limits::{KNOWN_MAX, LEAP, Limits};
 use crate::log::Status;
 use crate::record::{Metadata, Record};
 use crate::{Ballot, KnownEntry, PlantedBug, Position, ReplicaState, Value, Verdict, Voter};
@@ -51,6 +52,7 @@ pub(crate) struct Page {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Replica {
     address: Address,
+    limits: Limits,
     metadata: Metadata,
     slots: BTreeMap<Position, Slot>,
     /// All positions up to here are agreed upon, as far as this replica knows, or truncated.
@@ -63,9 +65,10 @@ pub(crate) struct Replica {
 
 impl Replica {
     /// A replica that has no log. What is on its disk is told by [`Replica::restore`].
-    pub(crate) fn new(address: Address) -> Self {
+    pub(crate) fn new(address: Address, limits: Limits) -> Self {
         Self {
             address,
+            limits,
             metadata: Metadata { begin: Position(1), ..Metadata::default() },
             slots: BTreeMap::new(),
             learned: Position::ZERO,
@@ -194,7 +197,7 @@ impl Replica {
 
     /// Answers a coordinator that wants to be elected.
     pub(crate) fn promise(&mut self, ballot: Ballot, records: &mut Vec<Record>) -> Verdict {
-        if !self.is_voting() {
+        if !self.is_voting() || self.is_out_of_reach(ballot) {
             return Verdict::Ignored;
         }
         if ballot < self.metadata.promised {
@@ -208,7 +211,13 @@ impl Replica {
         Verdict::Accepted
     }
 
-    /// Answers a coordinator that writes.
+    /// Whether no coordinator can have come to this ballot.
+    fn is_out_of_reach(&self, ballot: Ballot) -> bool {
+        ballot.round > self.metadata.promised.round.saturating_add(LEAP)
+    }
+
+    /// Answers a coordinator that writes. What is too far from all that is known here is ignored
+    /// until that has been learned ([`Limits`]).
     pub(crate) fn write(
         &mut self,
         ballot: Ballot,
@@ -216,7 +225,11 @@ impl Replica {
         values: &[Value],
         records: &mut Vec<Record>,
     ) -> Verdict {
-        if !self.is_voting() {
+        if !self.is_voting() || self.is_out_of_reach(ballot) {
+            return Verdict::Ignored;
+        }
+        let last = first.0.saturating_add(values.len() as u64).saturating_sub(1);
+        if !values.is_empty() && last > self.end().0.saturating_add(self.limits.reach) {
             return Verdict::Ignored;
         }
         if ballot < self.metadata.promised && !PlantedBug::AcceptsStaleWrite.is_planted() {
@@ -361,8 +374,11 @@ impl Replica {
         generation: u64,
         records: &mut Vec<Record>,
     ) -> Verdict {
-        let known = self.metadata.known.get(address).copied().unwrap_or(0);
-        if !self.is_voting() || generation < known || *address == self.address {
+        let known = self.metadata.known.get(address).copied();
+        let full = known.is_none() && self.metadata.known.len() >= KNOWN_MAX;
+        let known = known.unwrap_or(0);
+        let absurd = generation < known || generation > known.saturating_add(LEAP);
+        if !self.is_voting() || full || absurd || *address == self.address {
             return Verdict::Ignored;
         }
         self.update(records, |metadata| {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use orrery_runtime::{Address, Disk, Runtime};
 
 use crate::disk_task::fill_in;
+use crate::limits::Limits;
 use crate::log::Status;
 use crate::replica::{Page, Replica};
 use crate::storage::{self, Index, Looked, Opened};
@@ -102,7 +103,7 @@ pub async fn inspect(runtime: &Runtime, folder: &Path) -> Result<Inspection, Sta
     let mut looks = 0;
     loop {
         // It answers nobody, so its address does not matter.
-        let mut replica = Replica::new(Address::new("localhost", 0));
+        let mut replica = Replica::new(Address::new("localhost", 0), Limits::default());
         let mut restore = |record| replica.restore(record);
         let looked = storage::look(&*runtime.disk, folder, &mut restore).await?;
         let Looked { index, damage, earlier, changed } = looked;

@@ -1,4 +1,8 @@
 //! Messages and records as protobuf, and back. What comes from outside is checked here.
+//!
+//! Numbers in messages are bounded, for one that leaves none above it would be the last: no further
+//! election, entry or life of a replica could follow. What stands on the own disk is taken as it
+//! is, since it was in force before.
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
@@ -6,6 +10,7 @@ use std::str::FromStr;
 use orrery_api::log as proto;
 use orrery_runtime::Address;
 
+use crate::limits::{KNOWN_MAX, NUMBER_MAX};
 use crate::record::{Metadata, Record};
 use crate::{
     Ballot, Cluster, KnownEntry, Origin, Position, ReplicaState, Request, Response, Value, Verdict,
@@ -40,6 +45,16 @@ pub enum WireError {
         /// Its number.
         value: i32,
     },
+    /// A number is one to which no log comes.
+    #[error("{field} is {value}, expected at most {limit}")]
+    Bound {
+        /// Where it stands.
+        field: &'static str,
+        /// The number.
+        value: u64,
+        /// The highest one.
+        limit: u64,
+    },
 }
 
 fn version(version: u32) -> Result<(), WireError> {
@@ -57,6 +72,17 @@ fn required<T>(field: &'static str, value: Option<T>) -> Result<T, WireError> {
     value.ok_or(WireError::Missing(field))
 }
 
+fn number(field: &'static str, value: u64) -> Result<u64, WireError> {
+    match value <= NUMBER_MAX {
+        true => Ok(value),
+        false => Err(WireError::Bound { field, value, limit: NUMBER_MAX }),
+    }
+}
+
+fn position(field: &'static str, value: u64) -> Result<Position, WireError> {
+    number(field, value).map(Position)
+}
+
 impl From<Ballot> for proto::Ballot {
     fn from(Ballot { round, proposer }: Ballot) -> Self {
         Self { round, proposer }
@@ -64,11 +90,16 @@ impl From<Ballot> for proto::Ballot {
 }
 
 /// A ballot that is not there is the one below all others.
-fn ballot(ballot: Option<proto::Ballot>) -> Ballot {
+fn stored_ballot(ballot: Option<proto::Ballot>) -> Ballot {
     ballot.map_or(Ballot::default(), |ballot| Ballot {
         round: ballot.round,
         proposer: ballot.proposer,
     })
+}
+
+fn ballot(field: &'static str, ballot: Option<proto::Ballot>) -> Result<Ballot, WireError> {
+    let ballot = stored_ballot(ballot);
+    number(field, ballot.round).map(|_| ballot)
 }
 
 impl From<Value> for proto::Value {
@@ -95,6 +126,14 @@ impl From<proto::Value> for Value {
     }
 }
 
+fn value(value: proto::Value) -> Result<Value, WireError> {
+    let value = Value::from(value);
+    if let Value::Truncate(to) = value {
+        position("value.truncate", to.0)?;
+    }
+    Ok(value)
+}
+
 impl From<KnownEntry> for proto::Entry {
     fn from(entry: KnownEntry) -> Self {
         Self {
@@ -110,11 +149,20 @@ impl From<proto::Entry> for KnownEntry {
     fn from(entry: proto::Entry) -> Self {
         Self {
             position: Position(entry.position),
-            ballot: ballot(entry.ballot),
+            ballot: stored_ballot(entry.ballot),
             learned: entry.learned,
             value: entry.value.map_or(Value::Nop, Value::from),
         }
     }
+}
+
+fn entry(entry: proto::Entry) -> Result<KnownEntry, WireError> {
+    Ok(KnownEntry {
+        position: position("entry.position", entry.position)?,
+        ballot: ballot("entry.ballot.round", entry.ballot)?,
+        learned: entry.learned,
+        value: entry.value.map_or(Ok(Value::Nop), value)?,
+    })
 }
 
 impl From<ReplicaState> for proto::State {
@@ -155,7 +203,9 @@ fn verdict(verdict: Option<proto::Verdict>) -> Result<Verdict, WireError> {
     let verdict = required("verdict", verdict)?;
     match Kind::try_from(verdict.kind) {
         Ok(Kind::Accepted) => Ok(Verdict::Accepted),
-        Ok(Kind::Rejected) => Ok(Verdict::Rejected(ballot(verdict.promised))),
+        Ok(Kind::Rejected) => {
+            Ok(Verdict::Rejected(ballot("verdict.promised.round", verdict.promised)?))
+        }
         Ok(Kind::Ignored) => Ok(Verdict::Ignored),
         Ok(Kind::Unknown) | Err(_) => {
             Err(WireError::Unknown { field: "verdict.kind", value: verdict.kind })
@@ -171,11 +221,23 @@ fn known_to_wire(known: BTreeMap<Address, u64>) -> Vec<proto::Generation> {
     known.into_iter().map(generation).collect()
 }
 
-fn known_from_wire(known: Vec<proto::Generation>) -> Result<BTreeMap<Address, u64>, WireError> {
+fn stored_known(known: Vec<proto::Generation>) -> Result<BTreeMap<Address, u64>, WireError> {
     let generation = |known: proto::Generation| {
         Ok((address("known.address", &known.address)?, known.generation))
     };
     known.into_iter().map(generation).collect()
+}
+
+fn known(known: Vec<proto::Generation>) -> Result<BTreeMap<Address, u64>, WireError> {
+    let (field, value, limit) = ("known", known.len() as u64, KNOWN_MAX as u64);
+    if value > limit {
+        return Err(WireError::Bound { field, value, limit });
+    }
+    let known = stored_known(known)?;
+    for generation in known.values() {
+        number("known.generation", *generation)?;
+    }
+    Ok(known)
 }
 
 impl From<Voter> for proto::Voter {
@@ -194,8 +256,8 @@ fn voter(voter: Option<proto::Voter>) -> Result<Voter, WireError> {
     Ok(Voter {
         address: address("voter.address", &voter.address)?,
         id: voter.id,
-        generation: voter.generation,
-        known: known_from_wire(voter.known)?,
+        generation: number("voter.generation", voter.generation)?,
+        known: known(voter.known)?,
     })
 }
 
@@ -249,19 +311,23 @@ pub fn decode_request(request: proto::Request) -> Result<(Origin, Request), Wire
     let from =
         Origin { address: address("from", &request.from)?, cluster: cluster(request.cluster)? };
     let request = match required("body", request.body)? {
-        Body::Promise(promise) => Request::Promise { ballot: ballot(promise.ballot) },
+        Body::Promise(promise) => {
+            Request::Promise { ballot: ballot("ballot.round", promise.ballot)? }
+        }
         Body::Write(write) => Request::Write {
-            ballot: ballot(write.ballot),
-            first: Position(write.first),
-            values: write.values.into_iter().map(Value::from).collect(),
-            learned: Position(write.learned),
+            ballot: ballot("ballot.round", write.ballot)?,
+            first: position("first", write.first)?,
+            values: write.values.into_iter().map(value).collect::<Result<_, _>>()?,
+            learned: position("learned", write.learned)?,
         },
         Body::Inquire(inquire) => Request::Inquire { nonce: inquire.nonce },
-        Body::Fence(fence) => Request::Fence { generation: fence.generation },
+        Body::Fence(fence) => {
+            Request::Fence { generation: number("generation", fence.generation)? }
+        }
         Body::Read(read) => Request::Read {
             nonce: read.nonce,
-            from: Position(read.from),
-            to: Position(read.to),
+            from: position("from", read.from)?,
+            to: position("to", read.to)?,
             learned_only: read.learned_only,
         },
     };
@@ -313,15 +379,15 @@ pub fn decode_response(response: proto::Response) -> Result<Response, WireError>
     Ok(match required("body", response.body)? {
         Body::Promised(promised) => Response::Promised {
             voter,
-            ballot: ballot(promised.ballot),
+            ballot: ballot("ballot.round", promised.ballot)?,
             verdict: verdict(promised.verdict)?,
-            end: Position(promised.end),
+            end: position("end", promised.end)?,
         },
         Body::Written(written) => Response::Written {
             voter,
-            ballot: ballot(written.ballot),
+            ballot: ballot("ballot.round", written.ballot)?,
             verdict: verdict(written.verdict)?,
-            first: Position(written.first),
+            first: position("first", written.first)?,
             count: written.count,
         },
         Body::State(report) => Response::State {
@@ -332,18 +398,18 @@ pub fn decode_response(response: proto::Response) -> Result<Response, WireError>
         },
         Body::Fenced(fenced) => Response::Fenced {
             voter,
-            generation: fenced.generation,
+            generation: number("generation", fenced.generation)?,
             verdict: verdict(fenced.verdict)?,
-            promised: ballot(fenced.promised),
-            end: Position(fenced.end),
+            promised: ballot("promised.round", fenced.promised)?,
+            end: position("end", fenced.end)?,
         },
         Body::Page(page) => Response::Page {
             voter,
             nonce: page.nonce,
             valid: page.valid,
-            begin: Position(page.begin),
-            next: Position(page.next),
-            entries: page.entries.into_iter().map(KnownEntry::from).collect(),
+            begin: position("begin", page.begin)?,
+            next: position("next", page.next)?,
+            entries: page.entries.into_iter().map(entry).collect::<Result<_, _>>()?,
         },
         Body::Refused(refused) => Response::Refused {
             voter,
@@ -383,46 +449,19 @@ pub(crate) fn decode_record(record: proto::Record) -> Result<Record, WireError> 
             state: state(metadata.state)?,
             damaged: metadata.damaged,
             generation: metadata.generation,
-            promised: ballot(metadata.promised),
+            promised: stored_ballot(metadata.promised),
             begin: Position(metadata.begin),
-            known: known_from_wire(metadata.known)?,
+            known: stored_known(metadata.known)?,
         }),
         Body::Entry(entry) => Record::Entry(entry.into()),
         Body::Learned(learned) => Record::Learned {
             from: Position(learned.from),
             to: Position(learned.to),
-            ballot: ballot(learned.ballot),
+            ballot: stored_ballot(learned.ballot),
         },
     })
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-
-    use super::*;
-
-    #[test]
-    fn who_asks_says_what_it_was_told() {
-        let address = Address::new("master", 1);
-        let list = BTreeSet::from([address.clone(), Address::new("master", 2)]);
-        for cluster in [Cluster::changing(2), Cluster::fixed(2, &list)] {
-            let origin = Origin { address: address.clone(), cluster };
-            let request = Request::Inquire { nonce: 3 };
-            let mut sent = encode_request(&origin, request.clone());
-            assert_eq!(decode_request(sent.clone()).ok(), Some((origin, request)));
-            sent.cluster = None;
-            let error = decode_request(sent).expect_err("it is refused").to_string();
-            assert_eq!(error, "cluster is missing");
-        }
-    }
-
-    #[test]
-    fn a_refusal_says_what_the_other_was_told() {
-        let address = Address::new("master", 1);
-        let voter = Voter { address, id: 7, generation: 0, known: BTreeMap::new() };
-        let cluster = Cluster::changing(3);
-        let refused = Response::Refused { voter, cluster, state: ReplicaState::Voting };
-        assert_eq!(decode_response(encode_response(refused.clone())).ok(), Some(refused));
-    }
-}
+#[path = "wire_test.rs"]
+mod tests;

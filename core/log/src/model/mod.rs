@@ -7,6 +7,7 @@
 mod agreement_test;
 mod batch_test;
 mod exhaustive_test;
+mod limits_test;
 mod planted_test;
 mod random_test;
 mod script_test;
@@ -21,6 +22,7 @@ use bytes::Bytes;
 use orrery_runtime::machine::Machine;
 use orrery_runtime::{Address, Generator, Instant, Now, WallTime};
 
+use crate::limits::Limits;
 use crate::machine::Setup;
 use crate::replica::Replica;
 use crate::{
@@ -63,6 +65,7 @@ struct World {
     network: Vec<Message>,
     now: Instant,
     timing: Timing,
+    limits: Limits,
     /// Whether records become durable by themselves at once.
     eager_sync: bool,
     /// Whether a message reaches a later life of who it was sent to.
@@ -89,6 +92,11 @@ fn index(address: &Address) -> usize {
 impl World {
     /// Replicas that vote already and hold nothing, or are new.
     fn new(nodes: usize, voting: bool, timing: Timing) -> Self {
+        Self::within(Limits::default(), nodes, voting, timing)
+    }
+
+    /// As [`World::new`], where less may be open.
+    fn within(limits: Limits, nodes: usize, voting: bool, timing: Timing) -> Self {
         let node = |number: usize| {
             let state = if voting { ReplicaState::Voting } else { ReplicaState::Empty };
             let metadata = Metadata {
@@ -107,6 +115,7 @@ impl World {
             network: Vec::new(),
             now: Instant::default(),
             timing,
+            limits,
             eager_sync: true,
             crosses_lives: true,
             agreed: BTreeMap::new(),
@@ -136,7 +145,9 @@ impl World {
             total: self.nodes.len(),
             auto_initialize: true,
             timing: self.timing,
+            limits: self.limits,
         };
+        let limits = self.limits;
         let node = self.node(number);
         if node.machine.is_some() {
             return;
@@ -144,7 +155,7 @@ impl World {
         node.life += 1;
         let random = Generator::from_number(number as u64 * 1_000_003 + node.life);
         let mut outputs = Vec::new();
-        let mut replica = Replica::new(address(number));
+        let mut replica = Replica::new(address(number), limits);
         node.durable.iter().cloned().for_each(|record| replica.restore(record));
         node.machine = Some(LogMachine::new(setup, replica, damaged, random, &mut outputs));
         self.carry(number, outputs);

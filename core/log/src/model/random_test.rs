@@ -106,7 +106,11 @@ impl World {
 
 /// Plays the actions, then lets everything work. What was wrong, if anything was.
 pub(super) fn play(nodes: usize, voting: bool, actions: &[Action]) -> Option<String> {
-    let mut world = World::new(nodes, voting, timing());
+    play_in(World::new(nodes, voting, timing()), actions)
+}
+
+/// As [`play`], in this world.
+pub(super) fn play_in(mut world: World, actions: &[Action]) -> Option<String> {
     world.eager_sync = false;
     for action in actions {
         world.act(*action);

@@ -13,7 +13,7 @@ impl Message {
 
 impl World {
     /// Everything that is under way between these replicas arrives, and what comes of it.
-    fn talk(&mut self, among: &[usize]) {
+    pub(super) fn talk(&mut self, among: &[usize]) {
         let inside = |message: &Message| {
             let (from, to) = message.ends();
             among.contains(&from) && among.contains(&to)
@@ -24,13 +24,13 @@ impl World {
     }
 
     /// Only what is under way from one replica to another arrives.
-    fn pass(&mut self, from: usize, to: usize) {
+    pub(super) fn pass(&mut self, from: usize, to: usize) {
         while let Some(at) = self.network.iter().position(|message| message.ends() == (from, to)) {
             self.deliver(at, false);
         }
     }
 
-    fn lose_all(&mut self) {
+    pub(super) fn lose_all(&mut self) {
         self.network.clear();
     }
 }
