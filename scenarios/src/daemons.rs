@@ -357,7 +357,7 @@ async fn start_agent(
             oracle.checkpoints_refused(name, &refused.to_string());
             options.strict = false;
         }
-        RecoverError::Read { .. } => return Err(refused.into()),
+        RecoverError::Disk(_) | RecoverError::Processes(_) => return Err(refused.into()),
     }
     orrery_net_agent::start(runtime.clone(), options).await
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use bytes::{Bytes, BytesMut};
 use orrery_runtime::{Disk, FileKind, OpenOptions};
 
-use crate::Change;
+use crate::{Change, DiskError};
 
 /// What a file is to become.
 #[derive(Debug)]
@@ -101,14 +101,18 @@ impl Home {
     ///
     /// # Errors
     /// The disk's.
-    pub(crate) async fn open(disk: std::sync::Arc<dyn Disk>, root: &Path) -> io::Result<Self> {
+    pub(crate) async fn open(
+        disk: std::sync::Arc<dyn Disk>,
+        root: &Path,
+    ) -> Result<Self, DiskError> {
         let (files, folders) = (BTreeSet::new(), BTreeSet::new());
         let (unsynced_files, unsynced_folders) = (BTreeSet::new(), BTreeSet::new());
         let root = root.to_owned();
         let mut home = Self { root, disk, files, folders, unsynced_files, unsynced_folders };
         let mut waiting = vec![String::new()];
         while let Some(folder) = waiting.pop() {
-            for entry in home.disk.list(&home.path(&folder)).await? {
+            let whole = home.path(&folder);
+            for entry in home.disk.list(&whole).await.map_err(DiskError::at(&whole))? {
                 let path = match folder.as_str() {
                     "" => entry.name.clone(),
                     folder => format!("{folder}/{}", entry.name),
@@ -119,7 +123,8 @@ impl Home {
                         home.folders.insert(path);
                     }
                     FileKind::File if entry.name.ends_with(TEMPORARY) => {
-                        home.disk.remove_file(&home.path(&path)).await?;
+                        let whole = home.path(&path);
+                        home.disk.remove_file(&whole).await.map_err(DiskError::at(&whole))?;
                     }
                     _ if folder.is_empty() && entry.name.starts_with(crate::journal::PREFIX) => {}
                     _ => drop(home.files.insert(path)),
@@ -149,7 +154,7 @@ impl Home {
     ///
     /// # Errors
     /// The disk's.
-    pub(crate) async fn read(&self) -> io::Result<BTreeMap<String, Bytes>> {
+    pub(crate) async fn read(&self) -> Result<BTreeMap<String, Bytes>, DiskError> {
         let mut contents = BTreeMap::new();
         for path in &self.files {
             let whole = self.path(path);
@@ -158,9 +163,10 @@ impl Home {
                 Ok(metadata) if metadata.kind == FileKind::File => {}
                 Ok(_) => continue,
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-                Err(error) => return Err(error),
+                Err(error) => return Err(DiskError::at(&whole)(error)),
             }
-            let content = orrery_runtime::disk::read_file(&*self.disk, &whole).await?;
+            let content = orrery_runtime::disk::read_file(&*self.disk, &whole).await;
+            let content = content.map_err(DiskError::at(&whole))?;
             contents.insert(path.clone(), content);
         }
         Ok(contents)
@@ -174,7 +180,7 @@ impl Home {
     ///
     /// # Errors
     /// The disk's; some of it is then done.
-    pub(crate) async fn apply(&mut self, pending: Pending) -> io::Result<()> {
+    pub(crate) async fn apply(&mut self, pending: Pending) -> Result<(), DiskError> {
         for folder in pending.folders {
             self.remove_folder(&folder).await?;
         }
@@ -186,7 +192,9 @@ impl Home {
                 Target::Content { whole: None, pieces } => self.patch(&path, pieces).await?,
                 Target::Link(target) => {
                     self.make_folders(&path).await?;
-                    self.disk.symbolic_link(Path::new(&target), &self.path(&path)).await?;
+                    let link = self.path(&path);
+                    let made = self.disk.symbolic_link(Path::new(&target), &link).await;
+                    made.map_err(DiskError::at(&link))?;
                     self.made(path);
                 }
                 Target::Gone => self.remove_file(&path).await?,
@@ -195,24 +203,32 @@ impl Home {
         Ok(())
     }
 
-    async fn write(&mut self, path: &str, content: Bytes) -> io::Result<()> {
+    async fn write(&mut self, path: &str, content: Bytes) -> Result<(), DiskError> {
         self.make_folders(path).await?;
         let target = self.path(path);
         let temporary = self.path(&format!("{path}{TEMPORARY}"));
-        let file = self.disk.open(&temporary, OpenOptions::CREATE).await?;
-        file.write_at(0, content).await?;
-        self.disk.rename(&temporary, &target).await?;
+        let written = async {
+            let file = self.disk.open(&temporary, OpenOptions::CREATE).await?;
+            file.write_at(0, content).await?;
+            self.disk.rename(&temporary, &target).await
+        };
+        written.await.map_err(DiskError::at(&target))?;
         self.unsynced_files.insert(path.to_owned());
         self.made(path.to_owned());
         Ok(())
     }
 
-    async fn patch(&mut self, path: &str, pieces: Vec<(u64, Bytes)>) -> io::Result<()> {
+    async fn patch(&mut self, path: &str, pieces: Vec<(u64, Bytes)>) -> Result<(), DiskError> {
         self.make_folders(path).await?;
-        let file = self.disk.open(&self.path(path), OpenOptions::UPDATE).await?;
-        for (offset, content) in pieces {
-            file.write_at(offset, content).await?;
-        }
+        let target = self.path(path);
+        let written = async {
+            let file = self.disk.open(&target, OpenOptions::UPDATE).await?;
+            for (offset, content) in pieces {
+                file.write_at(offset, content).await?;
+            }
+            Ok(())
+        };
+        written.await.map_err(DiskError::at(&target))?;
         self.unsynced_files.insert(path.to_owned());
         self.made(path.to_owned());
         Ok(())
@@ -223,11 +239,12 @@ impl Home {
         self.files.insert(path);
     }
 
-    async fn make_folders(&mut self, path: &str) -> io::Result<()> {
+    async fn make_folders(&mut self, path: &str) -> Result<(), DiskError> {
         let Some(folder) = parent(path).filter(|folder| !self.folders.contains(*folder)) else {
             return Ok(());
         };
-        self.disk.create_directories(&self.path(folder)).await?;
+        let whole = self.path(folder);
+        self.disk.create_directories(&whole).await.map_err(DiskError::at(&whole))?;
         let mut folder = folder;
         loop {
             self.folders.insert(folder.to_owned());
@@ -240,16 +257,17 @@ impl Home {
         }
     }
 
-    async fn remove_file(&mut self, path: &str) -> io::Result<()> {
+    async fn remove_file(&mut self, path: &str) -> Result<(), DiskError> {
         if !self.files.remove(path) {
             return Ok(());
         }
         self.unsynced_files.remove(path);
         self.unsynced_folders.insert(parent(path).unwrap_or_default().to_owned());
-        ignore_missing(self.disk.remove_file(&self.path(path)).await)
+        let whole = self.path(path);
+        ignore_missing(self.disk.remove_file(&whole).await).map_err(DiskError::at(&whole))
     }
 
-    async fn remove_folder(&mut self, folder: &str) -> io::Result<()> {
+    async fn remove_folder(&mut self, folder: &str) -> Result<(), DiskError> {
         if !self.folders.contains(folder) {
             return Ok(());
         }
@@ -264,19 +282,23 @@ impl Home {
             }
         }
         self.unsynced_folders.insert(parent(folder).unwrap_or_default().to_owned());
-        ignore_missing(self.disk.remove_directory(&self.path(folder)).await)
+        let whole = self.path(folder);
+        ignore_missing(self.disk.remove_directory(&whole).await).map_err(DiskError::at(&whole))
     }
 
     /// Makes all that was applied durable.
     ///
     /// # Errors
     /// The disk's.
-    pub(crate) async fn sync(&mut self) -> io::Result<()> {
+    pub(crate) async fn sync(&mut self) -> Result<(), DiskError> {
         for path in std::mem::take(&mut self.unsynced_files) {
-            self.disk.open(&self.path(&path), OpenOptions::READ).await?.sync().await?;
+            let whole = self.path(&path);
+            let synced = async { self.disk.open(&whole, OpenOptions::READ).await?.sync().await };
+            synced.await.map_err(DiskError::at(&whole))?;
         }
         for path in std::mem::take(&mut self.unsynced_folders) {
-            self.disk.sync_directory(&self.path(&path)).await?;
+            let whole = self.path(&path);
+            self.disk.sync_directory(&whole).await.map_err(DiskError::at(&whole))?;
         }
         Ok(())
     }

@@ -14,7 +14,7 @@ use orrery_runtime::{Disk, File, OpenOptions, Runtime};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::home::{Home, Pending};
-use crate::{Change, PlantedBug, change, frames};
+use crate::{Change, DiskError, JournalError, PlantedBug, change, frames};
 
 /// Begins the names of the journal's own files.
 pub(crate) const PREFIX: &str = "journal.";
@@ -22,27 +22,6 @@ pub(crate) const PREFIX: &str = "journal.";
 const LONG: u64 = 8 << 20;
 /// How long a change waits for others before it is written to its file.
 const DELAY: Duration = Duration::from_millis(200);
-
-/// Why a journal cannot be opened.
-#[derive(Debug, thiserror::Error)]
-pub enum JournalError {
-    /// The disk does not let us.
-    #[error("cannot use '{path}': {source}")]
-    Disk {
-        /// The journal's folder.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// A batch is not what was written, though later ones are.
-    #[error("'{path}' is damaged at byte {offset}: expected a whole batch")]
-    Damaged {
-        /// The file.
-        path: PathBuf,
-        /// Where the batch begins.
-        offset: u64,
-    },
-}
 
 /// A journal and the files that it keeps. Only one may be open for a folder.
 pub struct Journal {
@@ -74,7 +53,7 @@ struct Waiting {
     /// A journal that is over once all of this is written and synced.
     closed: Option<PathBuf>,
     /// Why nothing is written any more.
-    failure: Option<String>,
+    failure: Option<DiskError>,
 }
 
 #[derive(Default)]
@@ -107,25 +86,20 @@ impl Journal {
         root: &Path,
         tolerant: bool,
     ) -> Result<Self, JournalError> {
-        let failed = |source| JournalError::Disk { path: root.to_owned(), source };
         let disk = &*runtime.disk;
-        create_durable_directories(disk, root).await.map_err(failed)?;
-        let old = journals(runtime, root).await.map_err(failed)?;
+        create_durable_directories(disk, root).await.map_err(DiskError::at(root))?;
+        let old = journals(runtime, root).await?;
         let (pending, damages) = replay(runtime, root, &old, tolerant).await?;
-        let opened = async {
-            let mut home = Home::open(Arc::clone(&runtime.disk), root).await?;
-            home.distrust(&pending);
-            home.apply(pending).await?;
-            home.sync().await?;
-            let number = old.last().map_or(1, |last| last + 1);
-            let file = create(runtime, root, number).await?;
-            for number in old {
-                remove(runtime, &path_of(root, number)).await?;
-            }
-            let contents = home.read().await?;
-            Ok((home, number, file, contents))
-        };
-        let (home, number, file, contents) = opened.await.map_err(failed)?;
+        let mut home = Home::open(Arc::clone(&runtime.disk), root).await?;
+        home.distrust(&pending);
+        home.apply(pending).await?;
+        home.sync().await?;
+        let number = old.last().map_or(1, |last| last + 1);
+        let file = create(runtime, root, number).await?;
+        for number in old {
+            remove(runtime, &path_of(root, number)).await?;
+        }
+        let contents = home.read().await?;
         let shared = Arc::new(Shared::default());
         let (wake, woken) = mpsc::channel(1);
         let applier = apply_all(runtime.clone(), home, Arc::clone(&shared), woken);
@@ -165,11 +139,13 @@ impl Journal {
 
     /// Completes once the files cannot be written any more, with the reason: whoever holds the
     /// journal should not wait for the next commit to learn of it.
-    pub async fn failed(&mut self) -> io::Error {
+    pub async fn failed(&mut self) -> DiskError {
         // Its other end is dropped when the writing has ended, and nothing is ever sent.
         let _ = (&mut self.failed).await;
-        let failure = self.shared.lock().failure.clone();
-        io::Error::other(failure.unwrap_or_else(|| "the journal is being closed".to_owned()))
+        let failure = self.shared.lock().failure.as_ref().map(DiskError::again);
+        failure.unwrap_or_else(|| {
+            DiskError::at(&self.root)(io::Error::other("the journal is being closed"))
+        })
     }
 
     /// Makes changes durable: after a crash they are found all or, unless this has returned, none.
@@ -177,18 +153,22 @@ impl Journal {
     /// # Errors
     /// The disk's. What is on it is then unknown, and nothing more may be committed: the journal is
     /// to be opened anew.
-    pub async fn commit(&mut self, changes: Vec<Change>) -> io::Result<()> {
+    pub async fn commit(&mut self, changes: Vec<Change>) -> Result<(), DiskError> {
         if let Some(failure) = &self.shared.lock().failure {
-            return Err(io::Error::other(failure.clone()));
+            return Err(failure.again());
         }
-        let frame = frames::encode(self.end, &change::encode(&changes))?;
-        let length = frame.len() as u64;
-        self.file.write_at(self.end, frame).await?;
-        self.file.sync().await?;
-        self.end += length;
+        let appended = async {
+            let frame = frames::encode(self.end, &change::encode(&changes))?;
+            let length = frame.len() as u64;
+            self.file.write_at(self.end, frame).await?;
+            self.file.sync().await?;
+            Ok(length)
+        };
+        let path = path_of(&self.root, self.number);
+        self.end += appended.await.map_err(DiskError::at(&path))?;
         if self.shared.add(changes) && self.end >= LONG {
             self.file = create(&self.runtime, &self.root, self.number + 1).await?;
-            self.shared.lock().closed = Some(path_of(&self.root, self.number));
+            self.shared.lock().closed = Some(path);
             self.number += 1;
             self.end = 0;
         }
@@ -203,27 +183,32 @@ fn path_of(root: &Path, number: u64) -> PathBuf {
 }
 
 /// Numbers of the journals in a folder, oldest first.
-async fn journals(runtime: &Runtime, root: &Path) -> io::Result<Vec<u64>> {
-    let entries = runtime.disk.list(root).await?;
+async fn journals(runtime: &Runtime, root: &Path) -> Result<Vec<u64>, DiskError> {
+    let entries = runtime.disk.list(root).await.map_err(DiskError::at(root))?;
     let number = |name: &str| name.strip_prefix(PREFIX)?.parse().ok();
     let mut numbers: Vec<u64> = entries.iter().filter_map(|entry| number(&entry.name)).collect();
     numbers.sort_unstable();
     Ok(numbers)
 }
 
-async fn create(runtime: &Runtime, root: &Path, number: u64) -> io::Result<Box<dyn File>> {
-    let file = runtime.disk.open(&path_of(root, number), OpenOptions::CREATE).await?;
-    file.sync().await?;
-    runtime.disk.sync_directory(root).await?;
+async fn create(runtime: &Runtime, root: &Path, number: u64) -> Result<Box<dyn File>, DiskError> {
+    let path = path_of(root, number);
+    let created = async {
+        let file = runtime.disk.open(&path, OpenOptions::CREATE).await?;
+        file.sync().await?;
+        Ok(file)
+    };
+    let file = created.await.map_err(DiskError::at(&path))?;
+    runtime.disk.sync_directory(root).await.map_err(DiskError::at(root))?;
     Ok(file)
 }
 
 /// Removes a journal durably: were it found again without the next one, it would bring back what
 /// that one has overwritten.
-async fn remove(runtime: &Runtime, path: &Path) -> io::Result<()> {
-    runtime.disk.remove_file(path).await?;
+async fn remove(runtime: &Runtime, path: &Path) -> Result<(), DiskError> {
+    runtime.disk.remove_file(path).await.map_err(DiskError::at(path))?;
     match path.parent() {
-        Some(root) => runtime.disk.sync_directory(root).await,
+        Some(root) => runtime.disk.sync_directory(root).await.map_err(DiskError::at(root)),
         None => Ok(()),
     }
 }
@@ -239,9 +224,7 @@ async fn replay(
     let mut journals = Vec::new();
     for number in numbers {
         let path = path_of(root, *number);
-        let content = read_durable(&*runtime.disk, &path)
-            .await
-            .map_err(|source| JournalError::Disk { path: path.clone(), source })?;
+        let content = read_durable(&*runtime.disk, &path).await.map_err(DiskError::at(&path))?;
         journals.push((path, content));
     }
     // Only the newest journal that was written to can have been torn. Those after it were made by
@@ -296,14 +279,14 @@ async fn apply_all(
         runtime.sleep(DELAY).await;
         if let Err(error) = apply(&runtime, &mut home, &shared).await {
             tracing::error!(%error, "cannot write journalled files");
-            shared.lock().failure = Some(format!("journalled files cannot be written: {error}"));
+            shared.lock().failure = Some(error);
             // The end of this task is what tells whoever waits for it.
             return;
         }
     }
 }
 
-async fn apply(runtime: &Runtime, home: &mut Home, shared: &Shared) -> io::Result<()> {
+async fn apply(runtime: &Runtime, home: &mut Home, shared: &Shared) -> Result<(), DiskError> {
     let (changes, closed) = {
         let mut waiting = shared.lock();
         (std::mem::take(&mut waiting.changes), waiting.closed.clone())

@@ -24,11 +24,13 @@
 #![warn(missing_docs)]
 
 mod change;
+mod error;
 mod frames;
 mod home;
 mod journal;
 mod planted;
 
 pub use change::Change;
-pub use journal::{Journal, JournalError};
+pub use error::{DiskError, JournalError};
+pub use journal::Journal;
 pub use planted::PlantedBug;

@@ -58,6 +58,29 @@ fn apply(files: &mut Files, change: &Change) {
 }
 
 #[tokio::test]
+async fn a_file_that_cannot_be_written_is_named_to_whoever_waits_and_to_whoever_commits() {
+    let folder = tempdir().unwrap();
+    let runtime = orrery_runtime_real::runtime();
+    let mut journal = open(&runtime, folder.path()).await;
+    let blocked = folder.path().join("task/info");
+    fs::create_dir_all(blocked.join("is a folder")).unwrap();
+    journal.commit(vec![write("task/info", "content")]).await.unwrap();
+    let expected = format!("cannot use '{}': ", blocked.display());
+    let failed = journal.failed().await;
+    assert!(failed.to_string().starts_with(&expected), "{failed}");
+    let refused = journal.commit(vec![write("other", "")]).await.unwrap_err();
+    assert_eq!(refused.to_string(), failed.to_string());
+    drop(journal);
+    let Err(JournalError::Disk(again)) = Journal::open(&runtime, folder.path(), true).await else {
+        panic!("it opens although it cannot write what was committed");
+    };
+    assert_eq!((again.path.as_path(), again.source.kind()), (&*blocked, failed.source.kind()));
+    // What was committed waits until there is room for it.
+    fs::remove_dir_all(&blocked).unwrap();
+    assert_eq!(text(&contents(&runtime, folder.path()).await), [("task/info", "content")].into());
+}
+
+#[tokio::test]
 async fn what_was_committed_is_found_again_at_once_and_later() {
     let (folder, runtime) = (tempdir().unwrap(), orrery_runtime_real::runtime());
     let root = folder.path().join("a/b");

@@ -5,19 +5,19 @@
 //! written down meanwhile becomes durable together, by one sync.
 
 use std::collections::VecDeque;
-use std::io;
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use orrery_agent::Output;
 use orrery_coverage::{reachable, sometimes};
-use orrery_journal::Change;
+use orrery_journal::{Change, JournalError};
 use orrery_runtime::Runtime;
 use tokio::sync::mpsc;
 
 use crate::daemon::{Shared, lock};
 use crate::planted::PlantedBug;
+use crate::remedy;
 use crate::store::Store;
 
 /// With more outputs than this waiting for the disk, the master is not listened to.
@@ -112,7 +112,7 @@ impl Shared {
                     biased;
                     // We hold the other end ourselves, so it never closes.
                     _ = woken.recv() => continue,
-                    error = store.failed() => Err(error),
+                    error = store.failed() => Err(JournalError::Disk(error)),
                 },
             };
             match carried {
@@ -121,8 +121,7 @@ impl Shared {
                 Err(error) => {
                     reachable!("an agent ends because it cannot write down what it does");
                     tracing::error!(%error, "cannot write a checkpoint");
-                    let work_dir = self.options.work_dir.display();
-                    return Some(format!("cannot write a checkpoint in '{work_dir}': {error}"));
+                    return Some(unwritten(&error));
                 }
             }
         }
@@ -133,7 +132,7 @@ impl Shared {
         self: &Arc<Self>,
         store: &mut Store,
         mut outputs: VecDeque<Output>,
-    ) -> io::Result<ControlFlow<Option<String>>> {
+    ) -> Result<ControlFlow<Option<String>>, JournalError> {
         while !outputs.is_empty() {
             // What is written down after the agent has got its id needs the folder that this makes.
             let is_own = |output: &Output| waits(output) && !is_checkpoint(output);
@@ -163,6 +162,15 @@ impl Shared {
             }
         }
         Ok(ControlFlow::Continue(()))
+    }
+}
+
+/// What an operator is told of an agent that cannot write down what it does.
+fn unwritten(error: &JournalError) -> String {
+    let what = format!("cannot write down what it does: {error}");
+    match error {
+        JournalError::Disk(disk) => format!("{what}. {}", remedy::of_disk(&disk.source)),
+        JournalError::Damaged { .. } => what,
     }
 }
 

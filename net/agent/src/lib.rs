@@ -36,6 +36,7 @@ mod operator_state;
 mod options;
 mod planted;
 mod recovery;
+mod remedy;
 mod routes;
 mod state;
 mod store;
@@ -64,7 +65,7 @@ pub enum StartError {
         source: std::io::Error,
     },
     /// The work directory cannot be made or written.
-    #[error("work_dir '{path}' cannot be written: {source}")]
+    #[error("work_dir '{path}' cannot be written: {source}. {}", remedy::of_disk(.source))]
     WorkDirectory {
         /// The folder.
         path: PathBuf,

@@ -12,11 +12,12 @@ use orrery_agent::{
 };
 use orrery_api::v1;
 use orrery_coverage::{reachable, sometimes};
-use orrery_journal::JournalError;
+use orrery_journal::{DiskError, JournalError};
 use orrery_runtime::{Adoption, Marked, ProcessId, Runtime, Signal, Target};
 
 use crate::Options;
 use crate::planted::PlantedBug;
+use crate::remedy;
 use crate::store::Store;
 
 /// How often to look whether what was killed is gone, and the pause between two looks.
@@ -26,15 +27,13 @@ const LOOK_PAUSE: Duration = Duration::from_millis(10);
 /// Why an agent cannot go on where an earlier run has ended.
 #[derive(Debug, thiserror::Error)]
 pub enum RecoverError {
-    /// The disk or the process table cannot be read.
-    #[error("cannot read what an earlier run has left in '{path}': {source}")]
-    Read {
-        /// The folder.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// The journal is damaged.
+    /// The disk does not let the agent read what an earlier run has left, or go on writing it.
+    #[error("{}. {}", .0, remedy::of_disk(&.0.source))]
+    Disk(DiskError),
+    /// The process table cannot be read.
+    #[error("cannot see what an earlier run has left running: {0}")]
+    Processes(io::Error),
+    /// The journal is damaged; never [`JournalError::Disk`].
     #[error("{source}. {}", advice(.latest))]
     Journal {
         /// What names the earlier run.
@@ -91,10 +90,10 @@ pub(crate) async fn recover(
     info: &v1::AgentInfo,
 ) -> Result<Past, RecoverError> {
     let work_dir = &options.work_dir;
-    let read = |source| RecoverError::Read { path: work_dir.clone(), source };
     let mut store = Store::new(runtime, work_dir).await;
     let mut recovered = read_checkpoint(&mut store, options, info).await?;
-    sort_processes(runtime, work_dir, &mut recovered).await.map_err(read)?;
+    let sorted = sort_processes(runtime, work_dir, &mut recovered).await;
+    sorted.map_err(RecoverError::Processes)?;
     Ok(Past { recovered, store })
 }
 
@@ -104,9 +103,8 @@ async fn read_checkpoint(
     info: &v1::AgentInfo,
 ) -> Result<Recovered, RecoverError> {
     let latest = agent_meta(&options.work_dir, "latest");
-    let read = |source| RecoverError::Read { path: options.work_dir.clone(), source };
-    let rebooted = store.is_rebooted().await.map_err(read)?;
-    let Some((agent_id, content)) = store.earlier().await.map_err(read)? else {
+    let rebooted = store.is_rebooted().await.map_err(RecoverError::Disk)?;
+    let Some((agent_id, content)) = store.earlier().await.map_err(RecoverError::Disk)? else {
         return Ok(Recovered::default());
     };
     let previous = match info_from_file(&content) {
@@ -134,9 +132,10 @@ async fn read_checkpoint(
         return Ok(Recovered::default());
     }
     let tolerant = !options.strict;
-    let journal = store.open(&agent_id, tolerant).await;
-    let journal =
-        journal.map_err(|source| RecoverError::Journal { latest: latest.clone(), source })?;
+    let journal = store.open(&agent_id, tolerant).await.map_err(|error| match error {
+        JournalError::Disk(error) => RecoverError::Disk(error),
+        source => RecoverError::Journal { latest: latest.clone(), source },
+    })?;
     let (contents, damages) = (journal.take_contents(), journal.damages());
     let mut recovered = Recovered::read(agent_id, &contents, tolerant)
         .map_err(|source| RecoverError::Checkpoint { latest, source })?;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 use orrery_agent::{agent_directory, agent_meta, info_to_file, meta};
 use orrery_api::v1;
-use orrery_journal::{Change, Journal, JournalError};
+use orrery_journal::{Change, DiskError, Journal, JournalError};
 use orrery_runtime::disk::{create_durable_directories, replace_file};
 use orrery_runtime::{OpenOptions, Runtime};
 
@@ -33,32 +33,34 @@ impl Store {
 
     /// Whether the host was booted since the earlier run. What that run did not leave behind, or
     /// left empty, says nothing.
-    pub(crate) async fn is_rebooted(&self) -> io::Result<bool> {
-        let before = read_text(&self.runtime, &meta(&self.work_dir).join("boot_id")).await;
+    pub(crate) async fn is_rebooted(&self) -> Result<bool, DiskError> {
+        let path = meta(&self.work_dir).join("boot_id");
+        let before = read_text(&self.runtime, &path).await;
         match before {
             Ok(before) => Ok(!before.is_empty() && before != self.boot_id),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-            Err(error) => Err(error),
+            Err(error) => Err(DiskError::at(&path)(error)),
         }
     }
 
     /// The id under which the earlier run went on last, and its `slave.info`. That is written
     /// before anything names its folder, so one that is missing is damaged: it counts as empty.
-    pub(crate) async fn earlier(&self) -> io::Result<Option<(String, Bytes)>> {
+    pub(crate) async fn earlier(&self) -> Result<Option<(String, Bytes)>, DiskError> {
         let disk = &*self.runtime.disk;
         let latest = agent_meta(&self.work_dir, "latest");
         let folder = match disk.canonicalize(&latest).await {
             Ok(folder) => folder,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(error),
+            Err(error) => return Err(DiskError::at(&latest)(error)),
         };
         let Some(agent_id) = folder.file_name().and_then(|name| name.to_str()) else {
             return Ok(None);
         };
-        let info = match orrery_runtime::disk::read_file(disk, &folder.join("slave.info")).await {
+        let path = folder.join("slave.info");
+        let info = match orrery_runtime::disk::read_file(disk, &path).await {
             Ok(info) => info,
             Err(error) if error.kind() == io::ErrorKind::NotFound => Bytes::new(),
-            Err(error) => return Err(error),
+            Err(error) => return Err(DiskError::at(&path)(error)),
         };
         Ok(Some((agent_id.to_owned(), info)))
     }
@@ -75,7 +77,7 @@ impl Store {
     }
 
     /// Completes once the journal cannot go on, with the reason.
-    pub(crate) async fn failed(&mut self) -> io::Error {
+    pub(crate) async fn failed(&mut self) -> DiskError {
         match &mut self.journal {
             Some(journal) => journal.failed().await,
             None => std::future::pending().await,
@@ -83,61 +85,72 @@ impl Store {
     }
 
     /// Makes changes durable.
-    pub(crate) async fn commit(&mut self, changes: Vec<Change>) -> io::Result<()> {
+    pub(crate) async fn commit(&mut self, changes: Vec<Change>) -> Result<(), DiskError> {
         match &mut self.journal {
             Some(journal) => journal.commit(changes).await,
-            None => Err(io::Error::other("the agent has no id yet")),
+            None => {
+                let error = io::Error::other("the agent has no id yet");
+                Err(DiskError::at(&meta(&self.work_dir))(error))
+            }
         }
     }
 
     /// Makes the folders of an agent that has just got its id, and has a restart go on as it.
-    pub(crate) async fn admitted(&mut self, info: &v1::AgentInfo) -> io::Result<()> {
+    pub(crate) async fn admitted(&mut self, info: &v1::AgentInfo) -> Result<(), JournalError> {
         let agent_id = info.id.clone().unwrap_or_default().value;
-        let disk = std::sync::Arc::clone(&self.runtime.disk);
         let sandboxes = agent_directory(&self.work_dir, &agent_id);
-        disk.create_directories(&sandboxes).await?;
-        disk.symbolic_link(&sandboxes, &agent_directory(&self.work_dir, "latest")).await?;
-        self.open(&agent_id, false).await.map_err(io::Error::other)?;
+        let made = self.runtime.disk.create_directories(&sandboxes).await;
+        made.map_err(DiskError::at(&sandboxes))?;
+        self.link(&sandboxes, &agent_directory(&self.work_dir, "latest")).await?;
+        self.open(&agent_id, false).await?;
         self.write_identity(info).await?;
         // Only now is there all that a restart asks for.
         let latest = agent_meta(&self.work_dir, "latest");
-        disk.symbolic_link(&agent_meta(&self.work_dir, &agent_id), &latest).await?;
-        self.sync_parent(&latest).await
+        self.link(&agent_meta(&self.work_dir, &agent_id), &latest).await?;
+        Ok(self.sync_parent(&latest).await?)
+    }
+
+    async fn link(&self, target: &Path, link: &Path) -> Result<(), DiskError> {
+        let linked = self.runtime.disk.symbolic_link(target, link).await;
+        linked.map_err(DiskError::at(link))
     }
 
     /// Notes what the agent is now, and under which boot.
-    pub(crate) async fn readmitted(&mut self, info: &v1::AgentInfo) -> io::Result<()> {
+    pub(crate) async fn readmitted(&mut self, info: &v1::AgentInfo) -> Result<(), DiskError> {
         if self.journal.is_none() {
             return Ok(());
         }
         self.write_identity(info).await
     }
 
-    async fn write_identity(&self, info: &v1::AgentInfo) -> io::Result<()> {
+    async fn write_identity(&self, info: &v1::AgentInfo) -> Result<(), DiskError> {
         let disk = &*self.runtime.disk;
         let agent_id = info.id.clone().unwrap_or_default().value;
         let folder = agent_meta(&self.work_dir, &agent_id);
-        create_durable_directories(disk, &folder).await?;
-        replace_file(disk, &folder.join("slave.info"), info_to_file(info)).await?;
+        create_durable_directories(disk, &folder).await.map_err(DiskError::at(&folder))?;
+        self.replace(&folder.join("slave.info"), info_to_file(info)).await?;
         let boot_id = Bytes::copy_from_slice(self.boot_id.as_bytes());
-        replace_file(disk, &meta(&self.work_dir).join("boot_id"), boot_id).await
+        self.replace(&meta(&self.work_dir).join("boot_id"), boot_id).await
+    }
+
+    async fn replace(&self, path: &Path, content: Bytes) -> Result<(), DiskError> {
+        replace_file(&*self.runtime.disk, path, content).await.map_err(DiskError::at(path))
     }
 
     /// Has the next run begin as a new agent.
-    pub(crate) async fn forget(&mut self) -> io::Result<()> {
+    pub(crate) async fn forget(&mut self) -> Result<(), DiskError> {
         let latest = agent_meta(&self.work_dir, "latest");
         match self.runtime.disk.remove_file(&latest).await {
             Ok(()) => self.sync_parent(&latest).await,
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            Err(error) => Err(error),
+            Err(error) => Err(DiskError::at(&latest)(error)),
         }
     }
 
-    async fn sync_parent(&self, path: &Path) -> io::Result<()> {
-        match path.parent() {
-            Some(folder) => self.runtime.disk.sync_directory(folder).await,
-            None => Ok(()),
-        }
+    async fn sync_parent(&self, path: &Path) -> Result<(), DiskError> {
+        let Some(folder) = path.parent() else { return Ok(()) };
+        let synced = self.runtime.disk.sync_directory(folder).await;
+        synced.map_err(DiskError::at(folder))
     }
 }
 

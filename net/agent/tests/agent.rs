@@ -359,3 +359,33 @@ async fn a_bad_start_is_told() {
     let address = SocketAddr::new("127.0.0.1".parse().unwrap(), master.address.port);
     assert!(error.to_string().starts_with(&format!("cannot listen on {address}: ")), "{error}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_that_refuses_is_no_reason_to_give_anything_up() {
+    let runtime = runtime();
+    let work_dir = tempfile::tempdir().unwrap();
+    let mut master = Master::start(&runtime).await;
+    // One port all along, whichever it listens on.
+    let advertise_port = Some(5051);
+    let options = Options { advertise_port, ..options(&master, work_dir.path()) };
+    let agent = start(runtime.clone(), options.clone()).await.unwrap();
+    let _link = master.admit().await;
+    let latest = work_dir.path().join("meta/slaves/latest");
+    while !latest.join("slave.info").exists() {
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    agent.stop().await;
+    // A folder in the place of a file: it can be neither read nor written.
+    let journal = latest.canonicalize().unwrap().join("journal.7");
+    std::fs::create_dir(&journal).unwrap();
+    let refused = start(runtime.clone(), options.clone()).await.unwrap_err();
+    let text = refused.to_string();
+    assert!(text.starts_with(&format!("cannot use '{}': ", journal.display())), "{text}");
+    assert!(text.contains("Nothing is lost by that"), "{text}");
+    assert!(!text.contains("strict") && !text.contains("rm -f"), "{text}");
+    std::fs::remove_dir(&journal).unwrap();
+    std::fs::write(&journal, "no batch, and no torn one: a later journal has one").unwrap();
+    std::fs::write(journal.with_extension("8"), "torn").unwrap();
+    let damaged = start(runtime, options).await.unwrap_err().to_string();
+    assert!(damaged.contains("--no-strict") && damaged.contains("rm -f"), "{damaged}");
+}
