@@ -176,6 +176,57 @@ async fn a_manifest_that_is_gone_or_cannot_be_read_is_found() {
     }
 }
 
+/// A file that is called as a segment far away is none. It neither hides what is damaged nor makes
+/// anything else go, and stays.
+#[tokio::test]
+async fn a_stray_file_changes_nothing() {
+    let runtime = orrery_runtime_real::runtime();
+    let positions = |records: &[Record]| {
+        let position = |record: &Record| match record {
+            Record::Entry(entry) => Some(entry.position),
+            _ => None,
+        };
+        records.iter().filter_map(position).collect::<std::collections::BTreeSet<_>>()
+    };
+    let strays = ["ffffffffffffffff", "7fffffffffffffff", "4000000000000000", "00000000000000ff"];
+    for (stray, harm) in strays.into_iter().flat_map(|stray| [(stray, true), (stray, false)]) {
+        let folder = folder(&runtime, true).await;
+        let (_, before) = damage(&runtime, folder.path()).await;
+        let path = folder.path().join(format!("segment-{stray}.log"));
+        let first = read(folder.path(), 1);
+        std::fs::write(&path, &first).expect("it is written");
+        if harm {
+            std::fs::remove_file(manifest::path(folder.path())).expect("it was there");
+        }
+        for start in 0..3 {
+            let (found, records) = damage(&runtime, folder.path()).await;
+            assert_eq!(!found.is_empty(), harm && start == 0, "{stray}: {found:?}");
+            assert_eq!(positions(&records), positions(&before), "{stray}, start {start}");
+            assert_eq!(std::fs::read(&path).expect("it is there"), first, "{stray}");
+        }
+    }
+}
+
+/// A stray file alone is no log, and where it could be one it is told as damage.
+#[tokio::test]
+async fn a_stray_file_without_a_log_is_none() {
+    let runtime = orrery_runtime_real::runtime();
+    for (stray, damaged) in [("ffffffffffffffff", false), ("3fffffffffffffff", true)] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join(format!("segment-{stray}.log"));
+        std::fs::write(path, noise(1000)).expect("it is written");
+        let (found, _) = damage(&runtime, folder.path()).await;
+        assert_eq!(!found.is_empty(), damaged, "{found:?}");
+        let (again, records) = damage(&runtime, folder.path()).await;
+        assert_eq!(again, []);
+        let state = records.iter().rev().find_map(|record| match record {
+            Record::Metadata(metadata) => Some(metadata.damaged),
+            _ => None,
+        });
+        assert_eq!(state, Some(damaged));
+    }
+}
+
 /// The place that was written to last may be torn; what the other one says still holds.
 #[tokio::test]
 async fn a_torn_manifest_is_no_damage() {

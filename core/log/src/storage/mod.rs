@@ -34,6 +34,7 @@ use manifest::{Keeper, Manifest};
 pub(crate) use open::{Looked, Opened, look, open, stranger};
 use spare::{Progress, Spare};
 
+use crate::limits::NUMBER_MAX;
 use crate::record::{Metadata, Record};
 use crate::{Position, Value};
 
@@ -101,11 +102,12 @@ fn segment_path(folder: &Path, sequence: u64) -> PathBuf {
     folder.join(segment_name(sequence))
 }
 
-/// The number of the segment that is called so.
+/// The number of the segment that is called so. A file with a number to which no log comes is none
+/// of ours, whatever its name.
 fn sequence(name: &str) -> Option<u64> {
     let digits = name.strip_prefix("segment-")?.strip_suffix(".log")?;
     let sequence = u64::from_str_radix(digits, 16).ok()?;
-    (name == segment_name(sequence)).then_some(sequence)
+    (sequence <= NUMBER_MAX && name == segment_name(sequence)).then_some(sequence)
 }
 
 /// What a segment begins with, which must be remembered beside entries.

@@ -140,7 +140,7 @@ async fn finish(
         examined.damage.clear();
     }
     let disk = &*runtime.disk;
-    let Examined { found, files, read, first, last, newest, damage, catalogue } = examined;
+    let Examined { found, mut files, read, first, last, newest, damage, catalogue } = examined;
     let Catalogue { mut metadata, index, highest: mut older } = catalogue;
     let (current, first, keeper) = match newest {
         Some(newest) if damage.is_empty() => {
@@ -160,7 +160,13 @@ async fn finish(
             // before it was read: one of which nothing can be read, for example.
             older.clear();
             (metadata.damaged, metadata.state) = (true, ReplicaState::Recovering);
-            let after = files.last().copied().unwrap_or(0).max(last) + 1;
+            // What stands there that is no segment stays until its number is reached.
+            let mut after = last + 1;
+            while files.contains(&after) {
+                after += 1;
+            }
+            files.retain(|sequence| *sequence < after);
+            let first = first.min(after);
             let current = create_segment(disk, folder, after, &metadata).await?;
             let keeper = Keeper::open(disk, folder, found, Manifest::of(first, after)).await?;
             (current, first, keeper)
