@@ -79,6 +79,13 @@ pub enum Input {
         /// Which.
         ticket: Ticket,
     },
+    /// The registry cannot take an operation, and no other master's would. Nothing has changed.
+    NotStored {
+        /// Which.
+        ticket: Ticket,
+        /// Why, for whoever is the cause of it.
+        reason: String,
+    },
     /// A deadline has passed.
     Tick,
 }
@@ -118,8 +125,9 @@ pub enum Output {
         /// Which.
         link: LinkId,
     },
-    /// Make a change of the registry durable, then feed [`Input::Stored`]. Changes must be applied
-    /// in the order they come. A change that cannot be stored ends the master.
+    /// Make a change of the registry durable, then feed [`Input::Stored`]; or
+    /// [`Input::NotStored`], if it is one that cannot be. Changes must be applied in the order they
+    /// come. When it is unknown whether a change was stored, the master must end.
     Store {
         /// What to name it by.
         ticket: Ticket,

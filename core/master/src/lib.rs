@@ -66,5 +66,6 @@ pub use options::Options;
 pub use planted::PlantedBug;
 pub use record::Task;
 pub use registry::{Registry, RegistryOperation};
+pub use rejection::AGENT_INFO_MAX;
 pub use state::{Agent, Executor, Framework, Master, Offer, TaskKey, UnreachableAgent};
 pub use validation::{InvalidCall, validate_call};

@@ -52,6 +52,7 @@ impl Machine for Master {
             Input::AgentMessage { link, body } => self.agent_message(link, *body),
             Input::LinkClosed { link } => self.link_closed(link),
             Input::Stored { ticket } => self.stored(ticket),
+            Input::NotStored { ticket, reason } => self.not_stored(ticket, reason),
             Input::Tick => {}
         }
         self.run_due();
@@ -93,6 +94,16 @@ impl Master {
             Some(Pending::Prune(unreachable, gone)) => self.pruned(&unreachable, &gone),
             Some(Pending::Nothing) => {}
             None => unreachable!("the registry stored what nobody waits for", ticket),
+        }
+    }
+
+    fn not_stored(&mut self, ticket: Ticket, reason: String) {
+        match self.pending.remove(ticket) {
+            Some(Pending::Admit(registration) | Pending::Readmit(registration)) => {
+                self.not_admitted(*registration, reason);
+            }
+            // Every other change is small, so it is this program that is wrong.
+            change => unreachable!("a change that the master made up cannot be stored", change),
         }
     }
 

@@ -10,6 +10,10 @@ use crate::pending::Pending;
 use crate::timers::Timer;
 use crate::{Master, PlantedBug, RegistryOperation};
 
+/// How many agents one change of the registry forgets at most: with the longest ids there are, it
+/// stays below a megabyte.
+const PART: usize = 3_500;
+
 impl Master {
     /// Looks for agents to forget, and sets the time of the next look.
     pub(crate) fn prune(&mut self) {
@@ -23,6 +27,15 @@ impl Master {
         }
         reachable!("agents that were away for very long are forgotten");
         tracing::info!(unreachable = unreachable.len(), gone = gone.len(), "forgetting agents");
+        for unreachable in in_parts(unreachable) {
+            self.forget(unreachable, BTreeSet::new());
+        }
+        for gone in in_parts(gone) {
+            self.forget(BTreeSet::new(), gone);
+        }
+    }
+
+    fn forget(&mut self, unreachable: BTreeSet<String>, gone: BTreeSet<String>) {
         let pending = Pending::Prune(unreachable.clone(), gone.clone());
         self.store(RegistryOperation::Prune { unreachable, gone }, pending);
     }
@@ -55,4 +68,10 @@ impl Master {
             framework.unreachable_tasks.retain(|task| !unreachable.contains(task.agent_id()));
         }
     }
+}
+
+/// The same ids in sets of a bearable size.
+fn in_parts(ids: BTreeSet<String>) -> Vec<BTreeSet<String>> {
+    let ids: Vec<String> = ids.into_iter().collect();
+    ids.chunks(PART).map(|part| part.iter().cloned().collect()).collect()
 }

@@ -4,11 +4,19 @@ use std::sync::Arc;
 
 use orrery_allocator::AgentKey;
 use orrery_api::link::{self, from_master};
+use orrery_api::v1;
 use orrery_coverage::reachable;
 use orrery_model::Resources;
+use prost::Message;
 
 use crate::registration::Registration;
 use crate::{LinkId, Master, Output};
+
+/// How many bytes an agent's description may have, encoded: 1 MiB. Most have a few thousand. The
+/// master keeps those of all agents, in its memory and in the registry, where this is how large an
+/// entry is meant to be ([`Output::Store`]); and one that the log could not take at all would depose
+/// one leader after the other.
+pub const AGENT_INFO_MAX: usize = 1 << 20;
 
 /// Why an agent is not let in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,6 +49,7 @@ impl Master {
                 return Err(Rejection::Gone);
             }
         }
+        check_size(&info)?;
         let total = Resources::from_messages(&info.resources)
             .map(Arc::new)
             .map_err(|error| Rejection::AsItIs(format!("AgentInfo.resources: {error}")))?;
@@ -58,6 +67,18 @@ impl Master {
         self.emit(Output::CloseLink { link });
     }
 
+    /// The registry has no room for an agent that waited for it.
+    pub(crate) fn not_admitted(&mut self, registration: Registration, reason: String) {
+        reachable!("an agent is refused by the registry");
+        let Registration { link, register, info, .. } = registration;
+        self.waiting.remove(info.id.as_ref().map_or("", |id| id.value.as_str()));
+        self.waiting_at.remove(&register.pid);
+        if let Some(link) = link {
+            self.registering.remove(&link);
+            self.refuse_agent(link, Rejection::AsItIs(reason));
+        }
+    }
+
     /// Why a registered agent may not come back like this: it is on another machine, so somebody
     /// has copied its work directory, or moved it while it counts as running where it was.
     pub(crate) fn moved(&self, key: AgentKey, registration: &Registration) -> Option<Rejection> {
@@ -73,6 +94,21 @@ impl Master {
             ))
         })
     }
+}
+
+/// Says which part of a description makes it too large, because that is what can be made smaller.
+fn check_size(info: &v1::AgentInfo) -> Result<(), Rejection> {
+    let size = info.encoded_len();
+    if size <= AGENT_INFO_MAX {
+        return Ok(());
+    }
+    reachable!("an agent's description is too large");
+    let attributes: usize = info.attributes.iter().map(Message::encoded_len).sum();
+    let resources: usize = info.resources.iter().map(Message::encoded_len).sum();
+    Err(Rejection::AsItIs(format!(
+        "AgentInfo has {size} bytes, of them {attributes} in its attributes and {resources} in its \
+         resources: expected at most {AGENT_INFO_MAX}"
+    )))
 }
 
 /// The IP address in `slave(1)@ip:port`.

@@ -2,6 +2,7 @@
 
 mod harness;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use harness::{
@@ -11,7 +12,8 @@ use orrery_api::link::from_agent;
 use orrery_api::link::from_master::Body;
 use orrery_api::v1::task_status::Reason;
 use orrery_api::v1::{self, TaskState};
-use orrery_master::{Input, LinkId, Options, Registry};
+use orrery_master::{AGENT_INFO_MAX, Input, LinkId, Options, Registry};
+use orrery_runtime::WallTime;
 
 const AGENT: &str = "old-S0";
 const RESOURCES: &str = "cpus:4;mem:4096";
@@ -102,6 +104,19 @@ fn forgotten_agents_take_their_tasks_off_the_record_until_they_return() {
 }
 
 #[test]
+fn very_many_agents_are_forgotten_in_several_changes() {
+    let since = WallTime::from_nanoseconds(0);
+    let unreachable = (0..8_000).map(|number| (format!("old-S{number}"), since)).collect();
+    let gone = BTreeMap::from([("old-G".to_owned(), since)]);
+    let registry = Registry { unreachable, gone, ..Default::default() };
+    let mut cluster = Cluster::with_registry(options(), registry);
+    cluster.pass(options().registry_gc_interval);
+    assert!(cluster.registry.unreachable.is_empty() && cluster.registry.gone.is_empty());
+    assert_eq!(cluster.master.unreachable_agents().len(), 0);
+    assert_eq!(cluster.master.registry_changes(), (4, 0));
+}
+
+#[test]
 fn an_agent_that_does_not_return_to_a_new_master_is_a_failure_and_is_counted() {
     let mut cluster = Cluster::with_registry(options(), registry(2));
     let scheduler = cluster.subscribe(framework_info("one"));
@@ -171,6 +186,46 @@ fn a_copy_of_an_agent_on_another_machine_is_sent_away() {
     port.pid = "slave(1)@10.0.0.1:2".to_owned();
     let link = comes(&mut cluster, port);
     assert!(matches!(cluster.take_messages(link).as_slice(), [Body::Registered(_), ..]));
+}
+
+#[test]
+fn an_agent_with_too_large_a_description_is_refused_before_the_registry_hears_of_it() {
+    let mut cluster = Cluster::new();
+    let (_, known) = cluster.agent(1, RESOURCES);
+    let before = cluster.registry.clone();
+    for id in [None, Some("old-S0"), Some(known.as_str())] {
+        let mut message = register_message(1, id, RESOURCES);
+        let name = "x".repeat(AGENT_INFO_MAX);
+        let attribute = v1::Attribute { name, ..Default::default() };
+        message.agent_info.as_mut().unwrap().attributes.push(attribute);
+        let link = comes(&mut cluster, message);
+        let messages = cluster.take_messages(link);
+        let [Body::Shutdown(shutdown)] = messages.as_slice() else { panic!("{messages:?}") };
+        let said = &shutdown.message;
+        assert!(said.starts_with("AgentInfo has 10486"), "{said}");
+        assert!(said.contains("in its attributes") && said.ends_with("at most 1048576"), "{said}");
+        assert!(shutdown.keeps_identity, "a smaller one is welcome");
+        assert!(cluster.closed_links.contains(&link));
+    }
+    assert_eq!(cluster.registry, before);
+    assert_eq!(cluster.master.agents().count(), 1);
+}
+
+#[test]
+fn an_agent_that_the_registry_does_not_take_is_refused_and_may_come_again() {
+    let mut cluster = Cluster::new();
+    cluster.stores = false;
+    for id in [None, Some("old-S0")] {
+        let message = register_message(1, id, RESOURCES);
+        let link = comes(&mut cluster, message.clone());
+        cluster.refuse_store("no room");
+        let messages = cluster.take_messages(link);
+        let [Body::Shutdown(shutdown)] = messages.as_slice() else { panic!("{messages:?}") };
+        assert_eq!((shutdown.message.as_str(), shutdown.keeps_identity), ("no room", true));
+        let link = comes(&mut cluster, message);
+        cluster.store_all();
+        assert!(matches!(cluster.take_messages(link).as_slice(), [Body::Registered(_), ..]));
+    }
 }
 
 /// A framework that knows no partitions hears the older reason.

@@ -54,7 +54,7 @@ use role::Role;
 
 pub use options::{Elections, Options};
 pub use planted::PlantedBug;
-pub use registrar::{Limits, Registrar, RegistryError};
+pub use registrar::{Fate, Limits, Registrar, RegistryError};
 pub use replicas::{Hindrance, Replicas};
 pub use start::{StartError, start};
 

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use orrery_api::v1;
 use orrery_coverage::{reachable, sometimes};
-use orrery_log::{Log, LogError, Position, ReadError, WriteError, Writer};
+use orrery_log::{APPEND_MAX, Log, LogError, Position, ReadError, WriteError, Writer};
 use orrery_master::{Registry, RegistryOperation, Ticket};
 use orrery_runtime::Runtime;
 use tokio::sync::mpsc;
@@ -75,6 +75,15 @@ pub enum RegistryError {
     /// A change was not written, or not in time: another master leads, or no quorum is there.
     #[error("the registry cannot be written: {0}")]
     Write(#[from] WriteError),
+}
+
+/// What became of a change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It is durable.
+    Stored(Ticket),
+    /// It never will be, and why.
+    Refused(Ticket, String),
 }
 
 /// The registry and the right to change it. Without a log it is kept in memory only.
@@ -140,33 +149,57 @@ impl Registrar {
         self.statistics.clone()
     }
 
-    /// Writes changes as they come, all that wait together, and reports each by its ticket once it
-    /// is durable. Ends when `stored` says that nobody is interested any more, and with the first
-    /// change that cannot be written: whether it was then is unknown, so this master must not go
-    /// on.
+    /// Writes changes as they come, all that wait together, and tells of each once it is durable.
+    /// Ends when `tell` says that nobody is interested any more, and with the first change that is
+    /// not written: whether it was then is unknown, so this master must not go on. One that is too
+    /// large for the log does not even go there: no other master could write it, so it is nothing
+    /// to give up the lead for.
     pub async fn run(
         mut self,
         mut changes: mpsc::UnboundedReceiver<(Ticket, RegistryOperation)>,
-        stored: impl AsyncFn(Ticket) -> bool,
+        tell: impl AsyncFn(Fate) -> bool,
     ) -> Result<(), RegistryError> {
         let mut batch = Vec::new();
         while changes.recv_many(&mut batch, BATCH).await > 0 {
+            if !self.refuse_oversized(&mut batch, &tell).await {
+                return Ok(());
+            }
             let (tickets, mut operations): (Vec<_>, Vec<_>) = batch.drain(..).unzip();
             sometimes!(tickets.len() > 1, "several changes of the registry are stored together");
             if PlantedBug::StoresOneChangeOfABatch.is_planted() {
                 operations.truncate(1);
             }
             let early = PlantedBug::ToldBeforeItIsStored.is_planted();
-            if early && !tell(&tickets, &stored).await {
+            if early && !tell_stored(&tickets, &tell).await {
                 return Ok(());
             }
             self.write(&operations).await?;
-            if !early && !tell(&tickets, &stored).await {
+            if !early && !tell_stored(&tickets, &tell).await {
                 return Ok(());
             }
             self.snapshot_if_due().await?;
         }
         Ok(())
+    }
+
+    /// Takes out of a batch what no log can take; false when nobody is interested any more. The
+    /// registry in memory is bounded alike, so that a master without a log behaves as any other.
+    async fn refuse_oversized(
+        &self,
+        batch: &mut Vec<(Ticket, RegistryOperation)>,
+        tell: &impl AsyncFn(Fate) -> bool,
+    ) -> bool {
+        let refused = |(_, operation): &mut (Ticket, RegistryOperation)| {
+            entries::oversized(operation).is_some()
+        };
+        for (ticket, operation) in batch.extract_if(.., refused).collect::<Vec<_>>() {
+            let reason = entries::oversized(&operation).unwrap_or_default();
+            tracing::error!(%reason, "a change of the registry is refused");
+            if !tell(Fate::Refused(ticket, reason)).await {
+                return false;
+            }
+        }
+        true
     }
 
     /// Completes when another master has taken the right to write.
@@ -204,8 +237,20 @@ impl Registrar {
         }
         reachable!("the registry is written anew and the log cut off");
         let mut first = None;
+        let parts = entries::snapshot(&self.registry);
+        if let Some(part) = parts.iter().find(|part| part.len() > APPEND_MAX) {
+            // The changes that it came of are stored and stay; a master may lead without snapshots.
+            let bytes = part.len();
+            tracing::error!(
+                bytes,
+                APPEND_MAX,
+                "the registry is not written anew: a part is too large"
+            );
+            self.changed = 0;
+            return Ok(());
+        }
         self.whole = 0;
-        for part in entries::snapshot(&self.registry) {
+        for part in parts {
             self.whole += part.len();
             let position = writer.append(part, self.limits.store).await?;
             first = first.or(Some(position));
@@ -219,9 +264,9 @@ impl Registrar {
 }
 
 /// Reports that changes are stored; false when nobody is interested any more.
-async fn tell(tickets: &[Ticket], stored: &impl AsyncFn(Ticket) -> bool) -> bool {
+async fn tell_stored(tickets: &[Ticket], tell: &impl AsyncFn(Fate) -> bool) -> bool {
     for ticket in tickets {
-        if !stored(*ticket).await {
+        if !tell(Fate::Stored(*ticket)).await {
             return false;
         }
     }

@@ -15,7 +15,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::Options;
 use crate::daemon::{Links, Shared};
 use crate::measures::Measures;
-use crate::registrar::{Registrar, RegistryError};
+use crate::registrar::{Fate, Registrar, RegistryError};
 use crate::routes::Routes;
 
 /// How many inputs may wait for the machine before whoever has more is made to wait.
@@ -75,8 +75,13 @@ impl Term {
         changes: Changes,
     ) -> impl Future<Output = Result<(), RegistryError>> + Send + use<> {
         let feeder = self.shared.feeder.clone();
-        registrar
-            .run(changes, async move |ticket| feeder.feed(Input::Stored { ticket }).await.is_ok())
+        registrar.run(changes, async move |fate| {
+            let input = match fate {
+                Fate::Stored(ticket) => Input::Stored { ticket },
+                Fate::Refused(ticket, reason) => Input::NotStored { ticket, reason },
+            };
+            feeder.feed(input).await.is_ok()
+        })
     }
 
     pub(crate) fn call(&self, request: Request) -> BoxFuture<'static, Response> {

@@ -164,6 +164,12 @@ impl Cluster {
         self.books = books;
     }
 
+    /// The registry does not take the change that has waited longest.
+    pub fn refuse_store(&mut self, reason: &str) {
+        let ticket = self.pending.remove(0);
+        self.step(Input::NotStored { ticket, reason: reason.to_owned() });
+    }
+
     pub fn store_all(&mut self) {
         for ticket in std::mem::take(&mut self.pending) {
             self.step(Input::Stored { ticket });

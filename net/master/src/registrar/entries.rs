@@ -3,15 +3,32 @@
 use bytes::Bytes;
 use orrery_api::registry::entry::Body;
 use orrery_api::registry::{self as message, Entry, Operations, SnapshotPart};
-use orrery_log::Value;
+use orrery_log::{APPEND_MAX, Value};
 use orrery_master::{Registry, RegistryOperation};
 use prost::Message;
 
 /// The version of the entries that this code writes, and the newest that it reads.
 const VERSION: u32 = 1;
 
-/// How large an entry grows, about, in bytes. Larger ones would hold up what waits behind them.
+/// How many bytes an entry holds, unless it holds a single item that is larger. Larger ones would
+/// hold up what waits behind them.
 pub(crate) const ENTRY_BYTES: usize = 1 << 20;
+
+/// What an entry has, in bytes, besides the items in it; and what it has for each of them.
+const OVERHEAD: usize = 64;
+const ITEM_OVERHEAD: usize = 16;
+
+/// What is wrong with a change that no log can take, if it is one.
+pub(crate) fn oversized(operation: &RegistryOperation) -> Option<String> {
+    let size = match operation {
+        RegistryOperation::Admit(info)
+        | RegistryOperation::Update(info)
+        | RegistryOperation::MarkReachable(info) => info.encoded_len(),
+        other => other.to_message().encoded_len(),
+    };
+    (size + ITEM_OVERHEAD + OVERHEAD > APPEND_MAX)
+        .then(|| format!("the registry's change has {size} bytes: expected less than {APPEND_MAX}"))
+}
 
 /// Why an entry cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,17 +36,26 @@ pub(crate) struct EntryError(pub(crate) String);
 
 /// Changes as entries, each of a bearable size.
 pub(crate) fn operations(operations: &[RegistryOperation]) -> Vec<Bytes> {
+    operations_in_parts(operations, ENTRY_BYTES)
+}
+
+/// Changes as entries that hold so many bytes at most, or a single change.
+pub(crate) fn operations_in_parts(
+    operations: &[RegistryOperation],
+    part_bytes: usize,
+) -> Vec<Bytes> {
     let mut entries = Vec::new();
     let mut open = Operations::default();
     let mut size = 0;
     for operation in operations {
         let operation = operation.to_message();
-        size += operation.encoded_len();
-        open.operations.push(operation);
-        if size >= ENTRY_BYTES {
+        let item = operation.encoded_len() + ITEM_OVERHEAD;
+        if size + item > part_bytes && !open.operations.is_empty() {
             entries.push(entry(Body::Operations(std::mem::take(&mut open))));
             size = 0;
         }
+        size += item;
+        open.operations.push(operation);
     }
     if !open.operations.is_empty() {
         entries.push(entry(Body::Operations(open)));
@@ -42,7 +68,7 @@ pub(crate) fn snapshot(registry: &Registry) -> Vec<Bytes> {
     snapshot_in_parts(registry, ENTRY_BYTES)
 }
 
-/// The whole content as entries that end once they have so many bytes.
+/// The whole content as entries that hold so many bytes at most, or a single item.
 pub(crate) fn snapshot_in_parts(registry: &Registry, part_bytes: usize) -> Vec<Bytes> {
     let mut parts = Parts { part_bytes, ..Parts::default() };
     let whole = registry.to_message();
@@ -52,9 +78,9 @@ pub(crate) fn snapshot_in_parts(registry: &Registry, part_bytes: usize) -> Vec<B
     parts.spread(whole.machines, |part| &mut part.machines);
     parts.spread(whole.quotas, |part| &mut part.quotas);
     parts.spread(whole.weights, |part| &mut part.weights);
-    parts.open.leader = whole.leader;
-    parts.open.schedule = whole.schedule;
-    parts.open.minimum_capabilities = whole.minimum_capabilities;
+    parts.spread(whole.minimum_capabilities, |part| &mut part.minimum_capabilities);
+    parts.put(whole.leader, |part| &mut part.leader);
+    parts.put(whole.schedule, |part| &mut part.schedule);
     parts.finish()
 }
 
@@ -76,16 +102,34 @@ impl Parts {
         list: fn(&mut message::Registry) -> &mut Vec<T>,
     ) {
         for item in items {
-            self.size += item.encoded_len();
+            self.make_room(&item);
             list(&mut self.open).push(item);
-            if self.size >= self.part_bytes {
-                self.size = 0;
-                self.close(false);
-            }
         }
     }
 
+    /// Puts an item that is there once at most into a part where it fits.
+    fn put<T: Message>(
+        &mut self,
+        item: Option<T>,
+        place: fn(&mut message::Registry) -> &mut Option<T>,
+    ) {
+        if let Some(item) = item {
+            self.make_room(&item);
+            *place(&mut self.open) = Some(item);
+        }
+    }
+
+    /// Closes the open part if it would grow too large with this item.
+    fn make_room(&mut self, item: &impl Message) {
+        let item = item.encoded_len() + ITEM_OVERHEAD;
+        if self.size + item > self.part_bytes && self.size > 0 {
+            self.close(false);
+        }
+        self.size += item;
+    }
+
     fn close(&mut self, last: bool) {
+        self.size = 0;
         let number = u32::try_from(self.written.len()).unwrap_or(u32::MAX);
         let content = Some(std::mem::take(&mut self.open));
         self.written.push(entry(Body::Snapshot(SnapshotPart { number, last, content })));

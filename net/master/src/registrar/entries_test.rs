@@ -6,7 +6,7 @@ use orrery_runtime::WallTime;
 use bytes::Bytes;
 use orrery_api::registry::entry::Body;
 use orrery_api::registry::{Entry, SnapshotPart};
-use orrery_log::Value;
+use orrery_log::{APPEND_MAX, Value};
 use orrery_master::{MachineName, Registry, RegistryOperation};
 use proptest::prelude::*;
 use prost::Message;
@@ -45,14 +45,31 @@ fn changes_and_snapshots_come_to_the_same() {
     let mut expected = Registry::default();
     all.iter().for_each(|operation| expected.apply(operation));
     let changes = operations(&all);
-    assert!(changes.len() > 3 && changes.iter().all(|entry| entry.len() < 2 * ENTRY_BYTES));
+    assert!(changes.len() > 3 && changes.iter().all(|entry| entry.len() <= ENTRY_BYTES));
     let parts = snapshot(&expected);
-    assert!(parts.len() > 3);
+    assert!(parts.len() > 3 && parts.iter().all(|entry| entry.len() <= ENTRY_BYTES));
     assert_eq!(replay(changes.clone()).finish().0, expected);
     assert_eq!(replay(parts.clone()).finish().0, expected);
     let (both, changed, whole) = replay(changes.into_iter().chain(parts.clone())).finish();
     assert_eq!(both, expected);
     assert_eq!((changed, whole), (0, parts.iter().map(Bytes::len).sum()));
+}
+
+#[test]
+fn an_item_that_is_too_large_for_an_entry_stands_alone() {
+    let all: Vec<_> = [10, 3 * ENTRY_BYTES, 10, 10].map(|bytes| admit(bytes, bytes)).into();
+    let all: Vec<_> = all.into_iter().chain([admit(0, APPEND_MAX - 200)]).collect();
+    let changes = operations(&all);
+    assert_eq!(changes.len(), 4, "the large ones share their entry with none");
+    let mut expected = Registry::default();
+    all.iter().for_each(|operation| expected.apply(operation));
+    let parts = snapshot(&expected);
+    assert!(changes.iter().chain(&parts).all(|entry| entry.len() <= APPEND_MAX));
+    assert_eq!(replay(changes).finish().0, expected);
+    assert_eq!(replay(parts).finish().0, expected);
+    assert!(all.iter().all(|operation| oversized(operation).is_none()));
+    let reason = oversized(&admit(0, APPEND_MAX)).unwrap();
+    assert!(reason.contains("has 167772"), "{reason}");
 }
 
 #[test]
@@ -183,6 +200,7 @@ proptest! {
     ) {
         let mut expected = Registry::default();
         let mut log: Vec<Bytes> = Vec::new();
+        let operations = |changes: &[_]| operations_in_parts(changes, part_bytes);
         for stored in history {
             match stored {
                 Stored::Changes(changes) => {
@@ -198,6 +216,23 @@ proptest! {
                 Stored::Truncated => log = snapshot_in_parts(&expected, part_bytes),
             }
         }
+        prop_assert!(log.iter().all(|entry| entry.len() <= part_bytes || is_single(entry)));
         prop_assert_eq!(replay(log).finish().0, expected);
+    }
+}
+
+/// Whether an entry holds no more than one item.
+fn is_single(entry: &Bytes) -> bool {
+    match Entry::decode(entry.clone()).unwrap().body.unwrap() {
+        Body::Operations(changes) => changes.operations.len() <= 1,
+        Body::Snapshot(SnapshotPart { content, .. }) => {
+            let whole = content.unwrap_or_default();
+            let agents = whole.admitted.len() + whole.unreachable.len() + whole.gone.len();
+            let roles = whole.quotas.len() + whole.weights.len();
+            let others = whole.machines.len() + whole.minimum_capabilities.len();
+            let single =
+                usize::from(whole.leader.is_some()) + usize::from(whole.schedule.is_some());
+            agents + roles + others + single <= 1
+        }
     }
 }

@@ -78,3 +78,39 @@ async fn what_needs_a_capability_is_refused_to_a_master_without_it() {
     let registry = recover(&plain).await.unwrap().registry().clone();
     assert_eq!((registry.quotas.len(), registry.weights.len()), (0, 1));
 }
+
+/// Another master could not write it either, so the lead is not lost over it.
+#[tokio::test]
+async fn a_change_that_is_too_large_for_the_log_is_refused_and_those_with_it_are_stored() {
+    let folder = tempfile::tempdir().unwrap();
+    let runtime = orrery_runtime_real::runtime();
+    let log = log(&runtime, folder.path()).await;
+    let info = master(&[]);
+    let admit = |number: usize, bytes: usize| {
+        let id = Some(v1::AgentId { value: format!("agent-{number}") });
+        let hostname = "h".repeat(bytes);
+        RegistryOperation::Admit(Box::new(v1::AgentInfo { id, hostname, ..Default::default() }))
+    };
+    for log in [Some(&log), None] {
+        let registrar = Registrar::recover(&runtime, log, &info, LIMITS).await.unwrap();
+        let (sender, receiver) = mpsc::unbounded_channel();
+        for (number, bytes) in [10, 17 << 20, 20].into_iter().enumerate() {
+            sender.send((Ticket(number as u64), admit(number, bytes))).unwrap();
+        }
+        drop(sender);
+        let fates = std::sync::Mutex::new(Vec::new());
+        let tell = async |fate| {
+            fates.lock().unwrap().push(fate);
+            true
+        };
+        registrar.run(receiver, tell).await.unwrap();
+        let fates = fates.into_inner().unwrap();
+        let [Fate::Refused(Ticket(1), reason), stored @ ..] = fates.as_slice() else {
+            panic!("{fates:?}")
+        };
+        assert!(reason.contains("expected less than 16777216"), "{reason}");
+        assert_eq!(stored, [Fate::Stored(Ticket(0)), Fate::Stored(Ticket(2))]);
+    }
+    let recovered = Registrar::recover(&runtime, Some(&log), &info, LIMITS).await.unwrap();
+    assert_eq!(recovered.registry().admitted.len(), 2);
+}
