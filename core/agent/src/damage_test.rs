@@ -1,11 +1,13 @@
 //! Going on with files that are damaged.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use orrery_api::v1::TaskState::{TaskDropped, TaskFinished, TaskRunning, TaskStarting};
 use orrery_runtime::ProcessId;
 
 use crate::testing::{Bench, Files, apply, state, uuid};
-use crate::{Life, Recovered};
+use crate::{Input, Life, Recovered, info_from_file, info_to_file};
 
 const LIVES: Life = Life::Lives(ProcessId(100));
 
@@ -63,38 +65,66 @@ fn what_is_not_whole_is_an_error_or_left_out() {
     }
 }
 
+/// Every file that there can be: of a task that runs, one that waits for its executor, one whose
+/// executor was told to kill it, and of a launch that was refused.
 #[test]
-fn any_turned_bit_is_an_error_or_changes_nothing() {
-    let bench = running();
-    let expected = Recovered::read("S0".into(), &bench.files, false).unwrap();
-    let expected = format!("{:?}", expected.frameworks);
-    let checked = [
-        "framework.info",
-        "executor.info",
-        "task.info",
-        "task.updates",
-        "forked.pid",
-        "forked.started",
-    ];
-    for path in checked.map(|name| path_of(&bench.files, name)) {
-        for bit in 0..bench.files[&path].len() * 8 {
-            let mut content = bench.files[&path].to_vec();
+fn any_turned_bit_of_any_file_is_an_error_or_changes_nothing() {
+    let mut bench = running();
+    bench.kill("t");
+    bench.run("waiting");
+    bench.start(101);
+    bench.feed(Input::LinkDown { link: 1 });
+    bench.register_missing(&["lost"]);
+    // The bytes of files that hold several records are kept beside what they say.
+    let said = |files: &Files| {
+        Recovered::read("S0".into(), files, false).map(|mut read| {
+            let executors = read.frameworks.iter_mut().flat_map(|one| &mut one.executors);
+            let tasks = executors.flat_map(|one| &mut one.tasks).map(|task| &mut task.updates);
+            let updates = tasks.chain(read.unlaunched.values_mut());
+            updates.for_each(|updates| updates.content = Bytes::new());
+            format!("{:?} {:?}", read.frameworks, read.unlaunched)
+        })
+    };
+    let expected = said(&bench.files).unwrap();
+    let mut names = BTreeSet::new();
+    for (path, whole) in &bench.files {
+        names.insert(path.rsplit('/').next().unwrap_or_default());
+        for bit in 0..whole.len() * 8 {
+            let mut content = whole.to_vec();
             content[bit / 8] ^= 1 << (bit % 8);
             let mut files = bench.files.clone();
             files.insert(path.clone(), content.into());
-            match Recovered::read("S0".into(), &files, false) {
-                Err(error) => assert_eq!(error.path, path),
-                // The files' own bytes are shown too where they are kept: of task.updates.
-                Ok(read) if path.ends_with("task.updates") => {
-                    let updates = |it: &Recovered| {
-                        it.frameworks[0].executors[0].tasks[0].updates.records.clone()
-                    };
-                    let whole = Recovered::read("S0".into(), &bench.files, false).unwrap();
-                    assert_eq!(updates(&read), updates(&whole), "bit {bit}");
-                }
-                Ok(read) => assert_eq!(format!("{:?}", read.frameworks), expected, "bit {bit}"),
+            match said(&files) {
+                Err(error) => assert_eq!(&error.path, path),
+                Ok(read) => assert_eq!(read, expected, "bit {bit} of {path}"),
             }
         }
+    }
+    let all = [
+        "executor.generated.marker",
+        "executor.info",
+        "forked.pid",
+        "forked.started",
+        "framework.info",
+        "framework.pid",
+        "http.marker",
+        "kill.info",
+        "launch.info",
+        "task.info",
+        "task.updates",
+    ];
+    assert_eq!(names, all.into());
+}
+
+#[test]
+fn any_turned_bit_of_what_the_agent_is_is_an_error_or_changes_nothing() {
+    let info = Bench::running().agent.agent_info();
+    let whole = info_to_file(&info);
+    for bit in 0..whole.len() * 8 {
+        let mut content = whole.to_vec();
+        content[bit / 8] ^= 1 << (bit % 8);
+        let read = info_from_file(&content);
+        assert!(read.is_err() || read.as_ref() == Ok(&info), "bit {bit}: {read:?}");
     }
 }
 

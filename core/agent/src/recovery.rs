@@ -9,8 +9,8 @@
 //! An executor that has subscribed before must do so again within the timeout. One that has not by
 //! then is destroyed as soon as a master has registered the agent: until then the agent may be
 //! told that it must not run like this, at another address for instance, where no executor of
-//! before can find it. One that was on its way gets the usual time. One that was never started is started now. Of what
-//! has ended meanwhile the tasks are reported, and after a reboot all of them.
+//! before can find it. One that was on its way gets the usual time. One that was never started is
+//! started now. Of what has ended meanwhile the tasks are reported, and after a reboot all of them.
 
 use std::collections::BTreeMap;
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use orrery_agent::{
     Life, Policy, Reconfiguration, Recovered, RecoveredExecutor, RecoveryError, SANDBOX_VARIABLE,
-    agent_directory, agent_meta, info_from_file,
+    agent_directory, agent_meta,
 };
 use orrery_api::v1;
 use orrery_coverage::{reachable, sometimes};
@@ -18,7 +18,7 @@ use orrery_runtime::{Adoption, Marked, ProcessId, Runtime, Signal, Target};
 use crate::Options;
 use crate::planted::PlantedBug;
 use crate::remedy;
-use crate::store::Store;
+use crate::store::{Earlier, Store};
 
 /// How often to look whether what was killed is gone, and the pause between two looks.
 const LOOKS: usize = 500;
@@ -103,23 +103,20 @@ async fn read_checkpoint(
     info: &v1::AgentInfo,
 ) -> Result<Recovered, RecoverError> {
     let latest = agent_meta(&options.work_dir, "latest");
-    let rebooted = store.is_rebooted().await.map_err(RecoverError::Disk)?;
-    let Some((agent_id, content)) = store.earlier().await.map_err(RecoverError::Disk)? else {
+    let Some(earlier) = store.earlier().await.map_err(RecoverError::Disk)? else {
         return Ok(Recovered::default());
     };
-    let previous = match info_from_file(&content) {
+    let Earlier { agent_id, info: previous } = earlier;
+    let previous = match previous {
         Ok(previous) => previous,
-        Err(problem) if options.strict => {
-            let path = "slave.info".to_owned();
-            let source = RecoveryError { path, problem };
-            return Err(RecoverError::Checkpoint { latest, source });
-        }
-        Err(problem) => {
+        Err(source) if options.strict => return Err(RecoverError::Checkpoint { latest, source }),
+        Err(error) => {
             reachable!("an agent's own checkpoint is damaged");
-            tracing::error!(agent_id, problem, "slave.info cannot be used: starting anew");
+            tracing::error!(agent_id, %error, "starting anew");
             return Ok(Recovered::nothing(1));
         }
     };
+    let rebooted = store.is_rebooted(&agent_id).await.map_err(RecoverError::Disk)?;
     let check = || options.reconfiguration_policy.check(&previous, info);
     // Cleaning up is what one may do before the settings change.
     if let Some(change) = check().err().filter(|_| !options.cleans_up) {

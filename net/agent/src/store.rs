@@ -4,7 +4,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use orrery_agent::{agent_directory, agent_meta, info_to_file, meta};
+use orrery_agent::{
+    RecoveryError, agent_directory, agent_meta, info_from_file, info_to_file, meta,
+};
 use orrery_api::v1;
 use orrery_journal::{Change, DiskError, Journal, JournalError};
 use orrery_runtime::disk::{create_durable_directories, replace_file};
@@ -25,44 +27,87 @@ pub(crate) struct Store {
     journal: Option<Journal>,
 }
 
+/// What an earlier run has left of itself.
+pub(crate) struct Earlier {
+    /// The id that a master gave; empty when nobody can tell.
+    pub(crate) agent_id: String,
+    /// What it was.
+    pub(crate) info: Result<v1::AgentInfo, RecoveryError>,
+}
+
+impl Earlier {
+    fn damaged(path: &str, problem: String) -> Self {
+        let info = Err(RecoveryError { path: path.to_owned(), problem });
+        Self { agent_id: String::new(), info }
+    }
+}
+
 impl Store {
     pub(crate) async fn new(runtime: &Runtime, work_dir: &Path) -> Self {
         let boot_id = read_text(runtime, Path::new(BOOT_ID)).await.unwrap_or_default();
         Self { runtime: runtime.clone(), work_dir: work_dir.to_owned(), boot_id, journal: None }
     }
 
-    /// Whether the host was booted since the earlier run. What that run did not leave behind, or
-    /// left empty, says nothing.
-    pub(crate) async fn is_rebooted(&self) -> Result<bool, DiskError> {
-        let path = meta(&self.work_dir).join("boot_id");
-        let before = read_text(&self.runtime, &path).await;
-        match before {
-            Ok(before) => Ok(!before.is_empty() && before != self.boot_id),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-            Err(error) => Err(DiskError::at(&path)(error)),
+    /// Whether the host was booted since the earlier run of an agent, which would mean that no
+    /// process of it is left. Two files say under which boot that was, so that what becomes of one
+    /// of them ends no task: it takes both to say so. A file that is not there, or was left empty,
+    /// says nothing.
+    pub(crate) async fn is_rebooted(&self, agent_id: &str) -> Result<bool, DiskError> {
+        let mut rebooted = false;
+        for path in self.boot_files(agent_id) {
+            match read_text(&self.runtime, &path).await {
+                Ok(before) if before.is_empty() => {}
+                Ok(before) if before == self.boot_id => return Ok(false),
+                Ok(_) => rebooted = true,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(DiskError::at(&path)(error)),
+            }
         }
+        Ok(rebooted)
     }
 
-    /// The id under which the earlier run went on last, and its `slave.info`. That is written
-    /// before anything names its folder, so one that is missing is damaged: it counts as empty.
-    pub(crate) async fn earlier(&self) -> Result<Option<(String, Bytes)>, DiskError> {
+    /// Where the boot is written down: where Mesos does, and once more.
+    fn boot_files(&self, agent_id: &str) -> [PathBuf; 2] {
+        let folders = [meta(&self.work_dir), agent_meta(&self.work_dir, agent_id)];
+        folders.map(|folder| folder.join("boot_id"))
+    }
+
+    /// The agent that the earlier run went on as last. Its folder and its `slave.info` are written
+    /// before anything names them, so where they are missing something is damaged.
+    pub(crate) async fn earlier(&self) -> Result<Option<Earlier>, DiskError> {
         let disk = &*self.runtime.disk;
         let latest = agent_meta(&self.work_dir, "latest");
         let folder = match disk.canonicalize(&latest).await {
             Ok(folder) => folder,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let lost = Earlier::damaged("latest", "what it names is not there".to_owned());
+                return Ok(self.has_latest().await?.then_some(lost));
+            }
             Err(error) => return Err(DiskError::at(&latest)(error)),
         };
         let Some(agent_id) = folder.file_name().and_then(|name| name.to_str()) else {
-            return Ok(None);
+            let problem = format!("it names '{}': expected an agent's folder", folder.display());
+            return Ok(Some(Earlier::damaged("latest", problem)));
         };
         let path = folder.join("slave.info");
-        let info = match orrery_runtime::disk::read_file(disk, &path).await {
-            Ok(info) => info,
+        let content = match orrery_runtime::disk::read_file(disk, &path).await {
+            Ok(content) => content,
             Err(error) if error.kind() == io::ErrorKind::NotFound => Bytes::new(),
             Err(error) => return Err(DiskError::at(&path)(error)),
         };
-        Ok(Some((agent_id.to_owned(), info)))
+        let problem = |problem| RecoveryError { path: "slave.info".to_owned(), problem };
+        let info = info_from_file(&content).map_err(problem);
+        Ok(Some(Earlier { agent_id: agent_id.to_owned(), info }))
+    }
+
+    /// Whether there is a link that should name an agent's folder.
+    async fn has_latest(&self) -> Result<bool, DiskError> {
+        let folder = agent_meta(&self.work_dir, "");
+        match self.runtime.disk.list(&folder).await {
+            Ok(entries) => Ok(entries.iter().any(|entry| entry.name == "latest")),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(DiskError::at(&folder)(error)),
+        }
     }
 
     /// Opens the journal of an agent.
@@ -130,7 +175,10 @@ impl Store {
         create_durable_directories(disk, &folder).await.map_err(DiskError::at(&folder))?;
         self.replace(&folder.join("slave.info"), info_to_file(info)).await?;
         let boot_id = Bytes::copy_from_slice(self.boot_id.as_bytes());
-        self.replace(&meta(&self.work_dir).join("boot_id"), boot_id).await
+        for path in self.boot_files(&agent_id) {
+            self.replace(&path, boot_id.clone()).await?;
+        }
+        Ok(())
     }
 
     async fn replace(&self, path: &Path, content: Bytes) -> Result<(), DiskError> {
@@ -159,4 +207,71 @@ async fn read_text(runtime: &Runtime, path: &Path) -> io::Result<String> {
     let file = runtime.disk.open(path, OpenOptions::READ).await?;
     let content = file.read_at(0, BOOT_ID_LENGTH).await?;
     Ok(String::from_utf8_lossy(&content).trim().to_owned())
+}
+
+#[cfg(test)]
+#[allow(clippy::disallowed_methods)]
+mod tests {
+    use super::*;
+
+    const AGENT: &str = "S0";
+
+    fn info() -> v1::AgentInfo {
+        let id = Some(v1::AgentId { value: AGENT.to_owned() });
+        v1::AgentInfo { hostname: "host".to_owned(), id, ..Default::default() }
+    }
+
+    async fn stored(work_dir: &Path) -> Store {
+        let mut store = Store::new(&orrery_runtime_real::runtime(), work_dir).await;
+        store.admitted(&info()).await.unwrap();
+        assert!(!store.is_rebooted(AGENT).await.unwrap());
+        store
+    }
+
+    #[tokio::test]
+    async fn a_boot_is_told_by_both_files_and_no_flipped_bit_looks_like_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = stored(folder.path()).await;
+        let files = store.boot_files(AGENT);
+        for path in &files {
+            let whole = std::fs::read(path).unwrap();
+            assert_eq!(whole.len(), 36, "a UUID");
+            for bit in 0..whole.len() * 8 {
+                let mut flipped = whole.clone();
+                flipped[bit / 8] ^= 1 << (bit % 8);
+                std::fs::write(path, flipped).unwrap();
+                assert!(!store.is_rebooted(AGENT).await.unwrap(), "{} {bit}", path.display());
+            }
+            std::fs::write(path, "").unwrap();
+            assert!(!store.is_rebooted(AGENT).await.unwrap(), "an empty file says nothing");
+            std::fs::write(path, whole).unwrap();
+        }
+        for path in &files {
+            std::fs::write(path, "another boot").unwrap();
+        }
+        assert!(store.is_rebooted(AGENT).await.unwrap());
+        // As Mesos and earlier versions leave it.
+        std::fs::remove_file(&files[1]).unwrap();
+        assert!(store.is_rebooted(AGENT).await.unwrap());
+        std::fs::remove_file(&files[0]).unwrap();
+        assert!(!store.is_rebooted(AGENT).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn what_is_missing_of_an_earlier_run_is_damage_unless_all_of_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut store = stored(folder.path()).await;
+        let problem = async |store: &Store| match store.earlier().await.unwrap() {
+            Some(Earlier { info: Err(error), .. }) => error.to_string(),
+            Some(Earlier { agent_id, .. }) => agent_id,
+            None => String::new(),
+        };
+        assert_eq!(problem(&store).await, AGENT);
+        std::fs::remove_file(agent_meta(folder.path(), AGENT).join("slave.info")).unwrap();
+        assert!(problem(&store).await.contains("'slave.info' cannot be used: "));
+        std::fs::remove_dir_all(agent_meta(folder.path(), AGENT)).unwrap();
+        assert!(problem(&store).await.contains("'latest' cannot be used: "));
+        store.forget().await.unwrap();
+        assert_eq!(problem(&store).await, "");
+    }
 }
