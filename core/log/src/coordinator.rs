@@ -156,7 +156,7 @@ impl Coordinator {
 
     /// A replica has promised a higher ballot than ours.
     fn outbid(&mut self, now: Instant, promised: Ballot, jitter: f64, effects: &mut Vec<Effect>) {
-        if promised.round > self.round.saturating_add(LEAP) {
+        if promised.round >= self.round.saturating_add(LEAP) {
             tracing::error!(%promised, round = self.round, "a ballot to which no election comes");
             return;
         }
@@ -319,12 +319,11 @@ impl Coordinator {
                     if PlantedBug::PromiseIsAskedOnce.is_planted() {
                         return;
                     }
-                    let request = Request::Promise { ballot: election.ballot };
-                    let to = replica.voter().address;
-                    effects.push(match election.local {
-                        true => Effect::Broadcast(request),
-                        false => Effect::Send(to, request),
-                    });
+                    // On the way to the own replica nothing is lost.
+                    if election.local {
+                        let ballot = election.ballot;
+                        effects.push(Effect::Broadcast(Request::Promise { ballot }));
+                    }
                 }
             }
             Phase::Leading(leadership) => leadership.tick(now, self.timing, replica, effects),

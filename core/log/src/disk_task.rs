@@ -2,13 +2,16 @@
 //! then does what depends on it go out.
 
 use std::io;
+use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use orrery_runtime::machine::Feeder;
 use orrery_runtime::{Instant, Runtime};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
+use crate::backlog::Queue;
 use crate::handle::Answer;
 use crate::machine::{Input, LogMachine};
 use crate::record::Record;
@@ -21,6 +24,9 @@ const BATCH_RECORDS: usize = 16_384;
 
 /// This long after the last sync, what is durable is written down.
 const IDLE: Duration = Duration::from_millis(200);
+
+/// A disk that takes longer than this to make something durable is told of.
+const SLOW: Duration = Duration::from_secs(3);
 
 /// What is to be done, in order.
 pub(crate) enum Job {
@@ -48,10 +54,11 @@ enum Deferred {
 
 pub(crate) struct DiskTask {
     pub(crate) runtime: Runtime,
+    pub(crate) folder: PathBuf,
     pub(crate) storage: Storage,
     /// When everything was made durable last.
     pub(crate) synced: Instant,
-    pub(crate) jobs: mpsc::UnboundedReceiver<Job>,
+    pub(crate) jobs: Queue,
     pub(crate) feeder: Feeder<LogMachine>,
     pub(crate) address: orrery_runtime::Address,
     pub(crate) ended: Arc<Signal<LogError>>,
@@ -69,35 +76,24 @@ impl DiskTask {
             }
             Ok(None) => {}
             Err(error) => {
-                tracing::error!(%error, "the replicated log's disk failed");
-                self.ended.set(LogError::Disk(error.to_string()));
+                let folder = self.folder.display();
+                tracing::error!(%folder, %error, "the replicated log's disk failed");
+                self.ended.set(LogError::Disk(format!("{folder}: {error}")));
             }
         }
     }
 
     async fn work(&mut self) -> io::Result<Option<oneshot::Sender<()>>> {
+        let (runtime, folder) = (self.runtime.clone(), self.folder.clone());
         loop {
-            let first = match self.next_job().await? {
-                None => return Ok(None),
-                Some(Job::Stop(stopped)) => return Ok(Some(stopped)),
-                Some(first) => first,
-            };
-            let mut batch = Batch::default();
-            let mut next = Some(first);
-            while let Some(job) = next {
-                if let Job::Stop(stopped) = job {
-                    self.finish(&mut batch).await?;
-                    return Ok(Some(stopped));
-                }
-                self.take(job, &mut batch).await?;
-                next = match batch.records.len() < BATCH_RECORDS {
-                    true => self.jobs.try_recv().ok(),
-                    false => None,
-                };
-            }
-            self.finish(&mut batch).await?;
+            let Some(first) = self.next_job().await? else { return Ok(None) };
+            let batch = watched(&runtime, &folder, self.make_durable(first)).await?;
             for deferred in batch.deferred {
                 self.release(deferred).await;
+            }
+            self.jobs.done();
+            if batch.stop.is_some() {
+                return Ok(batch.stop);
             }
         }
     }
@@ -108,13 +104,27 @@ impl DiskTask {
         if self.storage.is_unmarked() {
             let since = self.runtime.clock.now().since(self.synced);
             let rest = IDLE.saturating_sub(since);
-            let runtime = self.runtime.clone();
-            if let Some(job) = runtime.timeout(rest, self.jobs.recv()).await {
+            if let Some(job) = self.runtime.timeout(rest, self.jobs.recv()).await {
                 return Ok(job);
             }
-            self.storage.mark().await?;
+            watched(&self.runtime, &self.folder, self.storage.mark()).await?;
         }
         Ok(self.jobs.recv().await)
+    }
+
+    /// Takes this job and those that are at hand behind it.
+    async fn make_durable(&mut self, first: Job) -> io::Result<Batch> {
+        let mut batch = Batch::default();
+        let mut next = Some(first);
+        while let Some(job) = next {
+            self.take(job, &mut batch).await?;
+            next = match batch.records.len() < BATCH_RECORDS && batch.stop.is_none() {
+                true => self.jobs.try_recv(),
+                false => None,
+            };
+        }
+        self.finish(&mut batch).await?;
+        Ok(batch)
     }
 
     async fn take(&mut self, job: Job, batch: &mut Batch) -> io::Result<()> {
@@ -141,7 +151,7 @@ impl DiskTask {
                 // Who does not wait any more needs nothing.
                 let _ = respond.send(loaded.map(|()| entries));
             }
-            Job::Stop(_) => {}
+            Job::Stop(stopped) => batch.stop = Some(stopped),
         }
         Ok(())
     }
@@ -235,4 +245,26 @@ struct Batch {
     records: Vec<Record>,
     unsynced: bool,
     deferred: Vec<Deferred>,
+    /// Nothing more is to be done, which is to be said there.
+    stop: Option<oneshot::Sender<()>>,
+}
+
+/// Does work of the disk, and says so if that takes long: nothing is answered meanwhile.
+async fn watched<T>(runtime: &Runtime, folder: &Path, work: impl Future<Output = T>) -> T {
+    let begun = runtime.clock.now();
+    let mut work = pin!(work);
+    if let Some(done) = runtime.timeout(SLOW, work.as_mut()).await {
+        return done;
+    }
+    let folder = folder.display();
+    let waited = SLOW.as_secs();
+    tracing::warn!(
+        %folder, waited,
+        "the replicated log's disk has made nothing durable for seconds; until it does, this \
+         replica answers nobody"
+    );
+    let done = work.await;
+    let waited = runtime.clock.now().since(begun).as_secs();
+    tracing::warn!(%folder, waited, "the replicated log's disk goes on");
+    done
 }

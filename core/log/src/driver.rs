@@ -8,6 +8,7 @@ use orrery_runtime::machine::{Driver, Feeder};
 use orrery_runtime::{Address, Runtime};
 use tokio::sync::{Semaphore, mpsc};
 
+use crate::backlog::queue;
 use crate::disk_task::{DiskTask, Job};
 use crate::handle::{Handle, PAYLOAD, Right, Shared, Waiting};
 use crate::limits::Limits;
@@ -16,7 +17,7 @@ use crate::machine::{Input, LogMachine, Output, Setup};
 use crate::replica::Replica;
 use crate::signal::Signal;
 use crate::storage::{self, Opened};
-use crate::{LogError, Membership, Options, StartError};
+use crate::{LogError, Membership, Options, Response, StartError};
 
 /// Inputs that may wait for the machine.
 const QUEUE: usize = 1024;
@@ -38,7 +39,8 @@ pub(crate) async fn start(
         tracing::error!(%damage, "a record of the replicated log is damaged");
     }
     let setup = Setup { members, cluster, total, auto_initialize, timing, limits };
-    let (jobs, job_receiver) = mpsc::unbounded_channel();
+    let (jobs, job_queue) = queue();
+    let backlog = jobs.backlog().clone();
     let ended = Arc::new(Signal::new());
     let shared = Arc::new(Shared {
         runtime: runtime.clone(),
@@ -51,7 +53,7 @@ pub(crate) async fn start(
     let mut outputs = Vec::new();
     let machine = LogMachine::new(setup, replica, !damage.is_empty(), random, &mut outputs);
     let (driver, feeder) = Driver::new(machine, QUEUE);
-    transport.start(Responses { feeder: feeder.clone() });
+    transport.start(Responses { feeder: feeder.clone(), backlog });
     let carrier = Carrier { shared: Arc::clone(&shared), transport, feeder: feeder.clone() };
     for output in outputs {
         // Nothing can have ended yet.
@@ -59,9 +61,10 @@ pub(crate) async fn start(
     }
     let disk = DiskTask {
         runtime: runtime.clone(),
+        folder,
         storage,
         synced: runtime.clock.now(),
-        jobs: job_receiver,
+        jobs: job_queue,
         feeder: feeder.clone(),
         address,
         ended,
@@ -131,6 +134,12 @@ impl Carrier {
     fn carry(&self, output: Output) -> ControlFlow<()> {
         let job = match output {
             Output::Persist(records) => Some(Job::Persist(records)),
+            // Of a writer that only shows itself: where so much waits, one less is no loss.
+            Output::Local(Response::Written { count: 0, .. })
+                if self.shared.jobs.backlog().is_full() =>
+            {
+                None
+            }
             Output::Local(response) => Some(Job::Local(response)),
             Output::Reply { caller, response, stored } => {
                 let answer = self.shared.waiting().callers.remove(&caller);

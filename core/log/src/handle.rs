@@ -7,8 +7,9 @@ use std::time::Duration;
 use orrery_runtime::Runtime;
 use orrery_runtime::machine::Feeder;
 use orrery_runtime::tasks::AbortOnDrop;
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{Semaphore, oneshot};
 
+use crate::backlog::Jobs;
 use crate::coordinator::Client;
 use crate::disk_task::Job;
 use crate::machine::{Caller, Input, LogMachine};
@@ -61,7 +62,7 @@ impl Waiting {
 pub(crate) struct Shared {
     pub(crate) runtime: Runtime,
     pub(crate) waiting: Mutex<Waiting>,
-    pub(crate) jobs: mpsc::UnboundedSender<Job>,
+    pub(crate) jobs: Jobs,
     pub(crate) payload: Semaphore,
     pub(crate) ended: Arc<Signal<LogError>>,
 }
@@ -178,6 +179,9 @@ impl Handle {
         request: Request,
         answer: Answer,
     ) -> Result<(), LogError> {
+        if self.shared.jobs.backlog().is_full() {
+            return Ok(());
+        }
         let caller = {
             let mut waiting = self.shared.waiting();
             let caller = Caller(waiting.number());

@@ -33,6 +33,9 @@ const SPACING_MIN: Duration = Duration::from_micros(500);
 /// Batches that may be under way to one replica.
 const WINDOW: usize = 64;
 
+/// No further batch goes to a replica to which so much is under way, in bytes.
+const WINDOW_BYTES: usize = 32 << 20;
+
 /// A run of values at consecutive positions and who has accepted them.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Batch {
@@ -50,6 +53,11 @@ impl Batch {
         Self { values, formed, clients, accepted: BTreeMap::new(), chosen: false }
     }
 
+    /// Bytes of payload.
+    fn length(&self) -> usize {
+        self.values.iter().map(Value::length).sum()
+    }
+
     fn last(&self, first: Position) -> Position {
         Position(first.0 + self.values.len() as u64 - 1)
     }
@@ -60,10 +68,17 @@ impl Batch {
 struct Progress {
     /// Everything before this position was sent.
     next: Position,
-    /// First positions of the batches that were sent and not answered, in order.
-    open: Vec<Position>,
+    /// The batches that were sent and not answered, in order: their first positions, and bytes.
+    open: Vec<(Position, usize)>,
     /// When the first of them was sent, or became the first.
     moved: Instant,
+}
+
+impl Progress {
+    fn is_full(&self) -> bool {
+        let bytes = |(_, bytes): &(Position, usize)| *bytes;
+        self.open.len() >= WINDOW || self.open.iter().map(bytes).sum::<usize>() >= WINDOW_BYTES
+    }
 }
 
 /// The term of an elected coordinator.
@@ -186,7 +201,7 @@ impl Leadership {
             return;
         }
         self.beat = now;
-        self.forget_unanswered(now, timing.retry);
+        self.forget_unanswered(now, timing.retry, replica.address());
         let (ballot, learned) = (self.ballot, self.agreed(replica));
         let (first, values) = (self.next, Vec::new());
         effects.push(Effect::Broadcast(Request::Write { ballot, first, values, learned }));
@@ -314,7 +329,7 @@ impl Leadership {
         let (ballot, learned) = (self.ballot, self.agreed(replica));
         for (address, progress) in &mut self.progress {
             for (first, batch) in self.batches.range(progress.next..) {
-                if progress.open.len() >= WINDOW {
+                if progress.is_full() {
                     break;
                 }
                 progress.next = first.next();
@@ -324,7 +339,7 @@ impl Leadership {
                 if progress.open.is_empty() {
                     progress.moved = now;
                 }
-                progress.open.push(*first);
+                progress.open.push((*first, batch.length()));
                 let (first, values) = (*first, batch.values.clone());
                 let request = Request::Write { ballot, first, values, learned };
                 effects.push(Effect::Send(address.clone(), request));
@@ -344,10 +359,10 @@ impl Leadership {
             return;
         }
         if let Some(progress) = self.progress.get_mut(from) {
-            if progress.open.first() == Some(&answer.first) {
+            if progress.open.first().is_some_and(|(first, _)| *first == answer.first) {
                 progress.moved = now;
             }
-            progress.open.retain(|first| *first != answer.first);
+            progress.open.retain(|(first, _)| *first != answer.first);
         }
         let Some(batch) = self.batches.get_mut(&answer.first) else { return };
         if batch.values.len() as u64 != answer.count {
@@ -382,11 +397,16 @@ impl Leadership {
         self.advance();
     }
 
-    /// What a replica did not answer for `retry` is sent to it again.
-    fn forget_unanswered(&mut self, now: Instant, retry: Duration) {
-        for progress in self.progress.values_mut() {
-            if !progress.open.is_empty() && progress.moved + retry <= now {
-                progress.next = progress.open.first().copied().unwrap_or_default();
+    /// What a replica did not answer for `retry` is sent to it again. Not so to the own one: on the
+    /// way there nothing is lost, and were what its disk has not done counted as lost, ever more
+    /// would come to wait for a disk that hangs.
+    fn forget_unanswered(&mut self, now: Instant, retry: Duration, own: &Address) {
+        for (address, progress) in &mut self.progress {
+            if let Some((first, _)) = progress.open.first()
+                && address != own
+                && progress.moved + retry <= now
+            {
+                progress.next = *first;
                 progress.open.clear();
             }
         }

@@ -28,6 +28,7 @@
 #![warn(missing_docs)]
 
 mod agreement;
+mod backlog;
 mod catch_up;
 mod coordinator;
 mod disk_task;
@@ -49,6 +50,8 @@ mod recovery;
 mod replica;
 mod signal;
 mod storage;
+#[cfg(test)]
+mod stuck_disk_test;
 mod survey;
 mod tools;
 mod types;

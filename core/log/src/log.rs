@@ -8,6 +8,7 @@ use bytes::Bytes;
 use orrery_runtime::machine::Feeder;
 use orrery_runtime::{Address, Runtime};
 
+use crate::backlog::Backlog;
 use crate::driver;
 use crate::handle::{Answer, Handle, Right};
 use crate::machine::{Input, LogMachine};
@@ -33,11 +34,16 @@ pub trait Transport: Send + Sync + 'static {
 #[derive(Clone, Debug)]
 pub struct Responses {
     pub(crate) feeder: Feeder<LogMachine>,
+    pub(crate) backlog: Backlog,
 }
 
 impl Responses {
-    /// Takes a response of the replica at `from`. False when the replica has ended.
+    /// Takes a response of the replica at `from`; one with entries is dropped while too much waits
+    /// for the disk. False when the replica has ended.
     pub async fn deliver(&self, from: Address, response: Response) -> bool {
+        if matches!(response, Response::Page { .. }) && self.backlog.is_full() {
+            return true;
+        }
         self.feeder.feed(Input::Response { from, response }).await.is_ok()
     }
 }
@@ -149,7 +155,7 @@ impl Log {
     }
 
     /// Takes a request of another replica; `answer` is given at most one response, once what it
-    /// says is durable.
+    /// says is durable, and none while too much waits for the disk.
     ///
     /// # Errors
     /// [`LogError::Disk`] when the replica has ended.

@@ -39,6 +39,13 @@ struct Slot {
     content: Content,
 }
 
+impl Slot {
+    /// Whether this was accepted at this ballot.
+    fn holds(&self, ballot: Ballot, value: &Value) -> bool {
+        self.ballot == ballot && matches!(&self.content, Content::Held(held) if held == value)
+    }
+}
+
 /// Entries to be told to somebody.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Page {
@@ -240,7 +247,10 @@ impl Replica {
         let mut position = first;
         for value in values {
             // What is agreed upon stays; the coordinator cannot be writing anything else there.
-            if position >= self.metadata.begin && !self.is_learned(position) {
+            // What comes again is on its way to the disk already, ahead of the answer.
+            let known = position < self.metadata.begin || position <= self.learned;
+            let slot = self.slots.get(&position);
+            if !known && !slot.is_some_and(|slot| slot.learned || slot.holds(ballot, value)) {
                 let value = value.clone();
                 let entry = KnownEntry { position, ballot, learned: false, value };
                 records.push(Record::Entry(entry.clone()));

@@ -6,6 +6,7 @@
 
 mod agreement_test;
 mod batch_test;
+mod disk_test;
 mod exhaustive_test;
 mod limits_test;
 mod planted_test;
