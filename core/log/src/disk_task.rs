@@ -17,7 +17,7 @@ use crate::machine::{Input, LogMachine};
 use crate::record::Record;
 use crate::signal::Signal;
 use crate::storage::{LoadError, Storage};
-use crate::{Damage, KnownEntry, LogError, PlantedBug, Position, Response, Value};
+use crate::{KnownEntry, LogError, PlantedBug, Position, ReadError, Response, Value};
 
 /// No more jobs are taken into a batch that has so many records.
 const BATCH_RECORDS: usize = 16_384;
@@ -40,7 +40,7 @@ pub(crate) enum Job {
     Load {
         entries: Vec<KnownEntry>,
         stored: Vec<Position>,
-        respond: oneshot::Sender<Result<Vec<KnownEntry>, Damage>>,
+        respond: oneshot::Sender<Result<Vec<KnownEntry>, ReadError>>,
     },
     /// Let go of the folder, and say so.
     Stop(oneshot::Sender<()>),
@@ -177,8 +177,8 @@ impl DiskTask {
         }
     }
 
-    /// Puts the values that are on disk alone into a page. False when one is damaged: then the page
-    /// is not sent, and will be asked for again.
+    /// Puts the values that are on disk alone into a page. False when one is damaged, or truncated
+    /// meanwhile: then the page is not sent, and will be asked for again.
     async fn complete(
         &mut self,
         response: &mut Response,
@@ -194,7 +194,7 @@ impl DiskTask {
         &mut self,
         entries: &mut [KnownEntry],
         stored: &[Position],
-    ) -> io::Result<Result<(), Damage>> {
+    ) -> io::Result<Result<(), ReadError>> {
         let mut rest = stored;
         while !rest.is_empty() {
             let values = match self.storage.load(rest).await {
@@ -203,7 +203,12 @@ impl DiskTask {
                 Err(LoadError::Damaged(position, damage)) => {
                     // The driver ends before this task does.
                     let _ = self.feeder.feed(Input::Damaged(position, damage.clone())).await;
-                    return Ok(Err(damage));
+                    return Ok(Err(ReadError::Damaged(damage)));
+                }
+                // A truncation came in between.
+                Err(LoadError::Absent(position)) if position < self.storage.beginning() => {
+                    let beginning = self.storage.beginning();
+                    return Ok(Err(ReadError::Truncated { position, beginning }));
                 }
                 Err(error @ LoadError::Absent(_)) => return Err(io::Error::other(error)),
             };

@@ -270,7 +270,7 @@ impl Handle {
                     let (entries, stored) = (page.entries, page.stored);
                     let job = Job::Load { entries, stored, respond };
                     self.shared.jobs.send(job).map_err(|_| self.end())?;
-                    loaded.await.map_err(|_| self.end())?.map_err(ReadError::Damaged)?
+                    loaded.await.map_err(|_| self.end())??
                 }
             };
             let entries: Vec<Entry> = entries
@@ -285,3 +285,7 @@ impl Handle {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "handle_test.rs"]
+mod tests;

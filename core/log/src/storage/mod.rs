@@ -214,6 +214,11 @@ impl Storage {
         self.index.load(&*self.runtime.disk, &self.folder, positions).await
     }
 
+    /// The first position that is not truncated, by what was written.
+    pub(crate) fn beginning(&self) -> Position {
+        self.metadata.begin
+    }
+
     /// The records as they go to the end of the segment, and where that is.
     fn frame(&mut self, records: Vec<Record>) -> (u64, Bytes) {
         let Current { sequence, before, length: start, synced, allocated, .. } = self.current;
