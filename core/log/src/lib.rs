@@ -14,6 +14,7 @@
 //! | `leadership` | an elected coordinator's term: filling of holes, writing in batches |
 //! | `limits` | to what numbers can come, and how much of a log may be open |
 //! | `recovery` | how a new, emptied or damaged replica comes to vote |
+//! | `advice` | what can be done about replicas that do not come to vote by themselves |
 //! | `catch_up` | how a voting replica that was away learns what it missed |
 //! | `survey` | asking a quorum for all that it knows, for elections and recovery |
 //! | `tools` | what `orrery log` does to a replica that does not run |
@@ -27,6 +28,7 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+mod advice;
 mod agreement;
 mod backlog;
 mod catch_up;

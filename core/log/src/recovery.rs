@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use orrery_runtime::{Address, Instant};
 
+use crate::advice::{Idle, advice};
 use crate::record::Record;
 use crate::replica::Replica;
 use crate::survey::Survey;
@@ -209,49 +210,30 @@ impl Recovery {
     fn assess(&mut self, replica: &Replica) {
         let Phase::Inquiring(answers) = &self.phase else { return };
         let logs_exist = answers.values().any(|answer| answer.state == ReplicaState::Voting);
-        let lost: Vec<String> = answers
-            .iter()
-            .filter(|(_, answer)| {
-                matches!(answer.state, ReplicaState::Recovering | ReplicaState::Empty)
-            })
-            .map(|(address, answer)| match answer.damaged {
-                true => format!("{address} (damaged)"),
-                false => format!("{address} ({})", answer.state),
-            })
+        let own = replica.metadata();
+        let others = answers.iter().map(|(address, answer)| {
+            (address, Idle { state: answer.state, damaged: answer.damaged })
+        });
+        let own = Idle { state: own.state, damaged: own.damaged };
+        let stuck =
+            |idle: &Idle| matches!(idle.state, ReplicaState::Recovering | ReplicaState::Empty);
+        let mut idle: BTreeMap<Address, Idle> = others
+            .filter(|(_, idle)| stuck(idle))
+            .map(|(address, idle)| (address.clone(), idle))
             .collect();
-        let able = self.total.saturating_sub(1 + lost.len());
-        if able >= self.quorum || !(logs_exist || replica.metadata().damaged) {
+        idle.insert(replica.address().clone(), own);
+        let able = self.total.saturating_sub(idle.len());
+        if able >= self.quorum || !(logs_exist || own.damaged) {
             self.strikes = 0;
             self.hopeless = None;
             return;
         }
         self.strikes += 1;
-        let hopeless = self.advice(replica.metadata().damaged, &lost);
         if self.strikes == STRIKES {
+            let hopeless = advice(replica.address(), &idle, self.quorum, self.total);
             tracing::error!("{hopeless}");
             self.hopeless = Some(hopeless);
         }
-    }
-
-    /// What is wrong, and what to do about it.
-    fn advice(&self, damaged: bool, lost: &[String]) -> String {
-        const ACCEPT: &str = "`orrery log initialize --accept_loss --path=…/replicated_log`";
-        let own = if damaged { "damaged" } else { "empty" };
-        let Self { quorum, total, .. } = self;
-        if *total == 1 {
-            return format!(
-                "the replicated log of this replica is {own} and cannot be healed, for there is \
-                 no other one. Restore its folder from a backup; or, to give up what was lost, \
-                 run {ACCEPT}"
-            );
-        }
-        let lost = lost.join(", ");
-        format!(
-            "the replicated log of this replica is {own} and cannot be healed: {quorum} of {total} \
-             replicas must vote, but neither do {lost}. Restore the folder replicated_log of one \
-             of them from a backup; or, to give up what only they knew, stop all masters and run \
-             {ACCEPT} on as many of them as are needed"
-        )
     }
 
     /// Another replica has recorded that this one starts over.

@@ -8,6 +8,7 @@ mod agreement_test;
 mod batch_test;
 mod disk_test;
 mod exhaustive_test;
+mod growth_test;
 mod limits_test;
 mod planted_test;
 mod random_test;
