@@ -9,11 +9,14 @@ use std::time::Duration;
 
 use orrery_agent::PlantedBug as InAgent;
 use orrery_api::v1;
-use orrery_api::v1::TaskState::{self, TaskFinished, TaskGone, TaskRunning, TaskStarting};
+use orrery_api::v1::TaskState::{
+    self, TaskFinished, TaskGone, TaskRunning, TaskStarting, TaskUnreachable,
+};
 use orrery_model::Resources;
 use orrery_net_agent::PlantedBug as InNetAgent;
 use orrery_net_scheduler::Options;
 use orrery_runtime::disk::read_file;
+use orrery_runtime::{ExitStatus, ProcessId};
 use orrery_runtime_sim::{Config, Host, simulate};
 use orrery_scenarios::checks::Checks;
 use orrery_scenarios::cluster::Cluster;
@@ -141,6 +144,7 @@ fn planted_bugs_of_the_recovery_are_found() {
 /// Launches tasks and tells what it hears of them.
 struct Teller {
     scripts: Vec<&'static str>,
+    subscribed: mpsc::UnboundedSender<v1::FrameworkId>,
     heard: mpsc::UnboundedSender<v1::TaskStatus>,
 }
 
@@ -155,6 +159,10 @@ impl Framework for Teller {
                     .zip(0..)
                     .map(|(script, number)| task(&format!("t{number}"), script, &offer.agent_id));
                 context.launch(&[offer.id], tasks.collect(), None);
+            }
+            Event::Subscribed { framework_id, .. } => {
+                // As below.
+                let _ = self.subscribed.send(framework_id);
             }
             Event::Update(status) => {
                 // Nobody listens once the scenario is over.
@@ -179,26 +187,41 @@ fn task(id: &str, script: &str, agent: &v1::AgentId) -> v1::TaskInfo {
 
 type Heard = mpsc::UnboundedReceiver<v1::TaskStatus>;
 
-/// Starts a framework that launches `scripts`, each as a task of its own.
-fn start(cluster: &Cluster, checkpoint: bool, scripts: Vec<&'static str>) -> Heard {
-    let (heard, receiver) = mpsc::unbounded_channel();
-    let master = cluster.master_address();
+/// A process of a framework, when it is subscribed, and what it hears of its tasks.
+struct Client {
+    process: ProcessId,
+    subscribed: mpsc::UnboundedReceiver<v1::FrameworkId>,
+    heard: Heard,
+}
+
+fn framework_info(checkpoint: bool) -> v1::FrameworkInfo {
     let aware = v1::framework_info::capability::Type::PartitionAware;
-    let info = v1::FrameworkInfo {
+    v1::FrameworkInfo {
         user: "root".to_owned(),
         name: "teller".to_owned(),
         failover_timeout: Some(1e6),
         checkpoint: Some(checkpoint),
         capabilities: vec![v1::framework_info::Capability { r#type: Some(aware as i32) }],
         ..Default::default()
-    };
-    let host = cluster.world().host("client");
-    host.start("teller", move |runtime| async move {
+    }
+}
+
+/// Starts a framework that launches `scripts`, each as a task of its own.
+fn start(cluster: &Cluster, checkpoint: bool, scripts: Vec<&'static str>) -> Heard {
+    start_as(cluster, framework_info(checkpoint), scripts).heard
+}
+
+fn start_as(cluster: &Cluster, info: v1::FrameworkInfo, scripts: Vec<&'static str>) -> Client {
+    let (said, subscribed) = mpsc::unbounded_channel();
+    let (told, heard) = mpsc::unbounded_channel();
+    let master = cluster.master_address();
+    let process = cluster.world().host("client").start("teller", move |runtime| async move {
         let options = Options::new(vec![master], info);
-        orrery_net_scheduler::run(runtime, options, Teller { scripts, heard }).await;
+        let teller = Teller { scripts, subscribed: said, heard: told };
+        orrery_net_scheduler::run(runtime, options, teller).await;
         0
     });
-    receiver
+    Client { process, subscribed, heard }
 }
 
 async fn states(heard: &mut Heard, count: usize) -> Vec<TaskState> {
@@ -219,15 +242,29 @@ where
     Fut: Future<Output = ()>,
 {
     for seed in 0..SEEDS {
-        let report = simulate(seed, Config::default(), move |world| async move {
-            let shape = Shape { agents: 1, ..Shape::default() };
-            watched(world, &shape, &Bugs::default(), Checks::all(), scenario).await
-        });
-        match report.outcome {
-            Ok(Ok(())) => {}
-            Ok(Err(violation)) => panic!("seed {seed}: {violation}"),
-            Err(failure) => panic!("seed {seed}: {failure}"),
+        if let Err(failure) = try_seed(seed, Bugs::default(), scenario) {
+            panic!("seed {seed}: {failure}");
         }
+    }
+}
+
+/// Plays a scenario with a bug on a seed: the rule that was broken, or what the scenario found.
+fn try_seed<Fut>(
+    seed: u64,
+    bugs: Bugs,
+    scenario: impl Fn(Cluster) -> Fut + Send + 'static,
+) -> Result<(), String>
+where
+    Fut: Future<Output = ()>,
+{
+    let report = simulate(seed, Config::default(), move |world| async move {
+        let shape = Shape { agents: 1, ..Shape::default() };
+        watched(world, &shape, &bugs, Checks::all(), scenario).await
+    });
+    match report.outcome {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(violation)) => Err(violation.to_string()),
+        Err(failure) => Err(failure.to_string()),
     }
 }
 
@@ -304,6 +341,133 @@ fn tasks_of_frameworks_that_do_not_checkpoint_end_with_their_agent() {
         assert_eq!(host.processes().len(), 1, "{:?}", host.processes());
         let ended: BTreeSet<_> = states(&mut heard, 2).await.into_iter().collect();
         assert!(ended.iter().all(|state| orrery_model::task_state::is_terminal(*state)));
+    });
+}
+
+/// An update that nobody was there to hear is told within so long of a subscription.
+const SOON: Duration = Duration::from_secs(3);
+
+/// A framework comes back under its id, and hears soon how its only task has ended.
+async fn hears_soon(cluster: &Cluster, id: v1::FrameworkId) {
+    let info = v1::FrameworkInfo { id: Some(id), ..framework_info(true) };
+    let mut client = start_as(cluster, info, Vec::new());
+    client.subscribed.recv().await.expect("it lives");
+    let told = async {
+        // Answers to a reconciliation are no updates of the agent's.
+        while client.heard.recv().await.is_some_and(|status| status.uuid.is_none()) {}
+    };
+    tokio::select! {
+        biased;
+        () = told => {}
+        () = cluster.world().sleep(SOON) => panic!("no update comes within {SOON:?}"),
+    }
+}
+
+/// A framework with one task that ends 5 s after its start; it is killed once the task runs.
+async fn leaves_a_task(cluster: &Cluster) -> v1::FrameworkId {
+    let mut client = start_as(cluster, framework_info(true), vec!["sleep 5; exit 0"]);
+    let id = client.subscribed.recv().await.expect("it lives");
+    assert_eq!(states(&mut client.heard, 2).await, [TaskStarting, TaskRunning]);
+    // Its acknowledgement is on its way.
+    seconds(cluster, 1).await;
+    cluster.world().host("client").kill(client.process);
+    id
+}
+
+async fn comes_back_late(cluster: Cluster) {
+    let id = leaves_a_task(&cluster).await;
+    // The agent has sent it several times by now, and waits for long between two times.
+    seconds(&cluster, 90).await;
+    hears_soon(&cluster, id).await;
+}
+
+async fn comes_back_after_the_agent(cluster: Cluster) {
+    let id = leaves_a_task(&cluster).await;
+    cluster.kill_daemon(Place::Master(0));
+    seconds(&cluster, 8).await;
+    cluster.start_missing();
+    seconds(&cluster, 1).await;
+    agent_is_back(&cluster).await;
+    seconds(&cluster, 1).await;
+    hears_soon(&cluster, id).await;
+}
+
+#[test]
+fn an_update_that_nobody_heard_reaches_its_framework_as_soon_as_that_is_back() {
+    on_every_seed(comes_back_late);
+    on_every_seed(comes_back_after_the_agent);
+    let bugs = || [InAgent::PendingUpdatesWaitForRetry.bug()].into_iter().collect();
+    let found =
+        [try_seed(0, bugs(), comes_back_late), try_seed(0, bugs(), comes_back_after_the_agent)];
+    for found in found {
+        let found = found.expect_err("the bug shows");
+        assert!(found.contains("no update comes within"), "{found}");
+    }
+}
+
+/// Starts the agent of the host as if at another address; it ends when it is refused.
+fn start_elsewhere(cluster: &Cluster) -> ProcessId {
+    let host = cluster.host(AGENT).expect("there is one");
+    let resources = Resources::parse(&cluster.shape().agent_resources, "*").expect("is one");
+    let mut options = orrery_net_agent::Options::new(
+        host.ip(),
+        5051,
+        cluster.masters(),
+        "/var/lib/agent".into(),
+        resources,
+        "/usr/libexec/orrery/executor".into(),
+    );
+    options.hostname = Some(host.name().to_owned());
+    options.advertise_ip = Some([10, 99, 99, 99].into());
+    options.registration_backoff_factor = Duration::from_millis(500);
+    host.start("agent elsewhere", move |runtime| async move {
+        let mut running = orrery_net_agent::start(runtime, options).await.expect("it starts");
+        let ended = running.ended().await;
+        assert!(ended.to_string().contains("the same agent cannot come from"), "{ended}");
+        1
+    })
+}
+
+async fn goes_back(cluster: Cluster) {
+    let mut heard = start(&cluster, true, vec!["sleep 1000000"]);
+    assert_eq!(states(&mut heard, 2).await, [TaskStarting, TaskRunning]);
+    let id = agent_id(&cluster).await;
+    seconds(&cluster, 1).await;
+    let host = cluster.host(AGENT).expect("there is one");
+    let executors = cluster.executors(AGENT);
+    // Elsewhere they do not find their agent.
+    assert!(executors.iter().all(|executor| host.pause(*executor)));
+    cluster.kill_daemon(AGENT);
+    let ended = host.wait(start_elsewhere(&cluster)).await;
+    assert_eq!(ended, Some(ExitStatus::Exited(1)));
+    assert!(executors.iter().all(|executor| host.resume(*executor)));
+    cluster.start_missing();
+    agent_is_back(&cluster).await;
+    assert_eq!(agent_id(&cluster).await, id);
+    seconds(&cluster, 60).await;
+    assert!(heard.try_recv().is_err(), "its task goes on");
+    assert_eq!(cluster.executors(AGENT), executors);
+}
+
+#[test]
+fn an_agent_that_is_refused_at_another_address_goes_on_at_its_own() {
+    on_every_seed(goes_back);
+    let bugs = [InAgent::RefusalForgetsIdentity.bug()].into_iter().collect();
+    try_seed(0, bugs, goes_back).expect_err("the bug shows");
+}
+
+#[test]
+fn an_agent_that_was_given_up_goes_on_at_another_address() {
+    on_every_seed(async |cluster: Cluster| {
+        let mut heard = start(&cluster, true, vec!["sleep 1000000"]);
+        assert_eq!(states(&mut heard, 2).await, [TaskStarting, TaskRunning]);
+        cluster.kill_daemon(AGENT);
+        assert_eq!(states(&mut heard, 1).await, [TaskUnreachable]);
+        let elsewhere = start_elsewhere(&cluster);
+        assert_eq!(states(&mut heard, 1).await, [TaskRunning]);
+        let host = cluster.host(AGENT).expect("there is one");
+        assert!(host.is_alive(elsewhere));
+        assert_eq!(cluster.executors(AGENT).len(), 1);
     });
 }
 

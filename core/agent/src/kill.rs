@@ -206,7 +206,9 @@ impl Agent {
         let (error, comes_back) = match &self.stopping {
             Some(Stopping::Restart | Stopping::CleanUp) => (None, true),
             Some(Stopping::Leave) => (None, false),
-            Some(Stopping::Refused(why)) => (Some(why.clone()), true),
+            Some(Stopping::Refused(why)) => {
+                (Some(why.clone()), !PlantedBug::RefusalForgetsIdentity.is_planted())
+            }
             Some(Stopping::Gone(why)) => (Some(why.clone()), false),
             Some(Stopping::Done) | None => return,
         };

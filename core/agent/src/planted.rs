@@ -25,6 +25,8 @@ orrery_planted::bugs! {
     ForgetsExecutorsToStart,
     /// An agent that died before it had started an executor refuses to go on.
     UnstartedExecutorIsDamage,
+    /// An agent that its master refuses for its address forgets who it was.
+    RefusalForgetsIdentity,
     /// An agent that only cleans up forgets who it was, and nobody hears how its tasks ended.
     CleanUpForgetsIdentity,
 }

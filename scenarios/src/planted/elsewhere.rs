@@ -2,6 +2,7 @@
 //! few of. The replicated log, the lease and the election are played by themselves, under faults
 //! that are all about them.
 
+use orrery_agent::PlantedBug as Agent;
 use orrery_election::PlantedBug as Election;
 use orrery_journal::PlantedBug as Journal;
 use orrery_lease::PlantedBug as Lease;
@@ -42,6 +43,9 @@ const FILES: &str = "scenarios/tests/replaced_files.rs";
 /// A journal whose process and host die again and again.
 const JOURNAL: &str = "scenarios/tests/journal.rs";
 
+/// Agents and frameworks that come back.
+const RECOVERY: &str = "scenarios/tests/agent_recovery.rs";
+
 /// Masters of which one has another quorum than the others.
 const QUORUM: &str = "scenarios/tests/wrong_quorum.rs";
 
@@ -57,6 +61,8 @@ const fn script(bug: &'static Bug, test: &'static str) -> Elsewhere {
 pub const ELSEWHERE: &[Elsewhere] = &[
     random(Runtime::FolderIsNotSynced.bug(), FILES, 1),
     random(NetMaster::QuorumIsNotChecked.bug(), QUORUM, 1),
+    random(Agent::PendingUpdatesWaitForRetry.bug(), RECOVERY, 1),
+    random(Agent::RefusalForgetsIdentity.bug(), RECOVERY, 1),
     random(Journal::TornBatchIsDamage.bug(), JOURNAL, 2),
     script(Log::PromiseIsNotDurable.bug(), LOG_SCRIPT),
     random(Log::AnswersBeforeSync.bug(), LOG_CLUSTER, 1),
