@@ -148,9 +148,11 @@ impl Master {
         message: v1::Task,
         returns: Option<Return>,
     ) -> Option<Resources> {
+        if self.is_duplicate(key, framework_key, &message.task_id.value) {
+            return self.adopt_duplicate(key, framework_key, message);
+        }
         let framework = self.frameworks.get_mut(&framework_key)?;
-        if let Some(task) = framework.tasks.get(message.task_id.value.as_str()) {
-            sometimes!(task.agent != key, "an agent brings a task whose id another one has");
+        if framework.tasks.contains_key(message.task_id.value.as_str()) {
             return None;
         }
         let agent = self.agents.get_mut(&key)?;

@@ -82,6 +82,11 @@ impl Master {
                 add(*owner, task.resources());
             }
         }
+        for ((owner, _), task) in &agent.duplicates {
+            if task.holds_resources() {
+                add(*owner, task.resources());
+            }
+        }
         for ((owner, _), executor) in &agent.executors {
             add(*owner, &executor.resources);
         }

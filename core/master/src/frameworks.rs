@@ -97,10 +97,14 @@ impl Master {
             .filter(|(framework, _)| *framework == key)
             .map(|(_, executor)| executor.clone())
             .collect();
-        if tasks.is_empty() && executors.is_empty() {
+        sometimes!(
+            agent.link.is_none() && !tasks.is_empty(),
+            "a framework ends while an agent with its work is away"
+        );
+        let duplicates = self.drop_duplicates_of(key, agent_key);
+        if tasks.is_empty() && executors.is_empty() && !duplicates {
             return;
         }
-        sometimes!(agent.link.is_none(), "a framework ends while an agent with its work is away");
         for task_id in tasks {
             self.end_task_of_removed_framework(key, &task_id);
         }
@@ -142,7 +146,9 @@ impl Master {
             framework.tasks.values().map(|task| task.agent).collect();
         for (agent, record) in &self.agents {
             let mut executors = record.executors.range((key, String::new())..);
-            if executors.next().is_some_and(|((owner, _), _)| *owner == key) {
+            if executors.next().is_some_and(|((owner, _), _)| *owner == key)
+                || record.duplicates.keys().any(|(owner, _)| *owner == key)
+            {
                 agents.insert(*agent);
             }
         }

@@ -127,12 +127,14 @@ impl Master {
             return Err("Framework is not known".to_owned());
         };
         let unreachable = framework.unreachable_tasks.iter().any(|known| **known.id() == **task_id);
-        if framework.tasks.contains_key(task_id.as_str()) || unreachable {
+        let agent = self.agents.get(&accepted.agent);
+        let duplicate = agent.is_some_and(|one| one.has_duplicate(accepted.framework, task_id));
+        if framework.tasks.contains_key(task_id.as_str()) || unreachable || duplicate {
             sometimes!(unreachable, "a task is refused because an unreachable one has its id");
             sometimes!(!unreachable, "a task is refused because another one has its id");
             return Err(format!("Task has duplicate ID: {task_id}"));
         }
-        let agent_id = self.agents.get(&accepted.agent).map_or("", |agent| agent.id());
+        let agent_id = agent.map_or("", |agent| agent.id());
         if task.agent_id.value != agent_id {
             reachable!("a task is for another agent than its offers");
             return Err(format!(

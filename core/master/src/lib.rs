@@ -28,6 +28,7 @@ mod agents;
 mod calls;
 mod checks;
 mod description;
+mod duplicates;
 mod event;
 mod frameworks;
 mod gone;

@@ -207,7 +207,7 @@ impl Master {
     }
 
     fn add_agent(&mut self, registration: Registration, returned: bool) {
-        let Registration { link, mut register, info, total } = registration;
+        let Registration { link, register, info, total } = registration;
         if let Some(link) = link {
             self.registering.remove(&link);
         }
@@ -236,10 +236,11 @@ impl Master {
                 capabilities: register.capabilities.clone(),
                 link,
                 latest_link: link.unwrap_or(LinkId(0)),
-                total: Arc::clone(&total),
+                total,
                 registered: self.now.wall,
                 reregistered: returned.then_some(self.now.wall),
                 tasks: BTreeSet::new(),
+                duplicates: Default::default(),
                 executors: Default::default(),
                 offers: BTreeSet::new(),
                 unclaimed: Vec::new(),
@@ -265,21 +266,28 @@ impl Master {
             returns == Some(Return::Unreachable) && !register.tasks.is_empty(),
             "an agent that was unreachable comes back with tasks"
         );
-        let answers = self.adopt_frameworks(&register);
-        if returns != Some(Return::Unreachable) {
-            self.adopt_history(key, std::mem::take(&mut register.completed_tasks));
-        }
-        let used = self.adopt_work(key, register, returns);
-        self.allocator.add_agent(key, id, total, &used);
-        let missing = self.missing_unreachable_tasks(key);
-        self.send_registered(key, missing);
-        self.answer_for_frameworks(key, answers);
+        self.take_in(key, register, returns);
         self.set_timer(self.options.agent_ping_timeout, Timer::Ping(key));
         if link.is_none() {
             self.allocator.deactivate_agent(key);
             reachable!("an agent is let in after its link broke");
             self.set_timer(self.options.agent_reregister_timeout, Timer::Reregister(key, 0));
         }
+    }
+
+    /// Books what an agent that was just added brings, and answers it.
+    fn take_in(&mut self, key: AgentKey, mut register: link::Register, returns: Option<Return>) {
+        let answers = self.adopt_frameworks(&register);
+        if returns != Some(Return::Unreachable) {
+            self.adopt_history(key, std::mem::take(&mut register.completed_tasks));
+        }
+        let used = self.adopt_work(key, register, returns);
+        let Some(agent) = self.agents.get(&key) else { return };
+        self.allocator.add_agent(key, Arc::clone(&agent.id), Arc::clone(&agent.total), &used);
+        let missing = self.missing_unreachable_tasks(key);
+        self.send_registered(key, missing);
+        self.answer_for_frameworks(key, answers);
+        self.send_pending_kills(key);
     }
 
     /// From where an agent comes back whose tasks have been given up; `None` where only the master
@@ -335,6 +343,7 @@ impl Master {
         if PlantedBug::LostLaunchIsForgotten.is_planted() {
             missing.clear();
         }
+        self.drop_missing_duplicates(key, &register);
         for (framework, resources) in self.adopt_work(key, register, None) {
             self.allocator.add_allocation(framework, key, &resources);
         }

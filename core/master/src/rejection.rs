@@ -14,8 +14,8 @@ use crate::{LinkId, Master, Output};
 
 /// How many bytes an agent's description may have, encoded: 1 MiB. Most have a few thousand. The
 /// master keeps those of all agents, in its memory and in the registry, where this is how large an
-/// entry is meant to be ([`Output::Store`]); and one that the log could not take at all would depose
-/// one leader after the other.
+/// entry is meant to be; and one that the log could not take at all would depose one leader after
+/// the other.
 pub const AGENT_INFO_MAX: usize = 1 << 20;
 
 /// Why an agent is not let in.

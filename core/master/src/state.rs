@@ -44,6 +44,8 @@ pub struct Agent {
     pub reregistered: Option<WallTime>,
     /// Its tasks that hold resources or whose last update is not acknowledged yet.
     pub tasks: BTreeSet<TaskKey>,
+    /// Tasks that it came with under ids that mean other tasks; those that have ended as well.
+    pub duplicates: BTreeMap<TaskKey, Box<Task>>,
     /// Its executors.
     pub executors: BTreeMap<(FrameworkKey, String), Executor>,
     /// Its open offers.
@@ -356,7 +358,7 @@ impl Master {
         &self.metrics
     }
 
-    /// What an agent's tasks and executors hold.
+    /// What an agent's tasks, its duplicates of others, and its executors hold.
     pub fn used(&self, key: AgentKey) -> Resources {
         let mut used = Resources::default();
         let Some(agent) = self.agents.get(&key) else { return used };
@@ -365,6 +367,9 @@ impl Master {
             if let Some(task) = task.filter(|task| holds_resources(task.state())) {
                 used += task.resources();
             }
+        }
+        for task in agent.duplicates.values().filter(|task| task.holds_resources()) {
+            used += task.resources();
         }
         for executor in agent.executors.values() {
             used += &executor.resources;

@@ -43,6 +43,10 @@ impl Master {
             .get(&framework)
             .and_then(|framework| framework.tasks.get(task_id.as_str()))
             .is_some_and(|task| task.agent == agent);
+        if !ours && self.is_duplicate(agent, framework, &task_id) {
+            self.metrics.count("invalid_status_updates");
+            return self.duplicate_update(agent, framework, status, latest);
+        }
         if ours {
             self.update_task(framework, &task_id, &status, latest);
             self.metrics.count("valid_status_updates");

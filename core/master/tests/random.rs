@@ -10,23 +10,64 @@ use harness::{Cluster, Scheduler, framework_info, register_message, task};
 use orrery_api::link::from_master::Body;
 use orrery_api::v1::{self, TaskState};
 use orrery_master::{Input, LinkId};
+use orrery_model::Resources;
 use proptest::prelude::*;
+
+/// What each agent has.
+const TOTAL: &str = "cpus:8;mem:1024";
 
 #[derive(Clone, Debug)]
 enum Step {
-    Accept { framework: usize, offer: usize, cpus: u32 },
-    AcceptStale { framework: usize, offer: usize },
-    Decline { framework: usize, offer: usize },
-    Kill { framework: usize, task: usize },
-    Update { task: usize, state: TaskState },
-    Acknowledge { framework: usize },
-    Disconnect { framework: usize },
-    Resubscribe { framework: usize },
-    DropLink { agent: usize },
-    Return { agent: usize },
-    Replace { agent: usize },
-    Pass { seconds: u64 },
-    Reconcile { framework: usize },
+    Accept {
+        framework: usize,
+        offer: usize,
+        cpus: u32,
+    },
+    AcceptStale {
+        framework: usize,
+        offer: usize,
+    },
+    Decline {
+        framework: usize,
+        offer: usize,
+    },
+    Kill {
+        framework: usize,
+        task: usize,
+    },
+    Update {
+        task: usize,
+        state: TaskState,
+    },
+    Acknowledge {
+        framework: usize,
+    },
+    Disconnect {
+        framework: usize,
+    },
+    Resubscribe {
+        framework: usize,
+    },
+    DropLink {
+        agent: usize,
+    },
+    Return {
+        agent: usize,
+    },
+    Replace {
+        agent: usize,
+    },
+    /// An agent comes with a task whose id means one on another agent.
+    Duplicate {
+        agent: usize,
+        task: usize,
+    },
+    Pass {
+        seconds: u64,
+    },
+    Reconcile {
+        framework: usize,
+    },
     Store,
 }
 
@@ -53,6 +94,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => n.clone().prop_map(|agent| Step::DropLink { agent }),
         1 => n.clone().prop_map(|agent| Step::Return { agent }),
         1 => n.clone().prop_map(|agent| Step::Replace { agent }),
+        1 => (n.clone(), n.clone()).prop_map(|(agent, task)| Step::Duplicate { agent, task }),
         4 => (0..40u64).prop_map(|seconds| Step::Pass { seconds }),
         1 => n.prop_map(|framework| Step::Reconcile { framework }),
         2 => Just(Step::Store),
@@ -119,7 +161,7 @@ impl World {
         let link = LinkId(self.cluster.next_id());
         let agent = &mut self.agents[index];
         agent.link = Some(link);
-        let mut register = register_message(agent.port, agent.id.as_deref(), "cpus:8;mem:1024");
+        let mut register = register_message(agent.port, agent.id.as_deref(), TOTAL);
         register.tasks = agent.tasks.values().cloned().collect();
         register.frameworks = agent.frameworks.values().cloned().collect();
         self.cluster.register(link, register);
@@ -136,6 +178,7 @@ impl World {
                 if let Some(update) = event.update
                     && update.status.uuid.is_some()
                 {
+                    self.check_source(&scheduler, &update.status);
                     let list = self.unacknowledged.entry(scheduler.id.clone()).or_default();
                     list.push(update.status);
                 }
@@ -215,6 +258,7 @@ impl World {
                 agent.frameworks.clear();
                 self.register(index);
             }
+            Step::Duplicate { agent, task } => self.duplicate(agent % self.agents.len(), task),
             Step::Pass { seconds } => self.cluster.pass(Duration::from_secs(seconds)),
             Step::Reconcile { framework } => {
                 let scheduler = self.scheduler(framework);
@@ -225,6 +269,40 @@ impl World {
             Step::Store => self.cluster.store_all(),
         }
         self.look();
+    }
+
+    fn duplicate(&mut self, index: usize, task: usize) {
+        let other = &self.agents[(index + 1) % self.agents.len()];
+        let known = other.tasks.iter().nth(task).map(|(key, task)| (key.clone(), task.clone()));
+        let Some((key, mut task)) = known else { return };
+        let frameworks = other.frameworks.clone();
+        let agent = &mut self.agents[index];
+        let mut held = Resources::from_messages(&task.resources).unwrap();
+        for task in agent.tasks.values() {
+            held += &Resources::from_messages(&task.resources).unwrap();
+        }
+        let total = Resources::parse(TOTAL, "*").unwrap();
+        if agent.tasks.contains_key(&key) || !total.contains(&held.unallocated()) {
+            return;
+        }
+        task.agent_id = v1::AgentId { value: agent.id.clone().unwrap_or_default() };
+        task.state = TaskState::TaskRunning as i32;
+        agent.tasks.insert(key, task);
+        agent.frameworks.extend(frameworks);
+        if let Some(link) = agent.link.take() {
+            self.cluster.feed(Input::LinkClosed { link });
+        }
+        self.register(index);
+    }
+
+    /// What a framework hears of a task that is on record comes from the agent that it is on.
+    fn check_source(&self, scheduler: &Scheduler, status: &v1::TaskStatus) {
+        let mut frameworks = self.cluster.master.frameworks().map(|(_, framework)| framework);
+        let framework = frameworks.find(|framework| framework.id() == scheduler.id);
+        let task_id = status.task_id.value.as_str();
+        let task = framework.and_then(|framework| framework.tasks.get(task_id));
+        let told = status.agent_id.as_ref().map(|id| id.value.as_str());
+        assert!(task.is_none_or(|task| Some(task.agent_id()) == told), "{status:?}");
     }
 
     /// Every agent that may have updates for a framework has just heard that it is there.
@@ -275,7 +353,13 @@ impl World {
 
     fn update(&mut self, task: usize, state: TaskState) {
         let id = format!("t{task}");
-        for agent in &mut self.agents {
+        // Of two tasks of one id, each may be the one that changes.
+        let last_first = self.next_uuid.is_multiple_of(2);
+        let mut agents: Vec<_> = self.agents.iter_mut().collect();
+        if last_first {
+            agents.reverse();
+        }
+        for agent in agents {
             let Some(link) = agent.link else { continue };
             let found = agent.tasks.iter_mut().find(|((_, name), _)| *name == id);
             if let Some(((framework, _), record)) = found {

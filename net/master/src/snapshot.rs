@@ -8,8 +8,9 @@ use orrery_model::Resources;
 use orrery_runtime::{Instant, Now, Runtime};
 
 /// Counters that are there from the start, so that whoever draws them sees zeros and not gaps.
-const COUNTERS: [&str; 45] = [
+const COUNTERS: [&str; 46] = [
     "dropped_messages",
+    "duplicate_tasks",
     "http_cache_hits",
     "invalid_executor_to_framework_messages",
     "invalid_framework_to_executor_messages",

@@ -197,7 +197,7 @@ fn executors(master: &Master, key: Option<FrameworkKey>) -> Value {
     list.into()
 }
 
-/// What a framework's tasks and executors hold.
+/// What a framework's tasks and executors hold, and older tasks under the ids of newer ones.
 pub(crate) fn used_by(
     master: &Master,
     framework: &Framework,
@@ -209,6 +209,10 @@ pub(crate) fn used_by(
     }
     let Some(key) = key else { return used };
     for (_, agent) in master.agents() {
+        let duplicates = agent.duplicates.iter().filter(|((owner, _), _)| *owner == key);
+        for (_, task) in duplicates.filter(|(_, task)| task.holds_resources()) {
+            used += task.resources();
+        }
         for ((owner, _), executor) in &agent.executors {
             if *owner == key {
                 used += &executor.resources;

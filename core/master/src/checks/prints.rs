@@ -158,6 +158,10 @@ fn of_standing(agent: &Agent) -> u64 {
 fn of_agent(agent: &Agent, mut print: u64) -> u64 {
     // Which tasks they are is added with the tasks themselves.
     print = mixed(print, agent.tasks.len() as u64);
+    for ((framework, id), task) in &agent.duplicates {
+        print = mixed(print, of_text(id) ^ (u64::from(framework.0) << 1));
+        print = mixed(print, u64::from((task.state() as i32).unsigned_abs()));
+    }
     for (framework, executor) in agent.executors.keys() {
         print = mixed(print, of_text(executor) ^ (u64::from(framework.0) << 1));
     }

@@ -64,6 +64,8 @@ fn books(master: &Master) -> Vec<String> {
     for (key, agent) in master.agents() {
         let executors: Vec<_> = agent.executors.keys().collect();
         books.push(format!("{key:?} {} {:?} {executors:?}", agent.is_active(), agent.tasks));
+        let duplicates = agent.duplicates.iter().map(|(key, task)| (key, task.state()));
+        books.push(format!("{:?}", duplicates.collect::<Vec<_>>()));
         books.push(format!("{:?} free {}", agent.offers, master.allocator().free(key)));
     }
     for (key, framework) in master.frameworks() {
