@@ -131,18 +131,22 @@ impl Detector {
     }
 }
 
-/// What a member of the masters' group says of itself.
+/// What a member of the masters' group says of itself. A node that is none of a master counts as if
+/// nobody led: whoever looks for the leader would be sent nowhere.
 fn master_info(member: &Member) -> Option<MasterInfo> {
-    let name = &member.name;
-    if name.starts_with(JSON_LABEL) {
-        let read = json::decode(&member.data);
-        read.inspect_err(|error| tracing::error!(%name, %error, "the leader's node is unreadable"))
-            .ok()
+    let read = if member.name.starts_with(JSON_LABEL) {
+        json::decode::<MasterInfo>(&member.data).map_err(|error| error.to_string())
     } else {
-        let read = MasterInfo::decode(member.data.clone());
-        read.inspect_err(|error| tracing::error!(%name, %error, "the leader's node is unreadable"))
-            .ok()
-    }
+        MasterInfo::decode(member.data.clone()).map_err(|error| error.to_string())
+    };
+    let checked = read.and_then(|info| match u16::try_from(info.port) {
+        Ok(1..) => Ok(info),
+        _ => Err(format!("MasterInfo.port is {}: expected 1 to 65535", info.port)),
+    });
+    let name = &member.name;
+    checked
+        .inspect_err(|error| tracing::error!(%name, error, "the leader's node is unreadable"))
+        .ok()
 }
 
 /// A place in a group in which nobody leads. Dropping it leaves the group.
@@ -202,5 +206,32 @@ impl Members {
             Some(sight) => sight,
             None => std::future::pending().await,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_without_a_port_that_can_be_reached_is_unreadable() {
+        let port = |data: Bytes, name: &str| {
+            let member = Member { name: name.to_owned(), sequence: 1, data };
+            master_info(&member).map(|info| info.port)
+        };
+        let json = |number: &str| {
+            let text = format!(r#"{{"id": "m", "ip": 1, "port": {number}}}"#);
+            port(text.into(), "json.info_0000000001")
+        };
+        assert_eq!(json("5050"), Some(5050));
+        assert_eq!(json("65535"), Some(65_535));
+        for number in ["0", "65536", "99999", "-1"] {
+            assert_eq!(json(number), None, "{number}");
+        }
+        let protobuf = |port_number| {
+            let info = MasterInfo { port: port_number, ..Default::default() };
+            port(info.encode_to_vec().into(), "info_0000000001")
+        };
+        assert_eq!((protobuf(5050), protobuf(0), protobuf(99_999)), (Some(5050), None, None));
     }
 }
