@@ -118,6 +118,17 @@ pub enum LogError {
          --port)"
     )]
     Conflict(Address),
+    /// Two addresses of the list lead to this replica, or to it and to a copy of it.
+    #[error(
+        "{own} and {other} of --peers are both this replica, or its folder was copied: expected \
+         another replica at each address, with a folder replicated_log of its own"
+    )]
+    Twice {
+        /// The one by which it knows itself.
+        own: Address,
+        /// Another one.
+        other: Address,
+    },
     /// Others that vote were told otherwise about the cluster.
     #[error(transparent)]
     Disagreement(Disagreement),

@@ -204,7 +204,7 @@ impl Handle {
             client
         };
         self.feed(Input::AwaitVoting(client)).await?;
-        receiver.await.map_err(|_| self.end())?
+        self.unless_ended(receiver).await?
     }
 
     pub(crate) async fn elect(&self) -> Result<Right, LogError> {
@@ -217,7 +217,16 @@ impl Handle {
         };
         let _standing = Standing { handle: self, client };
         self.feed(Input::Elect(client)).await?;
-        receiver.await.map_err(|_| self.end())
+        self.unless_ended(receiver).await
+    }
+
+    /// What comes, unless the replica ends before.
+    async fn unless_ended<T>(&self, receiver: oneshot::Receiver<T>) -> Result<T, LogError> {
+        tokio::select! {
+            biased;
+            received = receiver => received.map_err(|_| self.end()),
+            error = self.ended() => Err(error),
+        }
     }
 
     pub(crate) async fn write(

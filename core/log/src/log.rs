@@ -115,6 +115,11 @@ impl Log {
         self.handle.stop(Some(LogError::Conflict(address))).await;
     }
 
+    /// Ends the replica because it, or one with its id, also answers at `other`.
+    pub async fn twice(&self, own: Address, other: Address) {
+        self.handle.stop(Some(LogError::Twice { own, other })).await;
+    }
+
     /// Ends the replica because it is of another cluster than those that it has found.
     pub async fn disagree(&self, disagreement: Disagreement) {
         self.handle.stop(Some(LogError::Disagreement(disagreement))).await;
