@@ -14,7 +14,9 @@
 //! that finds others which vote and were told otherwise ends, unless enough agree with it.
 //!
 //! With one that is too large, or too few masters, the log does not begin. That is told again and
-//! again, with what `--quorum` needs.
+//! again, with what `--quorum` needs. Another value is advised only where no harm can come of it:
+//! to a master without a log that sees at least as many as a quorum is. One that has a log may be
+//! the first of many that come back, and with a smaller quorum it would go on without them.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -55,13 +57,15 @@ pub(super) enum Trouble {
         joined: BTreeSet<Address>,
         /// Those that were told another one.
         disagreement: Option<Disagreement>,
+        /// Whether the own replica is known to have no log.
+        is_new: bool,
     },
 }
 
 impl Trouble {
     /// What [`Trouble::TooFew`] says.
     fn lack(&self) -> String {
-        let Self::TooFew { quorum, agreeing, joined, disagreement } = self else {
+        let Self::TooFew { quorum, agreeing, joined, disagreement, is_new } = self else {
             return String::new();
         };
         let most = most(*quorum);
@@ -77,7 +81,8 @@ impl Trouble {
             text += &format!(", and others: {}", disagreement.tell());
         }
         let expected = joined.len() / 2 + 1;
-        if expected != *quorum || disagreement.is_some() {
+        let differs = expected != *quorum || disagreement.is_some();
+        if differs && *is_new && joined.len() >= *quorum {
             text += &format!(
                 "; if these {} are all masters, expected --quorum={expected} on each of them",
                 joined.len(),
@@ -104,8 +109,8 @@ pub(super) struct Group {
     /// All that have a node in ZooKeeper.
     joined: BTreeSet<Address>,
     agreement: Agreement,
-    /// Whether the own replica has a log.
-    votes: bool,
+    /// What the own replica says of its log, once it has.
+    state: Option<ReplicaState>,
     /// Since when too many have joined.
     crowded: Option<Instant>,
     /// Whom the log was told that it consists of.
@@ -125,7 +130,7 @@ impl Group {
             patience,
             joined: BTreeSet::new(),
             agreement,
-            votes: false,
+            state: None,
             crowded: None,
             told: None,
             trouble: None,
@@ -172,7 +177,7 @@ impl Group {
             return None;
         }
         if address == self.own {
-            self.votes = statement.state == ReplicaState::Voting;
+            self.state = Some(statement.state);
         } else {
             self.agreement.heard(address, statement, now);
         }
@@ -192,7 +197,8 @@ impl Group {
         if let Some(since) = self.crowded
             && self.told.is_none()
         {
-            self.deadline = Some(since + self.patience * if self.votes { 2 } else { 1 });
+            let has_log = self.state == Some(ReplicaState::Voting);
+            self.deadline = Some(since + self.patience * if has_log { 2 } else { 1 });
         }
         self.trouble = trouble;
         match &self.trouble {
@@ -243,7 +249,9 @@ impl Group {
                 let mut agreeing = self.agreement.agreeing();
                 agreeing.insert(self.own.clone());
                 let joined = self.joined.clone();
-                Some(Trouble::TooFew { quorum, agreeing, joined, disagreement })
+                let is_new =
+                    matches!(self.state, Some(ReplicaState::Empty | ReplicaState::Starting));
+                Some(Trouble::TooFew { quorum, agreeing, joined, disagreement, is_new })
             }
             _ => None,
         }

@@ -142,8 +142,9 @@ fn those_that_are_wrong_together_end_too() {
 fn what_a_quorum_that_is_too_large_needs_is_told() {
     let mut group = group(3);
     joined(&mut group, &[1, 2, 3]);
-    says(&mut group, 2, 3, false);
-    says(&mut group, 3, 3, false);
+    for number in 1..=3 {
+        says(&mut group, number, 3, false);
+    }
     assert_eq!(group.deadline(), Some(Instant::default() + Agreement::PATIENCE));
     assert_eq!(still_so(&mut group), Ok(()));
     assert_eq!(group.deadline(), Some(Instant::default() + LONG + REPEAT), "again and again");
@@ -162,6 +163,7 @@ fn what_a_quorum_that_is_too_large_needs_is_told() {
 fn quorums_that_differ_on_a_new_log_are_told() {
     let mut group = group(2);
     joined(&mut group, &[1, 2, 3]);
+    says(&mut group, 1, 2, false);
     says(&mut group, 2, 2, false);
     says(&mut group, 3, 3, false);
     assert_eq!(still_so(&mut group), Ok(()), "nobody knows who is right");
@@ -173,4 +175,23 @@ fn quorums_that_differ_on_a_new_log_are_told() {
     ] {
         assert!(text.contains(part), "{text}");
     }
+}
+
+/// It is one of three that are started again with a quorum for five, or the first of five that come
+/// back. With a smaller quorum it would begin to serve by itself, with a log that may be behind.
+#[test]
+fn no_smaller_quorum_is_advised_where_a_log_could_go_on_without_others() {
+    let advice = |own: Option<bool>, present: &[u16]| {
+        let mut group = group(3);
+        joined(&mut group, present);
+        own.map(|votes| says(&mut group, 1, 3, votes));
+        let text = group.trouble().unwrap().to_string();
+        assert!(text.starts_with("--quorum is 3, more than half of 5 masters"), "{text}");
+        text.contains("are all masters")
+    };
+    assert!(!advice(Some(true), &[1]), "it has a log and is the first");
+    assert!(!advice(Some(true), &[1, 2, 3]), "it has a log, which the others may lack");
+    assert!(!advice(Some(false), &[1, 2]), "more are on their way, for all that it knows");
+    assert!(!advice(None, &[1, 2, 3]), "it does not know yet whether it has a log");
+    assert!(advice(Some(false), &[1, 2, 3]));
 }
