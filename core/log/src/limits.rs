@@ -11,8 +11,9 @@ pub(crate) const NUMBER_MAX: u64 = 1 << 62;
 pub(crate) const LEAP: u64 = 1 << 32;
 
 /// So many replicas that have started over are remembered. A list of replicas is far shorter; this
-/// bounds what replicas that come and go under new addresses leave behind.
-pub(crate) const KNOWN_MAX: usize = 64;
+/// bounds what replicas that come and go under new addresses leave behind. None can be forgotten
+/// again, for nobody knows when the last answer of its former life has arrived.
+pub(crate) const KNOWN_MAX: usize = 256;
 
 /// How much of a log may be open at a time.
 ///

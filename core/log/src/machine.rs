@@ -9,7 +9,7 @@ use orrery_runtime::{Address, Generator, Instant, Now};
 use crate::catch_up::CatchUp;
 use crate::coordinator::{Client, Coordinator, Effect, PromiseAnswer};
 use crate::leadership::WriteAnswer;
-use crate::limits::Limits;
+use crate::limits::{KNOWN_MAX, Limits};
 use crate::log::Status;
 use crate::record::Record;
 use crate::recovery::{FenceAnswer, Recovery, StateAnswer};
@@ -239,20 +239,49 @@ impl LogMachine {
     /// The answer to whoever was told otherwise about the cluster: its quorum is not ours. Nor is
     /// one that is not in the list.
     fn refusal(&mut self, now: Instant, from: &Origin) -> Option<Response> {
+        let same = from.cluster == self.cluster;
         let listed = self.cluster.members.is_empty() || self.members.contains(&from.address);
-        if from.cluster == self.cluster && listed || PlantedBug::HeedsStrangers.is_planted() {
+        if same && listed || PlantedBug::HeedsStrangers.is_planted() {
             return None;
         }
+        let (address, theirs, ours) = (&from.address, &from.cluster, &self.cluster);
         if self.refused.is_none_or(|last| last + REFUSALS <= now) {
             self.refused = Some(now);
-            tracing::error!(
-                address = %from.address, theirs = %from.cluster, ours = %self.cluster,
-                "a replica of another cluster is not listened to: all of them must be started \
-                 with the same"
-            );
+            if same {
+                tracing::error!(%address, %ours, "whoever is not in the list is not listened to");
+            } else {
+                tracing::error!(
+                    %address, %theirs, %ours,
+                    "a replica of another cluster is not listened to: all of them must be started \
+                     with the same"
+                );
+            }
         }
         let (voter, cluster) = (self.replica.voter(), self.cluster.clone());
         Some(Response::Refused { voter, cluster, state: self.replica.state() })
+    }
+
+    /// Another replica starts over. Who has not joined leaves nothing behind here.
+    fn fence(
+        &mut self,
+        now: Instant,
+        from: &Address,
+        generation: u64,
+        records: &mut Vec<Record>,
+    ) -> Verdict {
+        if !self.members.contains(from) {
+            return Verdict::Ignored;
+        }
+        let due = self.refused.is_none_or(|last| last + REFUSALS <= now);
+        if due && !self.replica.can_remember(from) {
+            self.refused = Some(now);
+            tracing::error!(
+                address = %from, limit = KNOWN_MAX,
+                "too many replicas have lost their disks under addresses of their own: another \
+                 one cannot start over. A replica should keep its address"
+            );
+        }
+        self.replica.fence(from, generation, records)
     }
 
     fn request(
@@ -284,11 +313,7 @@ impl LogMachine {
                 Response::State { voter, nonce, state, damaged }
             }
             Request::Fence { generation } => {
-                // Who has not joined leaves nothing behind here.
-                let verdict = match self.members.contains(from) {
-                    true => self.replica.fence(from, generation, records),
-                    false => Verdict::Ignored,
-                };
+                let verdict = self.fence(now, from, generation, records);
                 let (promised, end) = (self.replica.promised(), self.replica.end());
                 let voter = self.replica.voter();
                 Response::Fenced { voter, generation, verdict, promised, end }

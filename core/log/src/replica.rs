@@ -377,6 +377,12 @@ impl Replica {
         }
     }
 
+    /// Whether it is known that the replica at `address` has started over, or may become so.
+    pub(crate) fn can_remember(&self, address: &Address) -> bool {
+        let known = &self.metadata.known;
+        known.len() < KNOWN_MAX || known.contains_key(address)
+    }
+
     /// Records that the replica at `address` starts over.
     pub(crate) fn fence(
         &mut self,
@@ -384,11 +390,9 @@ impl Replica {
         generation: u64,
         records: &mut Vec<Record>,
     ) -> Verdict {
-        let known = self.metadata.known.get(address).copied();
-        let full = known.is_none() && self.metadata.known.len() >= KNOWN_MAX;
-        let known = known.unwrap_or(0);
+        let known = self.metadata.known.get(address).copied().unwrap_or(0);
         let absurd = generation < known || generation > known.saturating_add(LEAP);
-        if !self.is_voting() || full || absurd || *address == self.address {
+        if !self.is_voting() || absurd || !self.can_remember(address) || *address == self.address {
             return Verdict::Ignored;
         }
         self.update(records, |metadata| {

@@ -124,7 +124,7 @@ fn no_more_replicas_are_told_of_than_may_be_remembered() {
     };
     assert!(decode_response(encode_response(known(KNOWN_MAX))).is_ok());
     let error = decode_response(encode_response(known(KNOWN_MAX + 1))).expect_err("it is refused");
-    assert_eq!(error.to_string(), "known is 65, expected at most 64");
+    assert_eq!(error.to_string(), "known is 257, expected at most 256");
 }
 
 /// What was kept before numbers were bounded is read again.
