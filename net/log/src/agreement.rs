@@ -1,8 +1,9 @@
 //! Makes sure that the replicas of a list that stays the same were all told this list, and that
 //! they are as many as it names.
 //!
-//! One replica under two addresses, or two that share an id because a folder was copied, are counted
-//! as one by whoever counts a quorum. So a log could wait for ever for a replica that there is not.
+//! One replica under two addresses, or two that share an id because a folder was copied, are
+//! counted as one by whoever counts a quorum. So a log could wait for ever for a replica that there
+//! is not.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
