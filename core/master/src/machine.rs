@@ -100,7 +100,7 @@ impl Master {
     fn not_stored(&mut self, ticket: Ticket, reason: String) {
         match self.pending.remove(ticket) {
             Some(Pending::Admit(registration) | Pending::Readmit(registration)) => {
-                self.not_admitted(*registration, reason);
+                self.not_admitted(ticket, *registration, reason);
             }
             // Every other change is small, so it is this program that is wrong.
             change => unreachable!("a change that the master made up cannot be stored", change),

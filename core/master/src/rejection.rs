@@ -10,7 +10,7 @@ use orrery_model::Resources;
 use prost::Message;
 
 use crate::registration::Registration;
-use crate::{LinkId, Master, Output};
+use crate::{LinkId, Master, Output, Ticket};
 
 /// How many bytes an agent's description may have, encoded: 1 MiB. Most have a few thousand. The
 /// master keeps those of all agents, in its memory and in the registry, where this is how large an
@@ -68,11 +68,19 @@ impl Master {
     }
 
     /// The registry has no room for an agent that waited for it.
-    pub(crate) fn not_admitted(&mut self, registration: Registration, reason: String) {
+    pub(crate) fn not_admitted(
+        &mut self,
+        ticket: Ticket,
+        registration: Registration,
+        reason: String,
+    ) {
         reachable!("an agent is refused by the registry");
         let Registration { link, register, info, .. } = registration;
         self.waiting.remove(info.id.as_ref().map_or("", |id| id.value.as_str()));
-        self.waiting_at.remove(&register.pid);
+        // Another agent may wait for its admission at the same address.
+        if self.waiting_at.get(&register.pid) == Some(&ticket) {
+            self.waiting_at.remove(&register.pid);
+        }
         if let Some(link) = link {
             self.registering.remove(&link);
             self.refuse_agent(link, Rejection::AsItIs(reason));
