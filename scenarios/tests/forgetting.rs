@@ -1,6 +1,8 @@
 //! Masters that forget agents, or are slow or unwilling to give them up, and agents that clean up
-//! what they have left: with plans of their own, as few random ones come by that.
+//! what they have left or have moved: with plans of their own, as few random ones come by that.
 #![cfg(feature = "sim")]
+
+use std::collections::BTreeSet;
 
 use orrery_agent::PlantedBug as InAgent;
 use orrery_coverage::Coverage;
@@ -83,6 +85,18 @@ at 5s clean-up agent-1 for 30s
 at 40s framework 0 launch 1 nothing
 ";
 
+/// The only agent boots at another address while the master takes it for running at the old one.
+const MOVED: &str = "\
+agents 1
+ping-timeout 2s
+framework launcher checkpoint on
+framework careful partition-aware off
+at 1s framework 0 launch 2 long
+at 1s framework 1 launch 2 long
+at 5s change-address agent-0 for 100ms
+at 30s framework 0 launch 1 nothing
+";
+
 fn run(text: &str, seed: u64, bug: Option<&Bug>) -> Run {
     let plan: Plan = text.parse().unwrap_or_else(|error| panic!("{error}"));
     let settings = Settings { bugs: bug.into_iter().collect(), ..Settings::default() };
@@ -146,6 +160,25 @@ fn a_master_ends_rather_than_give_up_too_many_agents() {
 #[test]
 fn an_agent_that_has_cleaned_up_tells_how_its_tasks_ended() {
     play(CLEAN_UP, &["an agent only cleans up what an earlier one has left"]);
+}
+
+#[test]
+fn an_agent_that_has_moved_is_the_same_once_it_is_let_in() {
+    play(
+        MOVED,
+        &["the master refuses the agent as it is", "an agent comes back that was unreachable"],
+    );
+    let ids = |bug: Option<&Bug>| {
+        let plan: Plan = MOVED.parse().expect("a plan");
+        let settings =
+            Settings { bugs: bug.into_iter().collect(), trace: true, ..Settings::default() };
+        let lines = runner::run_plan(plan, &settings).lines;
+        let ids =
+            lines.iter().filter_map(|line| line.split_once("registered with the master agent_id="));
+        ids.map(|(_, id)| id.trim().to_owned()).collect::<BTreeSet<String>>()
+    };
+    assert_eq!(ids(None).len(), 1);
+    assert_eq!(ids(Some(InAgent::RefusalForgetsIdentity.bug())).len(), 2);
 }
 
 #[test]
