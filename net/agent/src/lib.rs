@@ -40,6 +40,8 @@ mod remedy;
 mod routes;
 mod state;
 mod store;
+#[cfg(test)]
+mod store_test;
 
 use checkpoints::Checkpoints;
 use daemon::Shared;
