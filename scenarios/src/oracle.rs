@@ -40,8 +40,13 @@ use crate::plan::{Abuse, Place, Shape};
 /// How many events are kept for a failure's message.
 const NOTES: usize = 60;
 
-/// What a master says to an agent that comes from another machine than it is registered at.
-const SENT_AWAY: &str = "the same agent cannot come from";
+/// What a master says to an agent that comes from another machine than it is registered at, and to
+/// one whose former address a new agent has taken.
+const SENT_AWAY: [&str; 3] = [
+    "the same agent cannot come from",
+    "a new agent registered at the same address",
+    "Agent is gone for good",
+];
 
 /// The masters that have led, one after the other. One that was deposed and has not noticed yet may
 /// take steps; it can change nothing that matters, and is not looked at any more.
@@ -369,7 +374,8 @@ impl Oracle {
         let is_excused = state.excused.get(host).is_some_and(|times| *times > 0);
         let is_master = matches!(Place::of_host(host), Some(Place::Master(_)));
         let has_no_registry = is_master && state.copies.proof().is_some();
-        let is_elsewhere = state.moved.contains(host) && error.contains(SENT_AWAY);
+        let is_elsewhere =
+            state.moved.contains(host) && SENT_AWAY.iter().any(|message| error.contains(message));
         let may_end = is_elsewhere || is_master && state.membership.may_end(error);
         if may_end {
             state.ended.insert(host.to_owned());

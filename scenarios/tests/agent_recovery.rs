@@ -12,6 +12,7 @@ use orrery_api::v1;
 use orrery_api::v1::TaskState::{
     self, TaskFinished, TaskGone, TaskRunning, TaskStarting, TaskUnreachable,
 };
+use orrery_master::PlantedBug as InMaster;
 use orrery_model::Resources;
 use orrery_net_agent::PlantedBug as InNetAgent;
 use orrery_net_scheduler::Options;
@@ -469,6 +470,25 @@ fn an_agent_that_was_given_up_goes_on_at_another_address() {
         assert!(host.is_alive(elsewhere));
         assert_eq!(cluster.executors(AGENT).len(), 1);
     });
+}
+
+/// The host of one agent takes the address of another one's and forgets who it was; the other one
+/// boots at another address and finds its master again.
+const REPLACED: &str = include_str!("../regressions/tasks-replaced-agent-returns.plan");
+
+#[test]
+fn an_agent_that_was_replaced_at_its_address_never_comes_back() {
+    let plan: Plan = REPLACED.parse().unwrap_or_else(|error| panic!("{error}"));
+    let found = |bugs: Bugs| {
+        let settings = Settings { bugs, ..Settings::default() };
+        (0..SEEDS).find_map(|seed| {
+            let run = runner::run_plan(Plan { seed, ..plan.clone() }, &settings);
+            runner::failure(&run).map(|failed| failed.violation.to_string())
+        })
+    };
+    assert_eq!(found(Bugs::default()), None);
+    let found = found([InMaster::ReplacedAgentMayReturn.bug()].into_iter().collect());
+    assert!(found.is_some_and(|found| found.contains("after the terminal TASK_LOST")));
 }
 
 /// Each prefix of the journal of a run with launches, updates, acknowledgements and ends opens, and

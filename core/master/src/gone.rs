@@ -1,4 +1,5 @@
-//! Agents that an operator declares gone: they may never come back, and their tasks have ended.
+//! Agents that may never come back, and whose tasks have ended: an operator has declared them gone,
+//! or a new agent has taken their address.
 
 use std::collections::VecDeque;
 
@@ -11,11 +12,15 @@ use orrery_model::task_state;
 use orrery_runtime::WallTime;
 
 use crate::pending::Pending;
+use crate::removal::Removal;
 use crate::state::remember;
-use crate::{Answer, Master, Output, Refusal, RegistryOperation, RequestId, Task};
+use crate::{Answer, Master, Output, PlantedBug, Refusal, RegistryOperation, RequestId, Task};
 
 /// What its agent and its frameworks are told.
 const MESSAGE: &str = "Agent has been marked gone";
+
+/// Why an agent is removed whose address another one has taken.
+const REPLACED: Removal = "a new agent registered at the same address";
 
 /// An agent on its way to being gone.
 #[derive(Debug)]
@@ -97,6 +102,26 @@ impl Master {
             }
         }
         self.emit(Output::Reply { request, answer: Answer::Done });
+    }
+
+    /// A new agent registers at the address of this one, whose host has thus lost what it knew. The
+    /// registry remembers that for good: a host that only had another address meanwhile comes back
+    /// with tasks whose frameworks have heard that they are lost.
+    pub(crate) fn start_replacement(&mut self, key: AgentKey) {
+        if PlantedBug::ReplacedAgentMayReturn.is_planted() {
+            return self.start_removal(key, REPLACED);
+        }
+        let Some(agent_id) = self.start_leaving(key, REPLACED) else { return };
+        let since = self.now.wall;
+        self.store(RegistryOperation::MarkGone { agent_id, since }, Pending::Replace(key, since));
+    }
+
+    pub(crate) fn became_replaced(&mut self, key: AgentKey, since: WallTime) {
+        let Some(agent) = self.agents.get(&key) else { return };
+        self.gone.insert(agent.id().to_owned(), since);
+        let shutdown = link::Shutdown { message: REPLACED.to_owned(), keeps_identity: false };
+        self.tell_agent(key, from_master::Body::Shutdown(shutdown));
+        self.removed(key, REPLACED);
     }
 
     fn gone_status(&self, task: &Task, state: TaskState) -> v1::TaskStatus {

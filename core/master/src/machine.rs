@@ -90,6 +90,7 @@ impl Master {
             Some(Pending::Unreachable(agent, since)) => self.became_unreachable(agent, since),
             Some(Pending::Missing(agent_id, since)) => self.missing_given_up(agent_id, since),
             Some(Pending::Remove(agent, removal)) => self.removed(agent, removal),
+            Some(Pending::Replace(agent, since)) => self.became_replaced(agent, since),
             Some(Pending::Gone(departure)) => self.became_gone(*departure),
             Some(Pending::Prune(unreachable, gone)) => self.pruned(&unreachable, &gone),
             Some(Pending::Nothing) => {}

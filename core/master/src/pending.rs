@@ -27,6 +27,8 @@ pub(crate) enum Pending {
     Prune(BTreeSet<String>, BTreeSet<String>),
     /// Forget an agent that left for good.
     Remove(AgentKey, Removal),
+    /// Forget an agent whose address a new one has taken, and never let it in again.
+    Replace(AgentKey, WallTime),
     /// Nothing.
     Nothing,
 }

@@ -49,6 +49,8 @@ orrery_planted::bugs! {
     AgentIdIsUsedTwice,
     /// MESOS-714: an agent whose place another one took at its address stays registered.
     ReplacedAgentStays,
+    /// An agent whose address another one has taken may come back with tasks that were lost.
+    ReplacedAgentMayReturn,
     /// MESOS-107: the acknowledgement of a task's end is not passed on.
     LastAcknowledgementIsKept,
     /// An agent's answers to pings do not count, so every agent is given up again and again.

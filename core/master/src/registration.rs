@@ -70,7 +70,7 @@ impl Master {
         for key in replaced {
             reachable!("a new agent registers at the address of another one");
             self.metrics.count("slave_removals/reason_registered");
-            self.start_removal(key, "a new agent registered at the same address");
+            self.start_replacement(key);
         }
         let value = format!("{}-S{}", self.options.master_info.id, self.next_agent);
         self.next_agent += u64::from(!PlantedBug::AgentIdIsUsedTwice.is_planted());

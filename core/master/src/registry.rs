@@ -34,7 +34,8 @@ pub enum RegistryOperation {
         /// Which agent.
         agent_id: String,
     },
-    /// An operator declared an agent gone: it may never come back.
+    /// An operator declared an agent gone, or a new one has taken its address: it may never come
+    /// back.
     MarkGone {
         /// Which agent.
         agent_id: String,
@@ -72,7 +73,7 @@ pub struct Registry {
     pub admitted: BTreeMap<String, Description>,
     /// Unreachable agents by id, with the time since when.
     pub unreachable: BTreeMap<String, WallTime>,
-    /// Agents that an operator declared gone, with the time since when.
+    /// Agents that may never come back, with the time since when.
     pub gone: BTreeMap<String, WallTime>,
     /// The master that led last, or leads.
     pub leader: Option<v1::MasterInfo>,

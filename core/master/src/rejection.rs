@@ -21,7 +21,8 @@ pub const AGENT_INFO_MAX: usize = 1 << 20;
 /// Why an agent is not let in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Rejection {
-    /// Its operator has given it up for good: it ends its tasks and forgets who it is.
+    /// It was given up for good, by an operator or for a new agent at its address: it ends its
+    /// tasks and forgets who it is.
     Gone,
     /// It may come back under its id once its operator has put right what is said here, so it
     /// leaves its tasks alone: they would end, and nobody would ever hear of it.
@@ -58,7 +59,7 @@ impl Master {
 
     pub(crate) fn refuse_agent(&mut self, link: LinkId, rejection: Rejection) {
         let (message, keeps_identity) = match rejection {
-            Rejection::Gone => ("Agent has been marked gone".to_owned(), false),
+            Rejection::Gone => ("Agent is gone for good".to_owned(), false),
             Rejection::AsItIs(message) => (message, true),
         };
         tracing::warn!(%message, "agent refused");

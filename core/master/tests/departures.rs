@@ -55,6 +55,28 @@ fn a_gone_agents_tasks_end_and_it_may_not_return() {
 }
 
 #[test]
+fn an_agent_whose_address_a_new_one_took_may_not_return_to_any_master() {
+    let mut cluster = Cluster::new();
+    let (link, replaced) = cluster.agent(1, "cpus:4;mem:4096");
+    let scheduler = cluster.subscribe(framework_info("one"));
+    let offer = cluster.take_offers(&scheduler).remove(0).id.value;
+    cluster.accept(&scheduler, &[&offer], vec![task("a", &replaced, "cpus:1;mem:32")]);
+    cluster.feed(Input::LinkClosed { link });
+    let (_, new) = cluster.agent(1, "cpus:4;mem:4096");
+    assert_eq!(states(&cluster.take_statuses(&scheduler)), [TaskState::TaskLost]);
+    assert!(cluster.registry.gone.contains_key(&replaced));
+    assert!(cluster.registry.admitted.contains_key(&new));
+    let later = Cluster::with_registry(options(), cluster.registry.clone());
+    for mut cluster in [cluster, later] {
+        let link = orrery_master::LinkId(cluster.next_id());
+        cluster.register(link, register_message(2, Some(&replaced), "cpus:4;mem:4096"));
+        let messages = cluster.take_messages(link);
+        let [Body::Shutdown(shutdown)] = messages.as_slice() else { panic!("{messages:?}") };
+        assert!(!shutdown.keeps_identity, "it is to forget who it was");
+    }
+}
+
+#[test]
 fn the_answer_waits_for_the_registry() {
     let mut cluster = Cluster::new();
     let (_, agent) = cluster.agent(1, "cpus:4;mem:4096");

@@ -7,6 +7,7 @@ use orrery_election::PlantedBug as Election;
 use orrery_journal::PlantedBug as Journal;
 use orrery_lease::PlantedBug as Lease;
 use orrery_log::PlantedBug as Log;
+use orrery_master::PlantedBug as Master;
 use orrery_net_master::PlantedBug as NetMaster;
 use orrery_planted::Bug;
 use orrery_runtime::PlantedBug as Runtime;
@@ -61,6 +62,7 @@ const fn script(bug: &'static Bug, test: &'static str) -> Elsewhere {
 pub const ELSEWHERE: &[Elsewhere] = &[
     random(Runtime::FolderIsNotSynced.bug(), FILES, 1),
     random(NetMaster::QuorumIsNotChecked.bug(), QUORUM, 1),
+    random(Master::ReplacedAgentMayReturn.bug(), RECOVERY, 2),
     random(Agent::PendingUpdatesWaitForRetry.bug(), RECOVERY, 1),
     random(Agent::RefusalForgetsIdentity.bug(), RECOVERY, 1),
     random(Journal::TornBatchIsDamage.bug(), JOURNAL, 2),
