@@ -8,6 +8,10 @@ use orrery_runtime::Instant;
 use crate::elector::{Role, Waiting};
 use crate::{Elector, Kind, Output, PlantedBug, Request, RequestId, Response};
 
+/// How far ahead of a member's term another one's can be. No member misses as many elections, so a
+/// term beyond comes of damage; whoever heeded it could soon leave none for later elections.
+const LEAP: u64 = 1 << 32;
+
 impl Elector {
     /// There is no leader: asks whether the others see it so, too.
     pub(crate) fn ask_around(&mut self) {
@@ -37,6 +41,7 @@ impl Elector {
 
     pub(crate) fn request(&mut self, request: RequestId, from: usize, message: Request) {
         let granted = match message.kind {
+            _ if self.is_absurd(message.term) => false,
             Kind::WouldVote => message.term > self.term && !self.is_loyal(),
             Kind::Vote => {
                 if self.gives_vote(from, message.term) {
@@ -55,6 +60,14 @@ impl Elector {
         };
         let message = Response { term: self.term, granted };
         self.emit(Output::Reply { request, message });
+    }
+
+    fn is_absurd(&self, term: u64) -> bool {
+        let absurd = term > self.term.saturating_add(LEAP);
+        if absurd {
+            tracing::warn!(term, known = self.term, "a term that cannot be is not heeded");
+        }
+        absurd
     }
 
     /// Whether this member has promised somebody not to vote for another.
@@ -94,6 +107,9 @@ impl Elector {
         sent: Instant,
         message: Response,
     ) {
+        if self.is_absurd(message.term) {
+            return;
+        }
         if message.term > self.term {
             sometimes!(self.leads(), "a leader learns of a later term");
             sometimes!(!self.leads(), "a member learns of a later term");
@@ -128,5 +144,44 @@ impl Elector {
             let votes = votes.clone();
             self.lead(votes);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use orrery_runtime::machine::Machine;
+    use orrery_runtime::{Generator, Now, WallTime};
+
+    use super::*;
+    use crate::{Durable, Input, Options};
+
+    #[test]
+    fn a_term_that_cannot_be_changes_nothing() {
+        let known = Durable { term: 7, vote: None };
+        let at = |nanoseconds| Now {
+            instant: Instant::from_nanoseconds(nanoseconds),
+            wall: WallTime::default(),
+        };
+        let generator = Generator::from_number(1);
+        let mut member = Elector::new(Options::new(0, 3), known, generator, at(0));
+        let late = at(Duration::from_secs(60).as_nanos() as u64);
+        let mut ask = |term, kind| {
+            let (request, message) = (RequestId(1), Request { term, kind });
+            let mut outputs = Vec::new();
+            member.step(late, Input::Request { request, from: 1, message }, &mut outputs);
+            let asked = Request { term: 8, kind: Kind::Heartbeat };
+            let message = Response { term, granted: true };
+            let answer = Input::Response { from: 1, asked, sent: late.instant, message };
+            member.step(late, answer, &mut outputs);
+            let refused = Response { term: 7, granted: false };
+            let refused = outputs.contains(&Output::Reply { request, message: refused });
+            (refused, member.term())
+        };
+        for kind in [Kind::WouldVote, Kind::Vote, Kind::Heartbeat, Kind::Resign] {
+            assert_eq!(ask(8 + LEAP, kind), (true, 7), "{kind:?}");
+        }
+        assert_eq!(ask(7 + LEAP, Kind::Heartbeat), (false, 7 + LEAP));
     }
 }

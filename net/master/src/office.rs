@@ -154,7 +154,9 @@ impl Leadership {
         let registrar = match Registrar::recover(&self.runtime, log, &info, limits).await {
             Ok(registrar) => registrar,
             // No later try would find anything else.
-            Err(error @ RegistryError::Capabilities(_)) => return End::Broken(error.to_string()),
+            Err(error @ (RegistryError::Capabilities(_) | RegistryError::Entry { .. })) => {
+                return End::Broken(error.to_string());
+            }
             Err(error) => return End::Registry(error),
         };
         let agents = registrar.registry().admitted.len();

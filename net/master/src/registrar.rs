@@ -59,7 +59,11 @@ pub enum RegistryError {
     #[error("the registry cannot be read: {0}")]
     Read(#[from] ReadError),
     /// An entry of the log is none of a registry, or of a newer version.
-    #[error("the registry's entry at position {position} cannot be read: {text}")]
+    #[error(
+        "the registry's entry at position {position} cannot be read: {text}. A quorum of the \
+         masters has agreed on it, so it is none of a registry, or one of a newer version: start \
+         that one"
+    )]
     Entry {
         /// Where it stands.
         position: Position,
