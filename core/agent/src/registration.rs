@@ -15,6 +15,7 @@ use orrery_api::link::{self, from_agent};
 use orrery_api::v1;
 use orrery_coverage::{reachable, sometimes};
 use orrery_runtime::{Generator, Instant};
+use prost::Message;
 
 use crate::agent::Stopping;
 use crate::framework::ExecutorState;
@@ -27,6 +28,9 @@ const BACKOFF_MAX: Duration = Duration::from_secs(60);
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
 /// How many tasks that have ended an agent tells a master of.
 const HISTORY_MAX: usize = 10_000;
+/// How many bytes these may have, encoded. A registration that does not fit on a link keeps the
+/// agent away from its cluster, so history must never be what makes it too large.
+const HISTORY_BYTES_MAX: usize = 16 << 20;
 /// Used when the master does not name a usable time.
 const PING_TIMEOUT_DEFAULT: Duration = Duration::from_secs(75);
 
@@ -208,15 +212,21 @@ impl Agent {
         register
     }
 
-    /// The tasks that ended last.
+    /// The tasks that ended last, earliest first.
     fn history(&self) -> Vec<v1::Task> {
         let all = self.frameworks.values().chain(&self.completed_frameworks);
         let executors = all.flat_map(|one| one.completed.iter().chain(one.executors.values()));
         let mut tasks: Vec<&v1::Task> = executors.flat_map(|one| &one.completed).collect();
         let ended = |task: &v1::Task| task.statuses.last().map_or(0.0, v1::TaskStatus::timestamp);
         tasks.sort_by(|a, b| ended(a).total_cmp(&ended(b)));
-        let surplus = tasks.len().saturating_sub(HISTORY_MAX);
-        tasks.into_iter().skip(surplus).cloned().collect()
+        let mut bytes = 0;
+        let latest = tasks.into_iter().rev().take(HISTORY_MAX).take_while(|task| {
+            bytes += task.encoded_len();
+            bytes <= HISTORY_BYTES_MAX
+        });
+        let mut latest: Vec<v1::Task> = latest.cloned().collect();
+        latest.reverse();
+        latest
     }
 
     /// Tasks that never were here, and whose end this agent has told because an earlier master

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use orrery_api::link::{self, from_agent, from_master};
+use orrery_api::v1;
 use orrery_api::v1::TaskState::{TaskDropped, TaskFinished, TaskRunning, TaskStarting};
 use orrery_api::v1::task_status::Reason;
 use orrery_runtime::ExitStatus;
 
-use crate::testing::{Bench, reason, state, uuid};
+use crate::testing::{Bench, reason, state, task, uuid};
 use crate::{Input, Output};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -86,6 +87,30 @@ fn tasks_that_have_ended_are_told_as_history() {
     let register = register_message(&bench);
     assert_eq!((register.tasks.len(), register.completed_tasks.len()), (0, 1));
     assert_eq!(register.completed_tasks[0].state, TaskFinished as i32);
+}
+
+/// A message that does not fit on a link would never arrive.
+#[test]
+fn of_large_tasks_that_have_ended_only_the_last_are_told() {
+    let mut bench = Bench::registered();
+    for number in 1..=5_u8 {
+        let id = format!("t{number}");
+        let mut info = task(&id, None);
+        let label = v1::Label { key: "notes".into(), value: Some("n".repeat(5 << 20)) };
+        info.labels = Some(v1::Labels { labels: vec![label] });
+        bench.run_info(info);
+        let container = bench.start(100);
+        bench.subscribe(&id, number.into());
+        bench.update(&id, &id, TaskFinished, number);
+        bench.acknowledge(&id, &uuid(number));
+        bench.exited(&container, ExitStatus::Exited(0));
+        bench.pass(SECOND);
+    }
+    bench.feed(Input::LinkDown { link: 1 });
+    bench.register();
+    let told = register_message(&bench).completed_tasks;
+    let ids: Vec<&str> = told.iter().map(|task| task.task_id.value.as_str()).collect();
+    assert_eq!(ids, ["t3", "t4", "t5"]);
 }
 
 #[test]
