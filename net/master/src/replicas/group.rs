@@ -17,8 +17,14 @@
 //! again, with what `--quorum` needs. Another value is advised only where no harm can come of it:
 //! to a master without a log that sees at least as many as a quorum is. One that has a log may be
 //! the first of many that come back, and with a smaller quorum it would go on without them.
+//!
+//! # One replica twice
+//!
+//! A folder that was copied makes two masters one replica: they count as one, so that the log would
+//! fail with the next master that does. The one that has come last ends. It waits for so long that
+//! it cannot be taken for its own former run, whose node is still there and leads to it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use orrery_log::{Agreement, Cluster, Disagreement, ReplicaState, Statement};
@@ -42,6 +48,17 @@ pub(super) enum Trouble {
         quorum: usize,
         /// All that have joined.
         joined: BTreeSet<Address>,
+    },
+    /// Another master has the id of the own replica.
+    #[error(
+        "{own} and {other}, which has joined in ZooKeeper, are both this replica, or its folder \
+         was copied: expected a folder replicated_log of its own for each"
+    )]
+    Twice {
+        /// This one.
+        own: Address,
+        /// The other one.
+        other: Address,
     },
     /// Others were told another quorum.
     #[error(transparent)]
@@ -108,6 +125,10 @@ pub(super) struct Group {
     patience: Duration,
     /// All that have a node in ZooKeeper.
     joined: BTreeSet<Address>,
+    /// Those of them that have come after this one had begun.
+    latecomers: BTreeSet<Address>,
+    /// The ids of those that have told them.
+    ids: BTreeMap<Address, u64>,
     agreement: Agreement,
     /// What the own replica says of its log, once it has.
     state: Option<ReplicaState>,
@@ -129,6 +150,8 @@ impl Group {
             quorum,
             patience,
             joined: BTreeSet::new(),
+            latecomers: BTreeSet::new(),
+            ids: BTreeMap::new(),
             agreement,
             state: None,
             crowded: None,
@@ -150,7 +173,7 @@ impl Group {
 
     /// Whether this master goes on when the group cannot be followed any more.
     pub(super) fn goes_on(&self) -> bool {
-        self.told.is_some() && !self.agreement.is_outvoted()
+        self.told.is_some() && !self.agreement.is_outvoted() && !self.is_second()
     }
 
     /// These have joined at present. Returns whom the log is to consist of from now on.
@@ -160,6 +183,11 @@ impl Group {
         now: Instant,
     ) -> Option<BTreeSet<Address>> {
         self.agreement.retain(&joined, now);
+        self.ids.retain(|address, _| joined.contains(address));
+        self.latecomers.retain(|address| joined.contains(address));
+        if self.told.is_some() {
+            self.latecomers.extend(joined.difference(&self.joined).cloned());
+        }
         self.joined = joined;
         self.judge(now)
     }
@@ -176,6 +204,7 @@ impl Group {
         if !self.joined.contains(&address) {
             return None;
         }
+        self.ids.insert(address.clone(), statement.id);
         if address == self.own {
             self.state = Some(statement.state);
         } else {
@@ -190,6 +219,10 @@ impl Group {
         if kind(&trouble) != kind(&self.trouble) {
             self.deadline = trouble.as_ref().map(|trouble| match trouble {
                 Trouble::TooMany { .. } => now + self.patience,
+                // Should both be taken for the second, the first one that ends helps the other.
+                Trouble::Twice { own, other } => {
+                    now + self.patience * if self.is_second() && own > other { 1 } else { 2 }
+                }
                 Trouble::Disagreement(_) | Trouble::TooFew { .. } => now + Agreement::PATIENCE,
             });
             self.crowded = matches!(trouble, Some(Trouble::TooMany { .. })).then_some(now);
@@ -201,10 +234,11 @@ impl Group {
             self.deadline = Some(since + self.patience * if has_log { 2 } else { 1 });
         }
         self.trouble = trouble;
-        match &self.trouble {
-            Some(Trouble::TooMany { .. }) => return None,
-            Some(Trouble::Disagreement(_)) if self.agreement.is_outvoted() => return None,
-            _ => {}
+        if self.are_too_many() {
+            return None;
+        }
+        if matches!(self.trouble, Some(Trouble::Disagreement(_))) && self.agreement.is_outvoted() {
+            return None;
         }
         let present = self.joined.contains(&self.own);
         if !(self.told.is_some() || present) {
@@ -226,22 +260,44 @@ impl Group {
         Some(replicas)
     }
 
+    /// Whether more have joined than a quorum is more than half of.
+    fn are_too_many(&self) -> bool {
+        if PlantedBug::QuorumIsNotChecked.is_planted() {
+            return false;
+        }
+        let disagreement = self.agreement.disagreement();
+        let differing = disagreement.iter().flat_map(|it| it.others.values()).map(BTreeSet::len);
+        // As long as nobody knows who is right, all count.
+        let counted = match self.agreement.goes_on() {
+            true => self.joined.len().saturating_sub(differing.sum()),
+            false => self.joined.len(),
+        };
+        counted > most(self.quorum)
+    }
+
+    /// Another master that has the own replica's id.
+    fn twin(&self) -> Option<&Address> {
+        let own = self.ids.get(&self.own)?;
+        self.ids.iter().find(|(at, id)| *id == own && **at != self.own).map(|(at, _)| at)
+    }
+
+    /// Whether it was there before this one, as far as this one knows.
+    fn is_second(&self) -> bool {
+        self.twin().is_some_and(|twin| !self.latecomers.contains(twin))
+    }
+
     fn find_trouble(&self) -> Option<Trouble> {
         if PlantedBug::QuorumIsNotChecked.is_planted() {
             return None;
         }
+        if let Some(twin) = self.twin() {
+            return Some(Trouble::Twice { own: self.own.clone(), other: twin.clone() });
+        }
         let (quorum, goes_on) = (self.quorum, self.agreement.goes_on());
-        let disagreement = self.agreement.disagreement();
-        let differing = disagreement.iter().flat_map(|it| it.others.values()).map(BTreeSet::len);
-        // As long as nobody knows who is right, all count.
-        let counted = match goes_on {
-            true => self.joined.len().saturating_sub(differing.sum()),
-            false => self.joined.len(),
-        };
-        if counted > most(quorum) {
+        if self.are_too_many() {
             return Some(Trouble::TooMany { quorum, joined: self.joined.clone() });
         }
-        match disagreement {
+        match self.agreement.disagreement() {
             Some(disagreement) if goes_on || self.agreement.is_outvoted() => {
                 Some(Trouble::Disagreement(disagreement))
             }
@@ -266,6 +322,7 @@ impl Group {
         match &self.trouble {
             None => Ok(()),
             Some(trouble @ Trouble::TooMany { .. }) if self.told.is_none() => Err(trouble.clone()),
+            Some(trouble @ Trouble::Twice { .. }) if self.is_second() => Err(trouble.clone()),
             Some(trouble @ Trouble::Disagreement(_)) if self.agreement.is_outvoted() => {
                 Err(trouble.clone())
             }

@@ -195,3 +195,58 @@ fn no_smaller_quorum_is_advised_where_a_log_could_go_on_without_others() {
     assert!(!advice(None, &[1, 2, 3]), "it does not know yet whether it has a log");
     assert!(advice(Some(false), &[1, 2, 3]));
 }
+
+/// A replica says that it has this id.
+fn has_id(group: &mut Group, number: u16, id: u64) {
+    let cluster = Cluster::changing(2);
+    let statement = Statement { id, cluster, state: ReplicaState::Voting };
+    group.heard(address(number), statement, Instant::default());
+}
+
+#[test]
+fn of_two_masters_with_one_folder_the_second_ends() {
+    let mut first = group(2);
+    joined(&mut first, &[1, 3]);
+    has_id(&mut first, 1, 7);
+    joined(&mut first, &[1, 2, 3]);
+    has_id(&mut first, 2, 7);
+    assert_eq!(first.deadline(), Some(Instant::default() + LONG * 2));
+    assert_eq!(still_so(&mut first), Ok(()));
+    assert!(first.goes_on());
+    assert_eq!(joined(&mut first, &[1, 3]), Some(1), "it is not told of any more");
+    assert!(first.trouble().is_some_and(|trouble| matches!(trouble, Trouble::TooFew { .. })));
+
+    let mut second = Group::new(address(2), 2, LONG);
+    joined(&mut second, &[1, 2, 3]);
+    has_id(&mut second, 2, 7);
+    assert!(second.told.is_some());
+    has_id(&mut second, 1, 7);
+    assert_eq!(second.deadline(), Some(Instant::default() + LONG));
+    let expected = "master:2 and master:1, which has joined in ZooKeeper, are both this replica, \
+                    or its folder was copied: expected a folder replicated_log of its own for each";
+    assert_eq!(still_so(&mut second), Err(expected.to_owned()));
+    assert!(!second.goes_on());
+}
+
+/// The quorum is right, so nothing is said of it.
+#[test]
+fn a_copy_that_is_one_too_many_is_called_a_copy() {
+    let mut fourth = Group::new(address(4), 2, LONG);
+    assert_eq!(joined(&mut fourth, &[1, 2, 3, 4]), None);
+    for (number, id) in [(1, 7), (2, 8), (3, 9), (4, 9)] {
+        has_id(&mut fourth, number, id);
+    }
+    assert!(fourth.told.is_none());
+    assert!(still_so(&mut fourth).unwrap_err().starts_with("master:4 and master:3, which"));
+}
+
+#[test]
+fn a_node_of_the_own_former_address_is_waited_for() {
+    let mut group = group(2);
+    joined(&mut group, &[1, 2, 3]);
+    has_id(&mut group, 1, 7);
+    has_id(&mut group, 3, 7);
+    assert!(group.trouble().is_some());
+    joined(&mut group, &[1, 2]);
+    assert!(!matches!(group.trouble(), Some(Trouble::Twice { .. })));
+}
