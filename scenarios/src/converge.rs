@@ -300,7 +300,8 @@ impl Goal {
             Self::KillsDone => scene.oracle().check_kills(&scene.core().frameworks_away()),
             Self::Killed => {
                 let agents = look::agent_tasks(scene).await?;
-                let live = agents.values().flatten().find(|(_, state)| !is_terminal(**state));
+                let mut live = agents.values().flatten().filter(|(_, state)| !is_terminal(**state));
+                let live = live.find(|(id, _)| !scene.oracle().is_given_up(id));
                 let checked = live.map_or(Ok(()), |(id, state)| {
                     Err(format!("task {id} is still {}", state.as_str_name()))
                 });

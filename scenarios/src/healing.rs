@@ -115,10 +115,18 @@ impl Core {
         frameworks.any(|(place, broken)| broken != Broken::Stopped || is_silent(scene, place))
     }
 
-    /// Whether nothing reaches a host or comes from it for good.
-    pub(crate) fn is_cut_off(&self, host: &str) -> bool {
+    /// Whether a host keeps connections for good: nothing reaches it or comes from it, or its agent
+    /// is stopped, to which executors may connect again and again.
+    pub(crate) fn keeps_connections(&self, host: &str) -> bool {
         let place = Place::of_host(host);
-        self.outside.iter().any(|(one, how)| Some(*one) == place && *how == Broken::CutOff)
+        self.outside.iter().any(|(one, how)| {
+            Some(*one) == place
+                && match how {
+                    Broken::CutOff => true,
+                    Broken::Stopped => matches!(one, Place::Agent(_)),
+                    Broken::Dead => false,
+                }
+        })
     }
 
     /// Breaks what is outside, for good.

@@ -242,7 +242,12 @@ impl Oracle {
         self.check_with(Invariant::Identity, |state| {
             if state.addresses_move { Ok(()) } else { identity::master(master) }
         });
-        self.state().kills.master_stepped(master);
+        let mut state = self.state();
+        state.kills.master_stepped(master);
+        let leaders = state.terms.ids.len();
+        let present = master.agents().map(|(_, agent)| agent.id().to_owned()).collect();
+        state.tasks.agents_seen(leaders, present);
+        drop(state);
         let now = self.inner.world.now();
         self.check_with(Invariant::Membership, |state| {
             state.membership.master_stepped(master, now)
@@ -557,6 +562,12 @@ impl Oracle {
     }
 
     // At rest.
+
+    /// Whether the framework of a task takes it for over although it may be running, and nobody can
+    /// be blamed for that.
+    pub(crate) fn is_given_up(&self, task: &str) -> bool {
+        self.state().tasks.is_given_up(task)
+    }
 
     /// Whether every task has settled, given what the agents that live have, but for those of
     /// frameworks in `away`.

@@ -160,8 +160,8 @@ pub(super) fn connections(scene: &Scene) -> Connections {
 
 /// Whether each host has been seen with no more connections than it had when all was at rest, and
 /// frameworks of the core with fewer; `seen` are those that were. An agent asks the masters for a
-/// moment now and then, so all of them are hardly ever quiet at one time. Who is cut off goes on
-/// trying.
+/// moment now and then, so all of them are hardly ever quiet at one time. Whoever reaches nobody goes
+/// on trying.
 pub(super) fn closed(
     scene: &Scene,
     before: &Connections,
@@ -169,7 +169,7 @@ pub(super) fn closed(
 ) -> Result<(), String> {
     let connections = connections(scene).into_iter();
     let mut left = Ok(());
-    for (name, open) in connections.filter(|(name, _)| !scene.core().is_cut_off(name)) {
+    for (name, open) in connections.filter(|(name, _)| !scene.core().keeps_connections(name)) {
         let then = before.get(&name).copied().unwrap_or_default();
         let seat = scene.core_seats().find(|seat| seat.host().name() == name);
         let allowed = if seat.is_some() { then.saturating_sub(1) } else { then };

@@ -27,6 +27,10 @@ struct Task {
     end: Option<(TaskState, Session)>,
     /// Whether its framework has asked for it after its end: a master that never knew it says so.
     asked_after_end: bool,
+    /// Whether TASK_LOST was told last, while the leading master did not have its agent.
+    lost_while_away: bool,
+    /// Under which leader the agent came back since.
+    returned_under: Option<usize>,
 }
 
 /// How many subscriptions there were before that of a session: of two processes of a framework, the
@@ -42,6 +46,9 @@ pub struct Tasks {
     subscriptions: usize,
     /// Frameworks that are gone for good, by number: nobody is told anything for them.
     removed: BTreeSet<usize>,
+    /// How many masters have led, and the agents that the last one has.
+    leaders: usize,
+    present: BTreeSet<String>,
 }
 
 impl Tasks {
@@ -56,6 +63,8 @@ impl Tasks {
             last: None,
             end: None,
             asked_after_end: false,
+            lost_while_away: false,
+            returned_under: None,
         };
         self.tasks.insert(info.task_id.value.clone(), task);
     }
@@ -67,6 +76,16 @@ impl Tasks {
         }
     }
 
+    /// The leading master, of so many, has these agents.
+    pub(crate) fn agents_seen(&mut self, leaders: usize, present: BTreeSet<String>) {
+        for task in self.tasks.values_mut() {
+            if task.lost_while_away && present.contains(&task.agent) {
+                task.returned_under.get_or_insert(leaders);
+            }
+        }
+        (self.leaders, self.present) = (leaders, present);
+    }
+
     /// A process is subscribed, for the first time or again.
     pub(crate) fn subscribed(&mut self, session: Session) {
         self.subscriptions += 1;
@@ -76,6 +95,11 @@ impl Tasks {
     /// A framework is removed: its tasks are killed without a word to anybody.
     pub(crate) fn framework_removed(&mut self, framework: usize) {
         self.removed.insert(framework);
+    }
+
+    /// Whether a framework takes a task for over that may be running, and nobody can be blamed.
+    pub(crate) fn is_given_up(&self, id: &str) -> bool {
+        self.tasks.get(id).is_some_and(|task| task.is_given_up(self.leaders))
     }
 
     pub(crate) fn has_ended(&self, id: &str) -> bool {
@@ -115,6 +139,8 @@ impl Tasks {
         let is_answer = status.reason() == v1::task_status::Reason::Reconciliation;
         task.check_end(id, state, session, is_answer)?;
         task.last = Some((state, turn));
+        task.lost_while_away = state == TaskState::TaskLost && !self.present.contains(&task.agent);
+        task.returned_under = None;
         task.told_another = task.launcher != session;
         if is_terminal(state) && (aware || state != TaskState::TaskLost) {
             task.end.get_or_insert((state, session));
@@ -134,7 +160,8 @@ impl Tasks {
             !self.removed.contains(&task.framework) && !away.contains(&task.framework)
         };
         let tasks = self.tasks.iter().filter(|(_, task)| heard(task));
-        tasks.into_iter().try_for_each(|(id, task)| task.check_settled(id, agents))?;
+        let mut tasks = tasks.into_iter();
+        tasks.try_for_each(|(id, task)| task.check_settled(id, agents, self.leaders))?;
         let removed = self.tasks.iter().filter(|(_, it)| self.removed.contains(&it.framework));
         removed.into_iter().try_for_each(|(id, task)| task.check_removed(id, agents))
     }
@@ -163,7 +190,14 @@ impl Task {
         Err(format!("task {id}: {name} after the terminal {end}"))
     }
 
-    fn check_settled(&self, id: &str, agents: &AgentTasks) -> Result<(), String> {
+    /// The master that stored the return of a task's agent may have died before it told that the
+    /// task is back. A framework that knows partitions goes on asking for it; one that does not takes
+    /// it for over, and no later master knows what it was told.
+    fn is_given_up(&self, leaders: usize) -> bool {
+        self.returned_under.is_some_and(|leader| leader < leaders)
+    }
+
+    fn check_settled(&self, id: &str, agents: &AgentTasks, leaders: usize) -> Result<(), String> {
         if self.end.is_some() {
             return Ok(());
         }
@@ -182,6 +216,7 @@ impl Task {
         };
         match tasks.get(id) {
             Some(state) if Some(*state) == told => Ok(()),
+            Some(_) if self.is_given_up(leaders) => Ok(()),
             Some(state) => Err(format!("task {id} was told {name} but is {}", state.as_str_name())),
             None if told == Some(TaskState::TaskLost) => Ok(()),
             // The launch of a process that had been replaced already comes to nothing, and the
