@@ -160,8 +160,8 @@ pub(super) fn connections(scene: &Scene) -> Connections {
 
 /// Whether each host has been seen with no more connections than it had when all was at rest, and
 /// frameworks of the core with fewer; `seen` are those that were. An agent asks the masters for a
-/// moment now and then, so all of them are hardly ever quiet at one time. Whoever reaches nobody goes
-/// on trying.
+/// moment now and then, so all of them are hardly ever quiet at one time. Whoever reaches nobody
+/// goes on trying.
 pub(super) fn closed(
     scene: &Scene,
     before: &Connections,

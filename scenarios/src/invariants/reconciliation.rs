@@ -38,8 +38,8 @@ pub fn updated(
         None => Ok(()),
         Some((agent, _))
             if matches!(state, TaskState::TaskUnknown | TaskState::TaskLost)
-                && (status.agent_id.is_none() && registry.is_unreachable(agent)
-                    || registry.is_forgotten(agent)) =>
+                && (status.agent_id.is_none() && registry.was_unreachable(agent)
+                    || registry.was_forgotten(agent)) =>
         {
             Ok(())
         }

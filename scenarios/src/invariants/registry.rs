@@ -56,6 +56,9 @@ pub struct Registry {
     forgets: bool,
     /// Agents that were forgotten, and have not come back since.
     forgotten: BTreeSet<String>,
+    /// Agents that were forgotten at any time, and that were unreachable.
+    ever_forgotten: BTreeSet<String>,
+    ever_unreachable: BTreeSet<String>,
 }
 
 fn standings(master: &Master, before: &Standings) -> Standings {
@@ -102,20 +105,26 @@ impl Registry {
         !is_known || self.truth != truth.version()
     }
 
-    /// Whether an agent is unreachable for the latest master.
-    pub(crate) fn is_unreachable(&self, agent: &str) -> bool {
-        let latest = self.terms.last();
-        latest.is_some_and(|term| term.now.get(agent) == Some(&Standing::Unreachable))
+    /// Whether an agent was ever unreachable. What was said while it was may be read long after.
+    pub(crate) fn was_unreachable(&self, agent: &str) -> bool {
+        self.ever_unreachable.contains(agent)
     }
 
-    /// Whether an agent was given up for so long that it was forgotten, and has not come back.
-    pub(crate) fn is_forgotten(&self, agent: &str) -> bool {
+    /// Whether an agent was ever given up for so long that it was forgotten.
+    pub(crate) fn was_forgotten(&self, agent: &str) -> bool {
+        self.ever_forgotten.contains(agent)
+    }
+
+    /// Whether an agent was forgotten, and has not come back.
+    fn is_forgotten(&self, agent: &str) -> bool {
         self.forgotten.contains(agent)
     }
 
-    /// Notes which agents were forgotten between two views of masters that may do so: those that
-    /// were given up, or about to be.
+    /// Notes which agents are unreachable, and which were forgotten between two views of masters
+    /// that may do so: those that were given up, or about to be.
     fn note_forgotten(&mut self, before: &Standings, now: &Standings) {
+        let unreachable = now.iter().filter(|(_, it)| **it == Standing::Unreachable);
+        self.ever_unreachable.extend(unreachable.map(|(id, _)| id.clone()));
         if !self.forgets {
             return;
         }
@@ -128,6 +137,7 @@ impl Registry {
             .map(|(id, _)| id);
         self.forgotten.extend(given_up.cloned());
         self.forgotten.retain(|id| !is_known(id));
+        self.ever_forgotten.extend(self.forgotten.iter().cloned());
     }
 
     /// Sets what the latest master knows against what was acted on before, and against what agents

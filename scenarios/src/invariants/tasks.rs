@@ -191,8 +191,8 @@ impl Task {
     }
 
     /// The master that stored the return of a task's agent may have died before it told that the
-    /// task is back. A framework that knows partitions goes on asking for it; one that does not takes
-    /// it for over, and no later master knows what it was told.
+    /// task is back. A framework that knows partitions goes on asking for it; one that does not
+    /// takes it for over, and no later master knows what it was told.
     fn is_given_up(&self, leaders: usize) -> bool {
         self.returned_under.is_some_and(|leader| leader < leaders)
     }
