@@ -308,11 +308,12 @@ impl Cluster {
     ) -> Option<T> {
         let mut leading = Vec::new();
         for daemon in &self.inner.masters {
-            if let Some(started) = daemon.inspect(|master| master.started().instant).await {
-                leading.push((started, daemon));
+            let id = daemon.inspect(|master| master.options().master_info.id.clone()).await;
+            if let Some(term) = id.and_then(|id| self.oracle().term_of(&id)) {
+                leading.push((term, daemon));
             }
         }
-        leading.sort_by_key(|(started, _)| *started);
+        leading.sort_by_key(|(term, _)| *term);
         let (_, leader) = leading.pop()?;
         leader.inspect(look).await
     }

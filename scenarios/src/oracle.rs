@@ -48,7 +48,7 @@ const SENT_AWAY: [&str; 3] = [
     "Agent is gone for good",
 ];
 
-/// The masters that have led, one after the other. One that was deposed and has not noticed yet may
+/// The masters that have led, one after the other, as they began. One that was deposed and has not noticed yet may
 /// take steps; it can change nothing that matters, and is not looked at any more.
 #[derive(Debug, Default)]
 struct Terms {
@@ -622,6 +622,11 @@ impl Oracle {
     /// Why the masters can have no registry, if that can be proved.
     pub(crate) fn lost_registry(&self) -> Option<String> {
         self.state().copies.proof()
+    }
+
+    /// How many masters have led before the one with this id, if it has led.
+    pub(crate) fn term_of(&self, master_id: &str) -> Option<usize> {
+        self.state().terms.ids.iter().position(|id| id == master_id)
     }
 
     /// Whether any master has ever led.

@@ -40,12 +40,13 @@ fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok()?.parse().ok()
 }
 
-/// Plays `SIM_SEED`, or as many as `SIM_SEEDS` says, 40 without it.
+/// Plays `SIM_SEED`, or as many as `SIM_SEEDS` says from there on, 40 without either.
 fn play(elections: Elections) {
-    let (seeds, first) = (number("SIM_SEEDS").unwrap_or(40), number("SIM_SEED"));
-    let range = first.map_or(0..seeds, |seed: u64| seed..seed + 1);
+    let (seeds, first) = (number("SIM_SEEDS"), number("SIM_SEED"));
+    let seeds = seeds.unwrap_or(if first.is_some() { 1 } else { 40 });
+    let first = first.unwrap_or_default();
     let mut failed = Vec::new();
-    for seed in range {
+    for seed in first..first + seeds {
         let run = runner::run_plan(plan(seed, elections), &Settings::default());
         if let Some(failure) = runner::failure(&run) {
             println!("seed {seed}: {failure}");

@@ -140,7 +140,7 @@ impl<M: Machine> Driver<M> {
         (Self { machine, receiver, observer: None, alarm: None }, Feeder { sender })
     }
 
-    /// Has `observer`, if there is one, look at every step.
+    /// Has `observer`, if there is one, look at the machine as it begins and after every step.
     #[must_use]
     pub fn observed(self, observer: Option<Observer<M>>) -> Self {
         Self { observer, ..self }
@@ -154,6 +154,7 @@ impl<M: Machine> Driver<M> {
         mut carry: impl FnMut(M::Output) -> std::ops::ControlFlow<()>,
     ) -> M {
         let (mut outputs, mut steps) = (Vec::new(), 0);
+        self.show();
         loop {
             let message = match self.at_hand(&runtime, steps).await {
                 None if steps > 0 => {
@@ -177,12 +178,16 @@ impl<M: Machine> Driver<M> {
                 None => return self.machine,
             };
             self.machine.step(runtime.now(), input, &mut outputs);
-            if let Some(Observer(look)) = &self.observer {
-                look(&self.machine);
-            }
+            self.show();
             if outputs.drain(..).try_for_each(&mut carry).is_break() {
                 return self.machine;
             }
+        }
+    }
+
+    fn show(&self) {
+        if let Some(Observer(look)) = &self.observer {
+            look(&self.machine);
         }
     }
 
