@@ -48,8 +48,8 @@ const SENT_AWAY: [&str; 3] = [
     "Agent is gone for good",
 ];
 
-/// The masters that have led, one after the other, as they began. One that was deposed and has not noticed yet may
-/// take steps; it can change nothing that matters, and is not looked at any more.
+/// The masters that have led, one after the other, as they began. One that was deposed and has not
+/// noticed yet may take steps; it can change nothing that matters, and is not looked at any more.
 #[derive(Debug, Default)]
 struct Terms {
     /// Ids of masters, the last one the latest.
