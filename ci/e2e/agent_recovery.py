@@ -101,6 +101,12 @@ class Setting:
             return {event["rescind"]["offer_id"]["value"] for event in self.scheduler.seen
                     if event["type"] == "RESCIND"}
 
+    def updates(self):
+        """The states that the framework was told, repeated ones too."""
+        with self.scheduler.changed:
+            return [event["update"]["status"]["state"] for event in self.scheduler.seen
+                    if event["type"] == "UPDATE"]
+
     def marked(self, name, command, **more):
         """A task that leaves a line in a file each time it is started."""
         return task(name, f"echo $$ >> {self.marks}/{name}; {command}", **more)
@@ -323,19 +329,33 @@ def shortened(content):
     return content[:-1]
 
 
-def last_record(content):
-    """Where the last record of a file of updates begins."""
-    begin, at = 0, 0
+def records(content):
+    """Where each record of a file of updates begins."""
+    begins, at = [], 0
     while at < len(content):
-        begin, at = at, at + 4 + int.from_bytes(content[at:at + 4], "little")
+        begins.append(at)
+        at += 4 + int.from_bytes(content[at:at + 4], "little")
     assert at == len(content), (at, len(content))
-    return begin
+    return begins
 
 
 def settle(setting):
-    """Ends an agent whose files hold all that its journal did: that is empty then."""
-    setting.kill()
-    setting.start()
+    """Ends an agent whose files hold all that its journal did: that is empty then.
+
+    They hold two updates of one task and their acknowledgements. An acknowledgement that died
+    with the agent is given again to the next run.
+    """
+    def settled():
+        setting.kill()
+        told = len(setting.updates())
+        setting.start()
+        with open(checkpoint(setting, "task.updates"), "rb") as file:
+            if len(records(file.read())) == 4:
+                return True
+        wait_for("the update once more", lambda: len(setting.updates()) > told)
+        setting.watcher.look()
+        return False
+    wait_for("all updates to be acknowledged", settled)
     setting.kill()
     for path in glob.glob(setting.meta("slaves/latest/journal.*")):
         assert os.path.getsize(path) == 0, "something happened at the last moment"
@@ -387,21 +407,16 @@ def acknowledgement():
         setting.launch([setting.marked("t", "sleep 100000")])
         setting.watcher.wait("t", "TASK_RUNNING")
         settle(setting)
-        seen = len(setting.scheduler.seen)
+        told = len(setting.updates())
         change(checkpoint(setting, "task.updates"),
-               lambda content: flipped(last_record(content) + 8)(content))
+               lambda content: flipped(records(content)[-1] + 8)(content))
         setting.start("--no-strict")
         assert setting.id == first
         snapshot = get_json(f"http://127.0.0.1:{setting.port}/metrics/snapshot")
         assert snapshot["slave/recovery_errors"] == 1, snapshot["slave/recovery_errors"]
-
-        def repeated():
-            with setting.scheduler.changed:
-                return [event["update"]["status"]["state"]
-                        for event in setting.scheduler.seen[seen:] if event["type"] == "UPDATE"]
-        wait_for("TASK_RUNNING once more", repeated)
+        repeated = wait_for("TASK_RUNNING once more", lambda: setting.updates()[told:])
         setting.watcher.look()
-        assert repeated() == ["TASK_RUNNING"] and setting.lives("t"), repeated()
+        assert repeated == ["TASK_RUNNING"] and setting.lives("t"), repeated
         # What was left out is mended: the next start need not be told to leave anything out.
         setting.kill()
         setting.start()
