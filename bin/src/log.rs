@@ -3,6 +3,7 @@
 mod benchmark;
 mod disk_probe;
 mod replica;
+mod stopwatch;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

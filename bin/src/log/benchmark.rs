@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
@@ -21,6 +22,7 @@ use tokio::sync::mpsc;
 
 use super::disk_probe::{Syncs, measure};
 use super::replica::{Meeting, Replica, listen};
+use super::stopwatch::Stopwatch;
 use crate::failure::Failure;
 use crate::invocation::say;
 
@@ -35,7 +37,8 @@ const ALONE: [&str; 2] = ["replicas", "catch_up"];
 
 /// Starts replicas, appends through the first, and prints how long it took.
 pub async fn run(flags: &Flags) -> Result<(), Failure> {
-    let runtime = orrery_runtime_real::runtime();
+    let mut runtime = orrery_runtime_real::runtime();
+    let stopwatch = Stopwatch::around(&mut runtime);
     let sizes = sizes(flags)?;
     let output = output(flags)?;
     let folder = super::folder(flags)?;
@@ -45,12 +48,12 @@ pub async fn run(flags: &Flags) -> Result<(), Failure> {
             let text = format!("--{name}: expected none where other replicas take part");
             return Err(Failure::Other(text));
         }
-        let syncs = probe(&folder, 1, &sizes)?;
+        let disk = DiskTimes { alone: probe(&folder, 1, &sizes)?, stopwatch };
         let mut replica = Replica::join(&runtime, flags, meeting).await?;
         let log = replica.log.clone();
         let work = async {
             refuse_others_entries(&log).await?;
-            append(&runtime, &log, flags, &sizes, &syncs, output).await
+            append(&runtime, &log, flags, &sizes, &disk, output).await
         };
         return tokio::select! {
             biased;
@@ -62,14 +65,22 @@ pub async fn run(flags: &Flags) -> Result<(), Failure> {
     if flags.is_set("catch_up") && replicas < 3 {
         return Err(Failure::Other("--catch_up: expected at least --replicas=3".to_owned()));
     }
-    let syncs = probe(&folder, replicas, &sizes)?;
+    let disk = DiskTimes { alone: probe(&folder, replicas, &sizes)?, stopwatch };
     let mut cluster = Cluster::start(&runtime, &folder, replicas).await?;
     let first = cluster.replicas.first().ok_or_else(|| Failure::Other("none runs".to_owned()))?;
-    append(&runtime, &first.log, flags, &sizes, &syncs, output).await?;
+    append(&runtime, &first.log, flags, &sizes, &disk, output).await?;
     match flags.is_set("catch_up") {
         true => cluster.catch_up(&runtime, &sizes).await,
         false => Ok(()),
     }
+}
+
+/// What the times of appends are compared with.
+struct DiskTimes {
+    /// Syncs of as much as one append, while nothing else happens.
+    alone: Syncs,
+    /// Syncs of the replicas in this process.
+    stopwatch: Arc<Stopwatch>,
 }
 
 /// Measures the disk alone.
@@ -100,11 +111,12 @@ async fn append(
     log: &Log,
     flags: &Flags,
     sizes: &[usize],
-    syncs: &Syncs,
+    disk: &DiskTimes,
     output: Option<BufWriter<File>>,
 ) -> Result<(), Failure> {
     let writer = log.writer().await.map_err(Failure::because)?;
     let data = data(runtime, flags, sizes.iter().copied().max().unwrap_or(0));
+    disk.stopwatch.reset();
     let began = Instant::now();
     let load = Load { writer: &writer, sizes, data: &data, began };
     let appended = match flags.get::<u64>("rate") {
@@ -112,10 +124,13 @@ async fn append(
         None => load.append_all(flags.value::<u64>("writers") as usize).await?,
     };
     let took = began.elapsed();
+    let (syncs, written) = disk.stopwatch.read(took);
     if let Some(output) = output {
         list(&appended, output).map_err(Failure::because)?;
     }
-    report(appended, took, syncs);
+    report_rate(&appended, took);
+    say(&format!("the log's syncs, {written} bytes each: {syncs}"));
+    report_times(appended, &disk.alone, &syncs);
     Ok(())
 }
 
@@ -329,8 +344,8 @@ fn list(appended: &[Appended], mut output: BufWriter<File>) -> std::io::Result<(
     output.flush()
 }
 
-/// Prints how long the appends took.
-fn report(appended: Vec<Appended>, took: Duration, syncs: &Syncs) {
+/// Prints how many appends there were.
+fn report_rate(appended: &[Appended], took: Duration) {
     let (count, seconds) = (appended.len() as f64, took.as_secs_f64());
     let megabytes = appended.iter().map(|one| one.size).sum::<usize>() as f64 / 1e6;
     let (count_rate, rate) = (count / seconds, megabytes / seconds);
@@ -338,14 +353,20 @@ fn report(appended: Vec<Appended>, took: Duration, syncs: &Syncs) {
         "{count} appends, {megabytes:.1} MB in {seconds:.2} s: {count_rate:.0} appends/s, \
          {rate:.1} MB/s"
     ));
+}
+
+/// Prints how long the appends took, also in syncs.
+fn report_times(appended: Vec<Appended>, alone: &Syncs, own: &Syncs) {
     let mut sorted: Vec<_> = appended.into_iter().map(|one| one.took).collect();
     sorted.sort_unstable();
     for (name, part) in [("median", 0.5), ("99th percentile", 0.99), ("longest", 1.0)] {
-        let (time, sync) = (quantile(&sorted, part), quantile(&syncs.times, part));
+        let time = quantile(&sorted, part);
+        let in_syncs = |syncs: &Syncs| time.div_duration_f64(quantile(&syncs.times, part));
         say(&format!(
-            "{name}: {:.2} ms, {:.1} times the disk's",
+            "{name}: {:.2} ms, {:.1} times the disk's, {:.1} times the log's syncs",
             milliseconds(time),
-            time.as_secs_f64() / sync.as_secs_f64(),
+            in_syncs(alone),
+            in_syncs(own),
         ));
     }
 }

@@ -24,6 +24,15 @@ pub struct Syncs {
     rate: f64,
 }
 
+impl Syncs {
+    /// These syncs, which were all within so long a time.
+    pub fn new(mut times: Vec<Duration>, within: Duration) -> Self {
+        times.sort_unstable();
+        let rate = times.len() as f64 / within.as_secs_f64();
+        Self { times, rate }
+    }
+}
+
 impl fmt::Display for Syncs {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let at = |part| milliseconds(quantile(&self.times, part));
@@ -60,10 +69,7 @@ pub fn measure(folder: &Path, files: usize, size: usize) -> io::Result<Syncs> {
         std::fs::remove_file(path)?;
     }
     let measured: io::Result<Vec<Vec<Duration>>> = measured.into_iter().collect();
-    let mut times = measured?.concat();
-    times.sort_unstable();
-    let rate = times.len() as f64 / took.as_secs_f64();
-    Ok(Syncs { times, rate })
+    Ok(Syncs::new(measured?.concat(), took))
 }
 
 fn prepare(path: &Path) -> io::Result<File> {

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeSet;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use orrery_runtime::disk::{DirectoryEntry, Disk, File, Metadata, OpenOptions};
-use orrery_runtime::{Address, BoxFuture, DiskLock, Runtime};
+use orrery_runtime::disk::{Around, AroundSync};
+use orrery_runtime::{Address, BoxFuture, Runtime};
 use tokio::sync::{Mutex, mpsc};
 
 use crate::backlog::BACKLOG_MAX;
@@ -21,99 +21,20 @@ use crate::{
 /// Payload of a write.
 const LENGTH: usize = 1 << 20;
 
-/// A disk on which nothing becomes durable while somebody holds the gate.
-struct Stuck {
-    disk: Arc<dyn Disk>,
-    gate: Arc<Mutex<()>>,
-}
+/// Nothing becomes durable while somebody holds this.
+#[derive(Default)]
+struct Gate(Mutex<()>);
 
-struct StuckFile {
-    file: Box<dyn File>,
-    gate: Arc<Mutex<()>>,
-}
-
-impl Disk for Stuck {
-    fn open(
-        &self,
-        path: &Path,
-        options: OpenOptions,
-    ) -> BoxFuture<'static, io::Result<Box<dyn File>>> {
-        let (opening, gate) = (self.disk.open(path, options), Arc::clone(&self.gate));
+impl AroundSync for Gate {
+    fn around<'a>(
+        &'a self,
+        _: &'a Path,
+        _: Option<&Bytes>,
+        sync: BoxFuture<'a, io::Result<()>>,
+    ) -> BoxFuture<'a, io::Result<()>> {
         Box::pin(async move {
-            let file = opening.await?;
-            Ok(Box::new(StuckFile { file, gate }) as Box<dyn File>)
-        })
-    }
-
-    fn rename(&self, from: &Path, to: &Path) -> BoxFuture<'static, io::Result<()>> {
-        self.disk.rename(from, to)
-    }
-
-    fn remove_file(&self, path: &Path) -> BoxFuture<'static, io::Result<()>> {
-        self.disk.remove_file(path)
-    }
-
-    fn create_directories(&self, path: &Path) -> BoxFuture<'static, io::Result<()>> {
-        self.disk.create_directories(path)
-    }
-
-    fn remove_directory(&self, path: &Path) -> BoxFuture<'static, io::Result<()>> {
-        self.disk.remove_directory(path)
-    }
-
-    fn sync_directory(&self, path: &Path) -> BoxFuture<'static, io::Result<()>> {
-        self.disk.sync_directory(path)
-    }
-
-    fn list(&self, path: &Path) -> BoxFuture<'static, io::Result<Vec<DirectoryEntry>>> {
-        self.disk.list(path)
-    }
-
-    fn metadata(&self, path: &Path) -> BoxFuture<'static, io::Result<Metadata>> {
-        self.disk.metadata(path)
-    }
-
-    fn symbolic_link(&self, target: &Path, link: &Path) -> BoxFuture<'static, io::Result<()>> {
-        self.disk.symbolic_link(target, link)
-    }
-
-    fn lock(&self, path: &Path) -> BoxFuture<'static, io::Result<DiskLock>> {
-        self.disk.lock(path)
-    }
-
-    fn canonicalize(&self, path: &Path) -> BoxFuture<'static, io::Result<PathBuf>> {
-        self.disk.canonicalize(path)
-    }
-}
-
-impl File for StuckFile {
-    fn read_at(&self, offset: u64, length: usize) -> BoxFuture<'_, io::Result<Bytes>> {
-        self.file.read_at(offset, length)
-    }
-
-    fn write_at(&self, offset: u64, data: Bytes) -> BoxFuture<'_, io::Result<()>> {
-        self.file.write_at(offset, data)
-    }
-
-    fn length(&self) -> BoxFuture<'_, io::Result<u64>> {
-        self.file.length()
-    }
-
-    fn truncate(&self, length: u64) -> BoxFuture<'_, io::Result<()>> {
-        self.file.truncate(length)
-    }
-
-    fn sync(&self) -> BoxFuture<'_, io::Result<()>> {
-        Box::pin(async {
-            drop(self.gate.lock().await);
-            self.file.sync().await
-        })
-    }
-
-    fn write_and_sync(&self, offset: u64, data: Bytes) -> BoxFuture<'_, io::Result<()>> {
-        Box::pin(async move {
-            drop(self.gate.lock().await);
-            self.file.write_and_sync(offset, data).await
+            drop(self.0.lock().await);
+            sync.await
         })
     }
 }
@@ -149,10 +70,10 @@ fn address(number: u16) -> Address {
     Address::new("replica", number)
 }
 
-async fn replica(folder: &Path, gate: &Arc<Mutex<()>>) -> (Runtime, Log, Origin) {
+async fn replica(folder: &Path, gate: &Arc<Gate>) -> (Runtime, Log, Origin) {
     let mut runtime = orrery_runtime_real::runtime();
     let disk = Arc::clone(&runtime.disk);
-    runtime.disk = Arc::new(Stuck { disk, gate: Arc::clone(gate) });
+    runtime.disk = Arc::new(Around::new(disk, Arc::clone(gate)));
     initialize(&runtime, folder, false).await.expect("it is initialised");
     let members: BTreeSet<_> = (1..=3).map(address).collect();
     let options = Options {
@@ -170,9 +91,9 @@ async fn replica(folder: &Path, gate: &Arc<Mutex<()>>) -> (Runtime, Log, Origin)
 
 #[tokio::test]
 async fn what_waits_for_a_stuck_disk_is_bounded_and_answered_afterwards() {
-    let (folder, gate) = (tempfile::tempdir().expect("a folder"), Arc::default());
+    let (folder, gate) = (tempfile::tempdir().expect("a folder"), Arc::<Gate>::default());
     let (runtime, log, from) = replica(folder.path(), &gate).await;
-    let stuck = gate.lock().await;
+    let stuck = gate.0.lock().await;
     let (waiting, (sender, mut answers)) = (Arc::default(), mpsc::unbounded_channel());
     let ask = async |position: u64| {
         let ballot = Ballot { round: 1, proposer: 2 };

@@ -1,5 +1,7 @@
 //! Files.
 
+mod around;
+
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -8,6 +10,8 @@ use bytes::Bytes;
 use orrery_coverage::sometimes;
 
 use crate::{BoxFuture, PlantedBug, WallTime};
+
+pub use around::{Around, AroundSync};
 
 /// How to open a file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
