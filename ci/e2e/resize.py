@@ -109,6 +109,7 @@ def main():
         masters.tool("initialize", 1)
         masters.start(0, 1, 2)
         known("one master that became three")
+        masters.wait_until_equal(0, 1, 2)
         masters.start(0, 1, 2, 3, 4)
         known("three that became five")
         masters.wait_until_equal(0, 1, 2, 3, 4)
