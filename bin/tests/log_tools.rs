@@ -19,6 +19,29 @@ fn refused(output: &Output) -> String {
     text.lines().last().unwrap_or_default().to_owned()
 }
 
+/// The numbers in a line, in their order.
+fn numbers(line: &str) -> Vec<f64> {
+    line.split([' ', ',', '/']).filter_map(|word| word.parse().ok()).collect()
+}
+
+#[test]
+fn a_benchmark_compares_appends_with_the_syncs_that_they_wait_for() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let flags = ["--appends=200", "--size=1KB", "--replicas=1", "--writers=1"];
+    let output = log("benchmark", folder.path(), &flags);
+    let text = String::from_utf8_lossy(&output.stdout);
+    let line = |begin: &str| text.lines().find(|line| line.starts_with(begin)).expect("a line");
+    let [bytes, rate, median, ..] = numbers(line("the log's syncs"))[..] else { panic!("{text}") };
+    // One append at a time, with its record's header; neither the manifest nor room made ahead.
+    assert!((1024.0..4096.0).contains(&bytes), "{text}");
+    assert!(rate > 0.0 && median > 0.0, "{text}");
+    let [took, _, in_syncs] = numbers(line("median:"))[..] else { panic!("{text}") };
+    // An append takes a sync at least; both are rounded.
+    assert!(took + 0.01 >= median && in_syncs >= 0.9, "{text}");
+    let none = log("benchmark", folder.path(), &["--appends=0"]);
+    assert!(none.status.success() && !String::from_utf8_lossy(&none.stdout).contains("NaN"));
+}
+
 /// A single replica that holds entries.
 fn replica(folder: &Path) -> PathBuf {
     let written = log("benchmark", folder, &["--appends=50", "--size=1KB"]);

@@ -414,8 +414,9 @@ def acknowledgement():
         assert setting.id == first
         snapshot = get_json(f"http://127.0.0.1:{setting.port}/metrics/snapshot")
         assert snapshot["slave/recovery_errors"] == 1, snapshot["slave/recovery_errors"]
-        repeated = wait_for("TASK_RUNNING once more", lambda: setting.updates()[told:])
+        wait_for("TASK_RUNNING once more", lambda: len(setting.updates()) > told)
         setting.watcher.look()
+        repeated = setting.updates()[told:]
         assert repeated == ["TASK_RUNNING"] and setting.lives("t"), repeated
         # What was left out is mended: the next start need not be told to leave anything out.
         setting.kill()

@@ -2,8 +2,9 @@
 
     python3 ci/e2e/resize.py
 
-One master, then three, five, three others of these, and one of those. An agent was admitted by the
-first one and never comes back; every leader after it must know it.
+One master, then three, five, three others of these, one of which is replaced by a new one, and
+that one alone. An agent was admitted by the first one and never comes back; every leader after it
+must know it.
 """
 
 import json
@@ -28,7 +29,7 @@ def free_ports(count):
 class Masters:
     def __init__(self):
         self.folder = tempfile.mkdtemp(prefix="orrery-resize-")
-        self.addresses = [f"127.0.0.1:{port}" for port in free_ports(5)]
+        self.addresses = [f"127.0.0.1:{port}" for port in free_ports(6)]
         self.running, self.starts = {}, 0
 
     def log(self, number):
@@ -119,7 +120,10 @@ def main():
         masters.start(0, 3, 4)
         known("five that became three")
         masters.wait_until_equal(0, 3, 4)
-        masters.start(4)
+        masters.start(0, 4, 5)
+        known("three of which one was replaced")
+        masters.wait_until_equal(0, 4, 5)
+        masters.start(5)
         known("three that became one")
     except BaseException:
         for daemon in masters.running.values():

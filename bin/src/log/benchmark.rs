@@ -129,6 +129,9 @@ async fn append(
         list(&appended, output).map_err(Failure::because)?;
     }
     report_rate(&appended, took);
+    if appended.is_empty() {
+        return Ok(());
+    }
     say(&format!("the log's syncs, {written} bytes each: {syncs}"));
     report_times(appended, &disk.alone, &syncs);
     Ok(())
