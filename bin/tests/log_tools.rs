@@ -32,7 +32,7 @@ fn a_benchmark_compares_appends_with_the_syncs_that_they_wait_for() {
     let text = String::from_utf8_lossy(&output.stdout);
     let line = |begin: &str| text.lines().find(|line| line.starts_with(begin)).expect("a line");
     let [bytes, rate, median, ..] = numbers(line("the log's syncs"))[..] else { panic!("{text}") };
-    // One append at a time, with its record's header; neither the manifest nor room made ahead.
+    // One append at a time, with the header of its record.
     assert!((1024.0..4096.0).contains(&bytes), "{text}");
     assert!(rate > 0.0 && median > 0.0, "{text}");
     let [took, _, in_syncs] = numbers(line("median:"))[..] else { panic!("{text}") };

@@ -78,3 +78,17 @@ impl AroundSync for Stopwatch {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn room_that_is_made_and_the_manifest_are_no_records() {
+        let segment = Path::new("/log/segment-0000000000000001.log");
+        let (records, zeros) = (Bytes::from_static(b"record\0\0"), Bytes::from_static(&[0; 8]));
+        assert!(is_of_records(segment, Some(&records)) && is_of_records(segment, None));
+        assert!(!is_of_records(segment, Some(&zeros)));
+        assert!(!is_of_records(Path::new("/log/manifest"), Some(&records)));
+    }
+}
